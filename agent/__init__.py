@@ -1,0 +1,1 @@
+"""The proposing side: reads mail and cases, finds facts, files proposals. It can change nothing else."""

@@ -1,0 +1,1 @@
+"""Mail from mailboxes and files: fetched, parsed and labelled by the process that can do least."""

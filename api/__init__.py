@@ -1,0 +1,1 @@
+"""The signing side: HTTP, console, command-line decisions and the clock."""

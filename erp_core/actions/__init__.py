@@ -1,0 +1,82 @@
+"""What changes. There is one door, `execute`; every ERP write goes through it and leaves a journal entry."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from erp_core import policy as policy_module
+from erp_core.actions import billing, cases, holds, messages, orders, parties
+from erp_core.actions.context import Change, Context, write_journal
+from erp_core.commands import Command
+from erp_core.errors import KeyReused
+from erp_core.tables.desk import JournalEntry
+from erp_core.values import digest
+
+Act = Callable[[Any, Context], Change]
+
+ACTS: dict[str, Act] = {
+    "place_order": orders.place,
+    "amend_order": orders.amend,
+    "cancel_order": orders.cancel,
+    "expedite_order": orders.expedite,
+    "substitute_item": orders.substitute,
+    "decline_substitution": orders.decline_substitution,
+    "promise_date": orders.promise,
+    "place_hold": holds.place,
+    "release_hold": holds.release,
+    "record_remittance": billing.record_remittance,
+    "update_contact": parties.update_contact,
+    "update_ship_to": parties.update_ship_to,
+    "open_case": cases.open_case,
+    "route_case": cases.route,
+    "close_case": cases.close,
+    "send_message": messages.send,
+}
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a command did: the change of its own subject, and whatever followed from it."""
+
+    change: Change
+    beside: list[Change]
+    replayed: bool = False
+
+
+def execute(
+    session: Session,
+    command: Command,
+    *,
+    key: str,
+    actor: str,
+    now: datetime,
+    case: int | None = None,
+    facts: dict[str, Any] | None = None,
+) -> Result:
+    """Run a command once. The same key and input give the stored answer; the same key with another input is KeyReused.
+
+    Raises NotFound, RuleViolation, IllegalTransition or Conflict; then nothing of it remains.
+    """
+    # one writer a key: a second one waits here, then finds the entry
+    session.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(f"key:{key}", 0))))
+    said = command.model_dump(mode="json")
+    earlier = session.scalars(select(JournalEntry).where(JournalEntry.key == key)).one_or_none()
+    if earlier is not None:
+        return _stored(earlier, said)
+    context = Context(session, key, actor, now, policy_module.load(), case, facts or {})
+    change = ACTS[command.type](command, context)
+    session.flush()
+    write_journal(context, change, key, said, getattr(command, "case", None))
+    return Result(change, context.beside)
+
+
+def _stored(entry: JournalEntry, said: dict[str, Any]) -> Result:
+    if entry.input_hash != digest(said):
+        raise KeyReused(f"The key {entry.key} was used before with another input.")
+    return Result(Change(entry.tag, entry.subject or "", entry.before, entry.after), [], replayed=True)

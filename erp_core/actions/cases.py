@@ -1,0 +1,142 @@
+"""Cases: opened, routed, closed."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import select
+
+from erp_core.actions.context import Change, Context
+from erp_core.commands import CloseCase, OpenCase, RouteCase
+from erp_core.errors import IllegalTransition, NotFound, Problem, RuleViolation
+from erp_core.policy import Policy
+from erp_core.queries import sales
+from erp_core.rules.sales import Violation
+from erp_core.tables.desk import Case
+from erp_core.tables.sales import Hold, SalesOrder
+from erp_core.values import CASE_STEPS, OPEN_CASE_STATUSES, CaseStatus, HoldReason, Priority, Queue, transition
+
+
+def open_case(command: OpenCase, context: Context) -> Change:
+    """Open a case; an open one of the same kind and subject is not doubled."""
+    if _open_one(command.kind, command.subject, context) is not None:
+        detail = f"There is an open case {command.kind} on {command.subject}."
+        raise RuleViolation([Problem("case_exists", detail, {"subject": command.subject})])
+    case = _add(command, context)
+    return Change("case:desk:opened", f"case:{case.kind}:{case.subject}", None, snapshot(case))
+
+
+def route(command: RouteCase, context: Context) -> Change:
+    """Hand the case to a queue with its matter in typed fields; people go on with it there."""
+    case = locked(command.case, context)
+    before = snapshot(case)
+    case.queue, case.priority = command.queue, command.priority
+    case.details = {**case.details, "matter": command.matter.model_dump(mode="json", exclude_none=True)}
+    case.worked, case.assignee = True, None
+    if case.status == CaseStatus.AWAITING_REVIEW:
+        case.status = transition(CASE_STEPS, CaseStatus.AWAITING_REVIEW, CaseStatus.INVESTIGATING)
+    fresh = due_at(context.policy, case.opened_at, command.queue, command.priority)
+    case.due_at = min(filter(None, (case.due_at, fresh)), default=None)
+    return Change("case:desk:routed", f"case:{case.id}", before, snapshot(case))
+
+
+def close(command: CloseCase, context: Context) -> Change:
+    """End the case; what it was about is settled or needs nobody."""
+    case = locked(command.case, context)
+    before = snapshot(case)
+    resolve(case, context, command.root_cause)
+    case.details = {**case.details, "resolution": command.resolution}
+    return Change("case:desk:closed", f"case:{case.id}", before, {**snapshot(case), "resolution": command.resolution})
+
+
+def resolve(case: Case, context: Context, root_cause: str | None = None) -> None:
+    """Set an open case to resolved."""
+    case.status = transition(CASE_STEPS, CaseStatus(case.status), CaseStatus.RESOLVED)
+    case.resolved_at, case.root_cause = context.now, root_cause or case.root_cause
+    case.leased_by = case.leased_until = None
+    context.session.flush()
+
+
+def for_hold(order: SalesOrder, violation: Violation, context: Context) -> int:
+    """The open case of a hold's reason on this order, opened when there is none."""
+    kind = f"hold_{violation.reason.value}"
+    known = _open_one(kind, order.number, context)
+    if known is not None:
+        texts = [*known.details.get("problems", []), violation.problem.text]
+        known.details = {**known.details, "problems": texts}
+        return known.id
+    rule = context.policy.holds[violation.reason]
+    command = OpenCase(
+        kind=kind,
+        subject=order.number,
+        title=violation.problem.text[:200],
+        queue=rule.queue,
+        priority=rule.priority,
+        customer=order.customer,
+        order=order.number,
+        at_stake=sales.total(order),
+        details={"problems": [violation.problem.text], "rule": rule.rule},
+    )
+    return _add(command, context).id
+
+
+def end_hold_case(order: SalesOrder, reason: HoldReason, context: Context) -> None:
+    """When the last hold of a reason is gone, its case has nothing left to see to."""
+    query = select(Hold).where(Hold.order_number == order.number, Hold.reason == reason, Hold.released_at.is_(None))
+    if context.session.scalars(query).first() is None:
+        case = _open_one(f"hold_{reason.value}", order.number, context)
+        if case is not None:
+            resolve(case, context, "reason gone")
+
+
+def due_at(policy: Policy, start: datetime, queue: Queue | str, priority: Priority | str) -> datetime | None:
+    """When a case must be done; never for machine mail."""
+    if queue == Queue.NONE:
+        return None
+    return start + timedelta(hours=policy.sla_hours[Priority(priority)])
+
+
+def locked(number: int, context: Context) -> Case:
+    """The case, locked; raises when it is closed."""
+    case = context.session.get(Case, number, with_for_update=True)
+    if case is None:
+        raise NotFound(f"There is no case {number}.")
+    if case.status not in OPEN_CASE_STATUSES:
+        raise IllegalTransition(f"Case {number} is {case.status}.")
+    return case
+
+
+def snapshot(case: Case) -> dict[str, Any]:
+    """The case in plain values."""
+    return {
+        "queue": case.queue,
+        "priority": case.priority,
+        "status": case.status,
+        "matter": case.details.get("matter"),
+    }
+
+
+def _open_one(kind: str, subject: str, context: Context) -> Case | None:
+    query = select(Case).where(Case.kind == kind, Case.subject == subject, Case.status.in_(OPEN_CASE_STATUSES))
+    return context.session.scalars(query.with_for_update()).first()
+
+
+def _add(command: OpenCase, context: Context) -> Case:
+    case = Case(
+        kind=command.kind,
+        subject=command.subject,
+        title=command.title,
+        queue=command.queue,
+        priority=command.priority,
+        status=CaseStatus.NEW,
+        customer=command.customer,
+        order_number=command.order,
+        at_stake=command.at_stake,
+        opened_at=context.now,
+        due_at=due_at(context.policy, context.now, command.queue, command.priority),
+        details=dict(command.details),
+    )
+    context.session.add(case)
+    context.session.flush()
+    return case

@@ -1,0 +1,68 @@
+"""What an action is told, and what it hands back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from erp_core.errors import Problem
+from erp_core.policy import Policy
+from erp_core.tables.desk import JournalEntry
+from erp_core.values import digest
+
+
+@dataclass(frozen=True)
+class Change:
+    """One subject before and after a command, in plain values without technical ids."""
+
+    tag: str
+    subject: str
+    before: dict[str, Any] | None
+    after: dict[str, Any] | None
+    problems: list[Problem] = field(default_factory=list)
+
+
+@dataclass
+class Context:
+    """One command being executed: who, when, under which key and policy. Collects what happens beside it."""
+
+    session: Session
+    key: str
+    actor: str
+    now: datetime
+    policy: Policy
+    case: int | None = None
+    facts: dict[str, Any] = field(default_factory=dict)
+    beside: list[Change] = field(default_factory=list)
+    depth: int = 0
+
+    def also(self, change: Change, case: int | None = None) -> None:
+        """Journal a consequence of the command, such as a hold it placed, under a key of its own."""
+        self.beside.append(change)
+        self.depth += 1
+        write_journal(self, change, f"{self.key}#{self.depth}", None, case)
+
+
+def write_journal(
+    context: Context, change: Change, key: str, command: dict[str, Any] | None, case: int | None = None
+) -> JournalEntry:
+    """One row: who, when, what, before and after, under which policy."""
+    entry = JournalEntry(
+        at=context.now,
+        actor=context.actor,
+        tag=change.tag,
+        key=key,
+        input_hash=digest(command if command is not None else change.after),
+        subject=change.subject,
+        case_id=case or context.case,
+        command=command,
+        before=change.before,
+        after=change.after,
+        facts={"policy": context.policy.hash, "policy_name": context.policy.name, **context.facts},
+    )
+    context.session.add(entry)
+    context.session.flush()
+    return entry

@@ -1,0 +1,396 @@
+"""Preview and decision: what signing would do now, and what a person said.
+
+`decide` is one transaction: authority, then expiry, then staleness and digest, then the commands through `execute`, then the case.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from erp_core import actions
+from erp_core import policy as policy_module
+from erp_core.actions import cases
+from erp_core.actions.context import Change, Context, write_journal
+from erp_core.commands import COMMANDS, Command
+from erp_core.errors import Conflict, CountersignError, IllegalTransition, NotFound, Problem, RuleViolation
+from erp_core.policy import Policy
+from erp_core.queries import desk as queries
+from erp_core.rules import desk as rules
+from erp_core.rules.desk import Person, Signature, Standing, Subject
+from erp_core.tables.desk import Case, Decision, Proposal
+from erp_core.values import (
+    CASE_STEPS,
+    OPEN_CASE_STATUSES,
+    CaseStatus,
+    Outcome,
+    Priority,
+    ProposalStatus,
+    Verdict,
+    digest,
+    transition,
+)
+
+__all__ = ["DecisionResult", "Preview", "Said", "decide", "preview", "standing_of"]
+
+
+@dataclass(frozen=True)
+class Preview:
+    """What executing would change now. Its digest is what a person signs."""
+
+    changes: list[Change]
+    problems: list[Problem]
+    subjects: list[Subject]
+    digest: str
+
+    @property
+    def rules(self) -> list[Problem]:
+        """Rules that fire on the way."""
+        return [problem for change in self.changes for problem in change.problems]
+
+
+@dataclass(frozen=True)
+class Said:
+    """What a person says to a proposal. `digest` is the one of the preview the person saw."""
+
+    verdict: Verdict
+    reason: str = ""
+    digest: str | None = None
+    commands: list[dict[str, Any]] | None = None
+    until: datetime | None = None
+
+
+@dataclass(frozen=True)
+class DecisionResult:
+    """What became of a decision, in words for the person and facts for the record."""
+
+    outcome: Outcome
+    text: str
+    detail: dict[str, Any] = field(default_factory=dict)
+    decision: int | None = None
+
+
+def commands_of(proposal: Proposal) -> list[Command]:
+    """The commands that stand: the amended ones, or the original."""
+    return COMMANDS.validate_python(proposal.amended or proposal.commands)
+
+
+def preview(session: Session, proposal: Proposal, now: datetime) -> Preview:
+    """Execute in a savepoint and roll it back: the same path, with nothing left of it."""
+    commands = commands_of(proposal)
+    policy = policy_module.load()
+    subjects = [queries.subject(session, command) for command in commands]
+    changes: list[Change] = []
+    problems: list[Problem] = []
+    savepoint = session.begin_nested()
+    try:
+        for position, command in enumerate(commands, start=1):
+            key = f"preview:{proposal.id}:{position}"
+            result = actions.execute(session, command, key=key, actor="preview", now=now, case=proposal.case_id)
+            changes += [result.change, *result.beside]
+    except CountersignError as refusal:
+        problems = _problems(refusal)
+    finally:
+        savepoint.rollback()
+        session.expire_all()
+    return Preview(changes, problems, subjects, _fingerprint(commands, changes, problems, policy))
+
+
+def _fingerprint(
+    commands: Sequence[Command], changes: Sequence[Change], problems: Sequence[Problem], policy: Policy
+) -> str:
+    """Commands, differences, fired rules and policy; no technical number and no time of day."""
+    seen = [
+        [c.tag, c.subject if "SO-" not in (c.subject or "") or c.before else "new order", c.before, c.after]
+        for c in changes
+    ]
+    fired = [p.code for change in changes for p in change.problems]
+    return digest([[c.model_dump(mode="json") for c in commands], seen, fired, [p.code for p in problems], policy.hash])
+
+
+def _problems(refusal: CountersignError) -> list[Problem]:
+    if isinstance(refusal, RuleViolation):
+        return refusal.problems
+    return [Problem(type(refusal).__name__, str(refusal))]
+
+
+def signatures_of(
+    session: Session, proposal: Proposal, shown: str, subjects: Sequence[Subject], policy: Policy
+) -> list[Signature]:
+    """Earlier signatures on this very digest. A role lost since then no longer covers anything."""
+    query = select(Decision).where(Decision.proposal_id == proposal.id, Decision.outcome == Outcome.SIGNED)
+    signed = [d for d in session.scalars(query) if d.digest_shown == shown]
+    return [_signature(policy, queries.person(session, d.actor), subjects) for d in signed]
+
+
+def _signature(policy: Policy, person: Person, subjects: Sequence[Subject]) -> Signature:
+    covers = [i for i, subject in enumerate(subjects) if rules.authority(policy, person, subject).allowed]
+    return Signature(person.email, frozenset(covers))
+
+
+def standing_of(session: Session, proposal: Proposal, seen: Preview) -> Standing:
+    """What the proposal still needs after the signatures given on this preview."""
+    policy = policy_module.load()
+    signed = signatures_of(session, proposal, seen.digest, seen.subjects, policy)
+    return rules.standing(policy, seen.subjects, signed, proposal.asked_by)
+
+
+@dataclass
+class _Desk:
+    """One decision being made."""
+
+    session: Session
+    proposal: Proposal
+    case: Case
+    person: Person
+    said: Said
+    now: datetime
+    policy: Policy
+
+
+def decide(session: Session, proposal_id: int, said: Said, *, actor: str, now: datetime) -> DecisionResult:
+    """Take a person's decision. Refused and stale ones are outcomes, and written down like all others.
+
+    Raises NotFound when there is no such proposal or user, RuleViolation when amended commands are not even well-formed.
+    """
+    proposal = queries.proposal(session, proposal_id, lock=True)
+    case = session.get_one(Case, proposal.case_id, with_for_update=True)
+    desk = _Desk(session, proposal, case, queries.person(session, actor), said, now, policy_module.load())
+    repeated = _repeated(desk)
+    if repeated is not None:
+        return repeated
+    if proposal.status != ProposalStatus.PENDING:
+        return _record(desk, DecisionResult(Outcome.REFUSED, f"Proposal {proposal.id} is already {proposal.status}."))
+    return _record(desk, _VERDICTS[said.verdict](desk))
+
+
+def _repeated(desk: _Desk) -> DecisionResult | None:
+    """The same person's same yes again, as from a double click: the first answer."""
+    if desk.said.verdict != Verdict.APPROVE or desk.proposal.status != ProposalStatus.EXECUTED:
+        return None
+    query = select(Decision).where(
+        Decision.proposal_id == desk.proposal.id,
+        Decision.actor == desk.person.email,
+        Decision.outcome == Outcome.EXECUTED,
+        Decision.digest_shown == desk.said.digest,
+    )
+    first = desk.session.scalars(query).first()
+    if first is None:
+        return None
+    return DecisionResult(Outcome.EXECUTED, "Already executed; nothing ran twice.", first.detail, first.id)
+
+
+def _approve(desk: _Desk) -> DecisionResult:
+    commands = commands_of(desk.proposal)
+    subjects = [queries.subject(desk.session, command) for command in commands]
+    signature = _signature(desk.policy, desk.person, subjects)
+    if not signature.covers:
+        asked = ", ".join(sorted({s.action for s in subjects}))
+        return _refused(f"No rule lets {desk.person.email} sign {asked}. Nothing changed.", ["not_authorised"])
+    if desk.now >= desk.proposal.expires_at:
+        return _set_back(
+            desk, ProposalStatus.EXPIRED, Outcome.REFUSED, "The proposal has expired; the agent makes a new one."
+        )
+    moved = _moved(desk, commands)
+    if moved:
+        text = f"{', '.join(moved)} changed since the proposal was made. Nothing ran; the agent makes a new one."
+        return _set_back(desk, ProposalStatus.SUPERSEDED, Outcome.STALE, text)
+    seen = preview(desk.session, desk.proposal, desk.now)
+    if desk.said.digest != seen.digest:
+        return DecisionResult(
+            Outcome.STALE, "What signing would do is no longer what was shown. Nothing ran; look again."
+        )
+    if seen.problems:
+        return _refused("; ".join(p.text for p in seen.problems), [p.code for p in seen.problems])
+    return _sign(desk, commands, subjects, signature, seen)
+
+
+def _sign(
+    desk: _Desk, commands: list[Command], subjects: list[Subject], own: Signature, seen: Preview
+) -> DecisionResult:
+    earlier = signatures_of(desk.session, desk.proposal, seen.digest, subjects, desk.policy)
+    if any(s.email == own.email for s in earlier):
+        return _refused(f"{own.email} has signed already; somebody else must.", ["signed_already"])
+    standing = rules.standing(desk.policy, subjects, [*earlier, own], desk.proposal.asked_by)
+    if standing.unsigned or standing.want_second:
+        waiting = sorted({subjects[i].action for i in (*standing.unsigned, *standing.want_second)})
+        return DecisionResult(
+            Outcome.SIGNED, f"Signed. Another person must sign {', '.join(waiting)}.", {"waiting": waiting}
+        )
+    return _execute_all(desk, commands, seen)
+
+
+def _execute_all(desk: _Desk, commands: list[Command], seen: Preview) -> DecisionResult:
+    facts = {
+        "proposal": desk.proposal.id,
+        "digest": seen.digest,
+        "evidence": digest(desk.proposal.evidence),
+        "versions": desk.proposal.versions,
+        "reason": desk.said.reason,
+    }
+    savepoint = desk.session.begin_nested()
+    try:
+        results = [
+            actions.execute(
+                desk.session,
+                command,
+                key=f"proposal:{desk.proposal.id}:{n}",
+                actor=desk.person.email,
+                now=desk.now,
+                case=desk.case.id,
+                facts=facts,
+            )
+            for n, command in enumerate(commands, start=1)
+        ]
+        savepoint.commit()
+    except (RuleViolation, IllegalTransition, NotFound, Conflict) as refusal:
+        savepoint.rollback()
+        problems = _problems(refusal)
+        return _refused("; ".join(p.text for p in problems), [p.code for p in problems])
+    desk.proposal.status = ProposalStatus.EXECUTED
+    _finish_case(desk, commands)
+    subjects = [result.change.subject for result in results]
+    return DecisionResult(Outcome.EXECUTED, f"Executed: {', '.join(c.type for c in commands)}.", {"subjects": subjects})
+
+
+def _finish_case(desk: _Desk, commands: list[Command]) -> None:
+    """A routed case goes on in its new queue; any other is resolved by what was executed."""
+    if desk.case.status in OPEN_CASE_STATUSES and not any(c.type == "route_case" for c in commands):
+        cases.resolve(desk.case, _context(desk))
+
+
+def _amend(desk: _Desk) -> DecisionResult:
+    commands = COMMANDS.validate_python(desk.said.commands)
+    other = [c for c in commands if getattr(c, "case", None) not in (None, desk.case.id)]
+    if other:
+        raise RuleViolation([Problem("other_case", "An amendment touches no other case.")])
+    subjects = [queries.subject(desk.session, command) for command in commands]
+    if not _signature(desk.policy, desk.person, subjects).covers:
+        return _refused(f"No rule lets {desk.person.email} propose this.", ["not_authorised"])
+    desk.proposal.amended = [c.model_dump(mode="json") for c in commands]
+    desk.proposal.versions = queries.versions(desk.session, commands)
+    desk.proposal.asked_by = desk.person.email
+    return DecisionResult(
+        Outcome.RETURNED, "Amended. Look at the new preview, then sign it.", {"commands": desk.proposal.amended}
+    )
+
+
+def _reject(desk: _Desk) -> DecisionResult:
+    if not _may_work(desk):
+        return _refused(f"No rule lets {desk.person.email} decide here.", ["not_authorised"])
+    desk.proposal.status = ProposalStatus.REJECTED
+    _reopen(desk, worked=True)
+    return DecisionResult(Outcome.REJECTED, "Rejected. Nothing changed; the case stays open for a person.")
+
+
+def _instruct(desk: _Desk) -> DecisionResult:
+    if not _may_work(desk):
+        return _refused(f"No rule lets {desk.person.email} decide here.", ["not_authorised"])
+    desk.proposal.status = ProposalStatus.SUPERSEDED
+    desk.case.instruction = {"text": desk.said.reason, "by": desk.person.email, "at": desk.now.isoformat()}
+    _reopen(desk, worked=False)
+    return DecisionResult(Outcome.RETURNED, "The agent works the case again with this instruction.")
+
+
+def _escalate(desk: _Desk) -> DecisionResult:
+    if not _may_work(desk):
+        return _refused(f"No rule lets {desk.person.email} decide here.", ["not_authorised"])
+    higher = {Priority.LOW: Priority.NORMAL, Priority.NORMAL: Priority.HIGH}.get(
+        Priority(desk.case.priority), Priority.URGENT
+    )
+    desk.case.priority = higher
+    fresh = cases.due_at(desk.policy, desk.now, desk.case.queue, higher)
+    desk.case.due_at = min(filter(None, (desk.case.due_at, fresh)), default=None)
+    supervisor = next((u.email for u, p in queries.people(desk.session) if "supervisor" in p.roles), None)
+    desk.case.assignee = supervisor
+    return DecisionResult(
+        Outcome.ESCALATED, f"Escalated to {supervisor or 'the queue'} with priority {higher}.", {"to": supervisor}
+    )
+
+
+def _snooze(desk: _Desk) -> DecisionResult:
+    if not _may_work(desk):
+        return _refused(f"No rule lets {desk.person.email} decide here.", ["not_authorised"])
+    until = desk.said.until or desk.now + timedelta(hours=24)
+    desk.case.snoozed_until = until
+    return DecisionResult(
+        Outcome.SNOOZED, f"Snoozed until {until:%b %d, %H:%M}. The due time stays.", {"until": until.isoformat()}
+    )
+
+
+_VERDICTS = {
+    Verdict.APPROVE: _approve,
+    Verdict.AMEND: _amend,
+    Verdict.REJECT: _reject,
+    Verdict.INSTRUCT: _instruct,
+    Verdict.ESCALATE: _escalate,
+    Verdict.SNOOZE: _snooze,
+}
+
+
+def _may_work(desk: _Desk) -> bool:
+    """Whoever may route the case may also send it back."""
+    return rules.authority(desk.policy, desk.person, Subject("route_case", queue=desk.case.queue)).allowed
+
+
+def _moved(desk: _Desk, commands: Sequence[Command]) -> list[str]:
+    now = queries.versions(desk.session, commands)
+    return sorted(
+        name.split(":", 1)[1]
+        for name in now.keys() | desk.proposal.versions.keys()
+        if now.get(name) != desk.proposal.versions.get(name)
+    )
+
+
+def _refused(text: str, codes: list[str]) -> DecisionResult:
+    return DecisionResult(Outcome.REFUSED, text, {"problems": codes})
+
+
+def _set_back(desk: _Desk, status: ProposalStatus, outcome: Outcome, text: str) -> DecisionResult:
+    desk.proposal.status = status
+    _reopen(desk, worked=False)
+    return DecisionResult(outcome, text)
+
+
+def _reopen(desk: _Desk, *, worked: bool) -> None:
+    if desk.case.status == CaseStatus.AWAITING_REVIEW:
+        desk.case.status = transition(CASE_STEPS, CaseStatus.AWAITING_REVIEW, CaseStatus.INVESTIGATING)
+    desk.case.worked, desk.case.attempts = worked, 0
+    desk.case.leased_by = desk.case.leased_until = None
+
+
+def _context(desk: _Desk) -> Context:
+    return Context(desk.session, f"decision:{desk.proposal.id}", desk.person.email, desk.now, desk.policy, desk.case.id)
+
+
+def _record(desk: _Desk, result: DecisionResult) -> DecisionResult:
+    """Every decision leaves a row and a journal entry, whatever became of it."""
+    made = Decision(
+        proposal_id=desk.proposal.id,
+        case_id=desk.case.id,
+        actor=desk.person.email,
+        verdict=desk.said.verdict,
+        reason=desk.said.reason,
+        digest_shown=desk.said.digest,
+        policy_hash=desk.policy.hash,
+        outcome=result.outcome,
+        detail={"text": result.text, **result.detail},
+        decided_at=desk.now,
+    )
+    desk.session.add(made)
+    desk.session.flush()
+    context = _context(desk)
+    context.facts = {
+        "proposal": desk.proposal.id,
+        "digest": desk.said.digest,
+        "evidence": digest(desk.proposal.evidence),
+    }
+    after = {"verdict": desk.said.verdict, "outcome": result.outcome, "reason": desk.said.reason, "text": result.text}
+    change = Change(f"case:proposal:{result.outcome}", f"proposal:{desk.proposal.id}", None, after)
+    write_journal(context, change, f"decision:{made.id}", None)
+    return DecisionResult(result.outcome, result.text, result.detail, made.id)

@@ -1,0 +1,56 @@
+"""Holds that people place and release."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from erp_core.actions import cases, checks
+from erp_core.actions.context import Change, Context
+from erp_core.commands import PlaceHold, ReleaseHold
+from erp_core.errors import IllegalTransition, NotFound, Problem, RuleViolation
+from erp_core.queries import sales
+from erp_core.rules.sales import Violation
+from erp_core.tables.sales import SalesOrder
+from erp_core.values import CHANGEABLE_ORDER_STATUSES
+
+
+def place(command: PlaceHold, context: Context) -> Change:
+    """A person stops an order or a line."""
+    order = _held_order(command.order, context)
+    before = sales.snapshot(context.session, order.number)
+    if checks.active(order, command.line, command.reason, context) is not None:
+        detail = f"{order.number} already has this hold."
+        raise RuleViolation([Problem("hold_exists", detail, {"order": order.number, "reason": command.reason.value})])
+    problem = Problem("placed_by_person", command.note or "Placed by hand.")
+    checks.add(order, Violation(command.reason, command.line, problem), context.actor, context)
+    return _settled("order:hold:placed", order, before, context)
+
+
+def release(command: ReleaseHold, context: Context) -> Change:
+    """A person lets an order or line go on. The waiver holds for these facts; other facts place the hold anew."""
+    order = _held_order(command.order, context)
+    before = sales.snapshot(context.session, order.number)
+    hold = checks.active(order, command.line, command.reason, context)
+    if hold is None:
+        raise NotFound(
+            f"{order.number} has no active {command.reason} hold"
+            + (f" on line {command.line}." if command.line else ".")
+        )
+    hold.released_by, hold.released_at, hold.release_note = context.actor, context.now, command.note
+    context.session.flush()
+    cases.end_hold_case(order, command.reason, context)
+    return _settled("order:hold:released", order, before, context)
+
+
+def _settled(tag: str, order: SalesOrder, before: dict[str, Any], context: Context) -> Change:
+    checks.settle(order, context)
+    order.version += 1
+    context.session.flush()
+    return Change(tag, f"sales_order:{order.number}", before, sales.snapshot(context.session, order.number))
+
+
+def _held_order(number: str, context: Context) -> SalesOrder:
+    order = sales.order(context.session, number, lock=True)
+    if order.status not in CHANGEABLE_ORDER_STATUSES:
+        raise IllegalTransition(f"{number} is {order.status}; holds no longer matter.")
+    return order

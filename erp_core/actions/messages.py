@@ -1,0 +1,59 @@
+"""Mail that leaves: written to the outbox by a signed command, delivered by the clock."""
+
+from __future__ import annotations
+
+from sqlalchemy import select
+
+from erp_core.actions.context import Change, Context
+from erp_core.commands import SendMessage
+from erp_core.errors import Problem, RuleViolation
+from erp_core.tables.billing import Invoice
+from erp_core.tables.desk import OutboxMail
+from erp_core.tables.sales import SalesOrder
+from erp_core.values import digest
+
+
+def send(command: SendMessage, context: Context) -> Change:
+    """Queue the mail. Invoices named are attached as the core renders them."""
+    texts = [_invoice_text(number, context) for number in command.invoices]
+    name = digest([context.key, command.to, command.subject])[:24]
+    context.session.add(
+        OutboxMail(
+            case_id=command.case,
+            message_id=f"<{name}@countersign>",
+            to=command.to,
+            subject=command.subject,
+            body=command.body,
+            in_reply_to=command.in_reply_to,
+            attachments=texts,
+            status="waiting",
+            queued_at=context.now,
+        )
+    )
+    context.session.flush()
+    after = {
+        "to": command.to,
+        "subject": command.subject,
+        "body": command.body,
+        "attachments": [text["name"] for text in texts],
+    }
+    return Change("message:outbox:queued", f"mail:{command.to}", None, after)
+
+
+def _invoice_text(number: str, context: Context) -> dict[str, str]:
+    invoice = context.session.get(Invoice, number)
+    if invoice is None:
+        raise RuleViolation([Problem("invoice_unknown", f"There is no invoice {number}.", {"invoice": number})])
+    query = select(SalesOrder).where(SalesOrder.number == invoice.order_number)
+    order = context.session.scalars(query).one()
+    rows = [
+        f"{line.line:>4}  {line.sku:<16} {line.quantity_ordered.normalize():f} {line.uom} x {line.unit_price:f}"
+        for line in order.lines
+    ]
+    head = [
+        f"Invoice {invoice.number}",
+        f"Date {invoice.invoiced_at.isoformat()}",
+        f"Order {order.number}, your PO {order.customer_po or '-'}",
+        "",
+    ]
+    return {"name": f"{invoice.number}.txt", "text": "\n".join([*head, *rows, "", f"Amount due {invoice.amount:,}"])}

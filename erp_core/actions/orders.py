@@ -1,0 +1,261 @@
+"""Orders: entered, changed, cancelled. Each change runs all checks anew."""
+
+from __future__ import annotations
+
+from datetime import date
+from decimal import Decimal
+from typing import Any
+
+from sqlalchemy import func, select, text
+
+from erp_core.actions import checks, stock
+from erp_core.actions.checks import settle
+from erp_core.actions.context import Change, Context
+from erp_core.commands import (
+    AmendOrder,
+    CancelOrder,
+    DeclineSubstitution,
+    ExpediteOrder,
+    LineChange,
+    NewLine,
+    PlaceOrder,
+    PromiseDate,
+    SubstituteItem,
+)
+from erp_core.errors import IllegalTransition, NotFound, Problem, RuleViolation
+from erp_core.queries import catalog, sales
+from erp_core.rules.catalog import ItemFacts, price_for, to_base
+from erp_core.tables.catalog import Substitute
+from erp_core.tables.parties import Customer
+from erp_core.tables.sales import OrderLine, SalesOrder
+from erp_core.tables.stock import Warehouse
+from erp_core.values import CHANGEABLE_ORDER_STATUSES, ORDER_STEPS, OrderStatus, transition
+
+
+def place(command: PlaceOrder, context: Context) -> Change:
+    """Enter the order, check it, and bind stock; a clean order is released at once."""
+    session = context.session
+    customer = session.get(Customer, command.customer, with_for_update=True)
+    if customer is None:
+        raise NotFound(f"There is no customer {command.customer}.")
+    number = command.number or _next_number(context)
+    if session.get(SalesOrder, number) is not None:
+        raise RuleViolation([Problem("order_exists", f"There is a sales order {number} already.", {"order": number})])
+    ordered = command.ordered_at or context.now
+    order = SalesOrder(
+        number=number,
+        customer=customer.code,
+        channel=command.channel,
+        customer_po=command.customer_po,
+        ordered_at=ordered,
+        requested_date=command.requested_date,
+        warehouse=command.warehouse or _warehouse(context, customer),
+        ship_to_country=command.ship_to_country or customer.country,
+        ship_to=command.ship_to,
+        status=OrderStatus.ENTERED,
+    )
+    problems = [p for line in command.lines for p in _line_problems(context, line)]
+    if problems:
+        raise RuleViolation(problems)
+    session.add(order)
+    for position, line in enumerate(command.lines, start=1):
+        order.lines.append(_new_line(context, order, position, line))
+    session.flush()
+    settle(order, context)
+    return Change("order:sales:placed", f"sales_order:{number}", None, sales.snapshot(session, number))
+
+
+def amend(command: AmendOrder, context: Context) -> Change:
+    """Apply every change of the amendment, or none."""
+    order, before = _changeable(command.order, context)
+    problems = [p for change in command.changes for p in _change_problems(context, order, change)]
+    if problems:
+        raise RuleViolation(problems)
+    for change in command.changes:
+        _apply(context, order, change)
+    if not order.lines:
+        raise RuleViolation([Problem("no_lines_left", f"{order.number} would have no line left; cancel it instead.")])
+    if command.requested_date is not None:
+        order.requested_date = command.requested_date
+    if command.ship_to is not None:
+        order.ship_to = command.ship_to
+    return _changed("order:sales:amended", order, before, context)
+
+
+def cancel(command: CancelOrder, context: Context) -> Change:
+    """Cancel the order and free its stock; its holds end with it."""
+    order, before = _changeable(command.order, context)
+    stock.free(order, context)
+    for hold in sales.active_holds(context.session, order.number):
+        hold.released_by, hold.released_at, hold.release_note = context.actor, context.now, "order cancelled"
+    order.status = transition(ORDER_STEPS, OrderStatus(order.status), OrderStatus.CANCELLED)
+    return _closed("order:sales:cancelled", order, before, context)
+
+
+def expedite(command: ExpediteOrder, context: Context) -> Change:
+    """Mark the order as urgent and take over the date."""
+    order, before = _changeable(command.order, context)
+    order.expedited = True
+    if command.needed_by is not None:
+        order.requested_date = command.needed_by
+    return _changed("order:sales:expedited", order, before, context)
+
+
+def substitute(command: SubstituteItem, context: Context) -> Change:
+    """Deliver another item on the line, at the line's price."""
+    order, before = _changeable(command.order, context)
+    line = _line(order, command.line)
+    allowed = context.session.get(Substitute, (line.sku, command.substitute_sku))
+    item = catalog.item_facts(context.session, command.substitute_sku)
+    if allowed is None or item is None:
+        detail = f"{command.substitute_sku} is no permitted substitute for {line.sku}."
+        raise RuleViolation([Problem("substitute_not_permitted", detail, {"sku": line.sku})])
+    base = to_base(line.quantity_ordered, line.uom, item)
+    if base is None:
+        raise RuleViolation([Problem("unit_unknown", f"{item.sku} is not sold by {line.uom}.", {"sku": item.sku})])
+    stock.free_line(order, line, context)
+    line.sku, line.quantity_base = item.sku, base
+    return _changed("order:line:substituted", order, before, context)
+
+
+def decline_substitution(command: DeclineSubstitution, context: Context) -> Change:
+    """The customer waits for the item ordered: nothing moves, but it is written down."""
+    order, before = _changeable(command.order, context)
+    if command.line is not None:
+        _line(order, command.line)
+    after = {**sales.snapshot(context.session, order.number), "substitution": f"declined; {command.note}".strip("; ")}
+    order.version += 1
+    return Change("order:substitution:declined", f"sales_order:{order.number}", before, after)
+
+
+def promise(command: PromiseDate, context: Context) -> Change:
+    """Write down the date promised."""
+    order, before = _changeable(command.order, context)
+    if command.promised_date < context.now.date():
+        detail = f"{command.promised_date} is past."
+        raise RuleViolation([Problem("date_past", detail, {"date": command.promised_date.isoformat()})])
+    order.promised_date = command.promised_date
+    return _closed("order:date:promised", order, before, context)
+
+
+def _changeable(number: str, context: Context) -> tuple[SalesOrder, dict[str, Any]]:
+    order = sales.order(context.session, number, lock=True)
+    if order.status not in CHANGEABLE_ORDER_STATUSES:
+        raise IllegalTransition(f"{number} is {order.status}; it can no longer be changed.")
+    return order, sales.snapshot(context.session, number)
+
+
+def _changed(tag: str, order: SalesOrder, before: dict[str, Any], context: Context) -> Change:
+    settle(order, context)
+    return _closed(tag, order, before, context)
+
+
+def _closed(tag: str, order: SalesOrder, before: dict[str, Any], context: Context) -> Change:
+    order.version += 1
+    context.session.flush()
+    return Change(tag, f"sales_order:{order.number}", before, sales.snapshot(context.session, order.number))
+
+
+def _line(order: SalesOrder, number: int) -> OrderLine:
+    found = next((line for line in order.lines if line.line == number), None)
+    if found is None:
+        raise NotFound(f"{order.number} has no line {number}.")
+    return found
+
+
+def _line_problems(context: Context, line: NewLine) -> list[Problem]:
+    item = catalog.item_facts(context.session, line.sku)
+    if item is None:
+        return [Problem("item_unknown", f"There is no item {line.sku}.", {"sku": line.sku})]
+    if to_base(line.quantity, line.uom, item) is None:
+        detail = f"{line.sku} is not sold by {line.uom} (its unit is {item.uom})."
+        return [Problem("unit_unknown", detail, {"sku": line.sku, "uom": line.uom})]
+    return []
+
+
+def _change_problems(context: Context, order: SalesOrder, change: LineChange) -> list[Problem]:
+    if change.line is not None:
+        line = _line(order, change.line)
+        sku, uom = line.sku, change.uom or line.uom
+    else:
+        sku, uom = change.sku or "", change.uom or "EA"
+    return _line_problems(context, NewLine(sku=sku, quantity=change.quantity or Decimal(1), uom=uom))
+
+
+def _apply(context: Context, order: SalesOrder, change: LineChange) -> None:
+    if change.line is None:
+        position = max((line.line for line in order.lines), default=0) + 1
+        new = NewLine(sku=change.sku or "", quantity=change.quantity or Decimal(1), uom=change.uom or "EA")
+        made = _new_line(context, order, position, new)
+        made.requested_date = change.requested_date
+        order.lines.append(made)
+        return
+    line = _line(order, change.line)
+    stock.free_line(order, line, context)
+    if change.quantity == 0:
+        checks.end_line(order, line.line, context)
+        stock.forget_line(order, line, context)
+        order.lines.remove(line)
+        return
+    if change.quantity is not None:
+        _requantify(context, line, change.quantity, change.uom or line.uom)
+    if change.requested_date is not None:
+        line.requested_date = change.requested_date
+
+
+def _requantify(context: Context, line: OrderLine, quantity: Decimal, uom: str) -> None:
+    """New quantity, perhaps in another unit; the price per base unit stays."""
+    item = catalog.item_facts(context.session, line.sku)
+    base = to_base(quantity, uom, item) if item else None
+    if base is None:
+        raise RuleViolation([Problem("unit_unknown", f"{line.sku} is not sold by {uom}.", {"sku": line.sku})])
+    if uom != line.uom:
+        per_base = line.unit_price * line.quantity_ordered / line.quantity_base
+        line.unit_price = (per_base * base / quantity).quantize(Decimal("0.0001"))
+    line.quantity_ordered, line.uom, line.quantity_base = quantity, uom, base
+
+
+def _new_line(context: Context, order: SalesOrder, position: int, line: NewLine) -> OrderLine:
+    item = catalog.item_facts(context.session, line.sku)
+    assert item is not None
+    base = to_base(line.quantity, line.uom, item)
+    assert base is not None
+    return OrderLine(
+        line=position,
+        sku=line.sku,
+        quantity_ordered=line.quantity,
+        uom=line.uom,
+        quantity_base=base,
+        quantity_allocated=Decimal(0),
+        quantity_shipped=Decimal(0),
+        unit_price=line.unit_price
+        if line.unit_price is not None
+        else _price(context, order.customer, item, base, order.ordered_at.date()) * base / line.quantity,
+    )
+
+
+def _price(context: Context, customer: str, item: ItemFacts, base: Decimal, on: date) -> Decimal:
+    return price_for(item, catalog.agreements(context.session, customer, item.sku), base, on)
+
+
+def _warehouse(context: Context, customer: Customer) -> str:
+    """The warehouse of the customer's last order, else the first of its country or firm."""
+    session = context.session
+    last = (
+        select(SalesOrder.warehouse).where(SalesOrder.customer == customer.code).order_by(SalesOrder.ordered_at.desc())
+    )
+    found = session.scalars(last.limit(1)).one_or_none()
+    if found is None:
+        here = (Warehouse.country != customer.country, Warehouse.entity != customer.entity, Warehouse.code)
+        found = session.scalars(select(Warehouse.code).order_by(*here).limit(1)).one_or_none()
+    if found is None:
+        raise NotFound("There is no warehouse to deliver from.")
+    return found
+
+
+def _next_number(context: Context) -> str:
+    """One more than the highest SO-number; the lock keeps two from getting the same."""
+    context.session.execute(select(func.pg_advisory_xact_lock(7001)))
+    query = text("SELECT max(substring(number FROM '^SO-([0-9]{1,15})$')::bigint) FROM sales_order")
+    highest = context.session.execute(query).scalar_one_or_none()
+    return f"SO-{(highest or 10000) + 1}"

@@ -1,0 +1,140 @@
+"""What the agent records: thin calls of the functions in casework.sql, which check and journal for themselves."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from sqlalchemy import text
+from sqlalchemy.orm import Session
+
+from erp_core.values import canonical
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """Where a message went; `created` is False when it was there before."""
+
+    message: int
+    case: int
+    created: bool
+
+
+def record_message(
+    session: Session,
+    *,
+    message_id: str,
+    source: str | None,
+    sender: str | None,
+    sender_name: str | None,
+    subject: str | None,
+    sent_at: datetime | None,
+    raw: bytes,
+    parsed: dict[str, Any],
+) -> Recorded:
+    """Keep a message and open its case; the same `message_id` is taken once."""
+    row = session.execute(
+        text(
+            "SELECT message_number, case_number, created FROM casework.record_message("
+            ":message_id, :source, :sender, :sender_name, :subject, :sent_at, :raw, cast(:parsed AS jsonb))"
+        ),
+        {
+            "message_id": message_id,
+            "source": source,
+            "sender": sender,
+            "sender_name": sender_name,
+            "subject": subject,
+            "sent_at": sent_at,
+            "raw": raw,
+            "parsed": canonical(parsed),
+        },
+    ).one()
+    return Recorded(row.message_number, row.case_number, row.created)
+
+
+def claim_case(session: Session, worker: str, seconds: int, case: int | None = None) -> int | None:
+    """Claim `case`, or the most urgent one that waits; None when there is none."""
+    claimed: int | None = session.execute(
+        text("SELECT casework.claim_case(:worker, :seconds, :case)"),
+        {"worker": worker, "seconds": seconds, "case": case},
+    ).scalar_one()
+    return claimed
+
+
+@dataclass(frozen=True)
+class Triage:
+    """Where a case belongs, as the agent sees it; amounts in the customer's currency."""
+
+    queue: str
+    priority: str
+    customer: str | None
+    supplier: str | None
+    order: str | None
+    at_stake: Decimal | None
+
+
+def record_findings(
+    session: Session, case: int, worker: str, run: str, content: dict[str, Any], triage: Triage
+) -> None:
+    """Write down what a run read and saw."""
+    session.execute(
+        text(
+            "SELECT casework.record_findings(:case, :worker, :run, cast(:content AS jsonb), :queue, :priority, :customer, "
+            ":supplier, :order, :at_stake)"
+        ),
+        {"case": case, "worker": worker, "run": run, "content": canonical(content), **triage.__dict__},
+    )
+
+
+@dataclass(frozen=True)
+class Filing:
+    """A proposal as the agent files it: plain JSON throughout."""
+
+    action: str
+    commands: list[dict[str, Any]]
+    rationale: str
+    evidence: list[dict[str, Any]]
+    versions: dict[str, int]
+    policy: dict[str, Any]
+    confidence: str
+
+
+def file_proposal(session: Session, case: int, worker: str, run: str, filing: Filing) -> int:
+    """File a proposal, which ends the agent's work on the case for now. Returns its number."""
+    filed: int = session.execute(
+        text(
+            "SELECT casework.file_proposal(:case, :worker, :run, :action, cast(:commands AS jsonb), :rationale, "
+            "cast(:evidence AS jsonb), cast(:versions AS jsonb), cast(:policy AS jsonb), :confidence)"
+        ),
+        {
+            "case": case,
+            "worker": worker,
+            "run": run,
+            "action": filing.action,
+            "commands": canonical(filing.commands),
+            "rationale": filing.rationale,
+            "evidence": canonical(filing.evidence),
+            "versions": canonical(filing.versions),
+            "policy": canonical(filing.policy),
+            "confidence": filing.confidence,
+        },
+    ).scalar_one()
+    return filed
+
+
+def give_back(session: Session, case: int, worker: str, reason: str) -> None:
+    """Return a claimed case unworked, with the reason as a note."""
+    session.execute(
+        text("SELECT casework.give_back(:case, :worker, :reason)"),
+        {"case": case, "worker": worker, "reason": reason},
+    )
+
+
+def add_note(session: Session, case: int, note: str) -> int:
+    """Add a note by the agent to an open case."""
+    written: int = session.execute(
+        text("SELECT casework.add_note(:case, :note)"), {"case": case, "note": note}
+    ).scalar_one()
+    return written

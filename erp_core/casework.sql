@@ -1,0 +1,215 @@
+-- What the agent's role may do besides reading: six functions, and nothing else.
+-- Each fixes the actor, checks the state, and writes its own journal row. Applied by every `countersign migrate`.
+
+CREATE SCHEMA IF NOT EXISTS casework;
+
+CREATE OR REPLACE FUNCTION casework.desk_now() RETURNS timestamptz
+LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = public, pg_temp AS $$
+    SELECT clock_timestamp() + make_interval(days => coalesce((SELECT (value ->> 'days')::int FROM installation WHERE name = 'clock'), 0))
+$$;
+
+CREATE OR REPLACE FUNCTION casework.policy_content() RETURNS jsonb
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = public, pg_temp AS $$
+    SELECT content FROM policy_version ORDER BY activated_at DESC, id DESC LIMIT 1
+$$;
+
+CREATE OR REPLACE FUNCTION casework.due(p_from timestamptz, p_queue text, p_priority text) RETURNS timestamptz
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = public, pg_temp AS $$
+    SELECT CASE WHEN p_queue = 'none' THEN NULL
+        ELSE p_from + make_interval(hours => (casework.policy_content() -> 'sla_hours' ->> p_priority)::int) END
+$$;
+
+-- The header rules by which the core itself knows machine mail. A model's opinion never counts here.
+CREATE OR REPLACE FUNCTION casework.machine_mail(p_raw bytea) RETURNS boolean
+LANGUAGE plpgsql IMMUTABLE AS $$
+DECLARE
+    head text := replace(convert_from(substring(p_raw FROM 1 FOR 65536), 'LATIN1'), E'\r', '');
+BEGIN
+    head := split_part(head, E'\n\n', 1);
+    RETURN head ~* '(^|\n)auto-submitted:\s*auto-replied'
+        OR head ~* '(^|\n)content-type:\s*multipart/report'
+        OR head ~* '(^|\n)precedence:\s*(bulk|junk|auto_reply|list)'
+        OR head ~* '(^|\n)(list-unsubscribe|list-id|x-autoreply|x-autorespond):';
+EXCEPTION WHEN OTHERS THEN
+    RETURN false;  -- unreadable is never machine mail: a person looks
+END
+$$;
+
+CREATE OR REPLACE FUNCTION casework.journal(p_tag text, p_case bigint, p_subject text, p_after jsonb) RETURNS void
+LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = public, pg_temp AS $$
+    INSERT INTO journal_entry (at, actor, tag, key, input_hash, subject, case_id, after, facts)
+    VALUES (casework.desk_now(), 'agent', p_tag, 'casework:' || gen_random_uuid(),
+            encode(sha256(convert_to(coalesce(p_after, '{}')::text, 'UTF8')), 'hex'), p_subject, p_case, p_after, '{}')
+$$;
+REVOKE ALL ON FUNCTION casework.journal FROM PUBLIC;
+
+-- 1. Record a message and open its case. The same Message-ID is taken once.
+CREATE OR REPLACE FUNCTION casework.record_message(p_message_id text, p_source text, p_sender text, p_sender_name text, p_subject text,
+    p_sent_at timestamptz, p_raw bytea, p_parsed jsonb, OUT message_number bigint, OUT case_number bigint, OUT created boolean)
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = public, pg_temp AS $$
+DECLARE
+    machine boolean := casework.machine_mail(p_raw);
+    received timestamptz := casework.desk_now();
+    first_queue text := CASE WHEN machine THEN 'none' ELSE 'customer_service' END;
+    first_priority text := CASE WHEN machine THEN 'low' ELSE 'normal' END;
+BEGIN
+    PERFORM pg_advisory_xact_lock(hashtextextended('message:' || p_message_id, 0));
+    SELECT m.id, m.case_id, false INTO message_number, case_number, created FROM message m WHERE m.message_id = p_message_id;
+    IF FOUND THEN RETURN; END IF;
+    INSERT INTO case_file (kind, subject, title, queue, priority, status, opened_at, due_at)
+    VALUES ('mail', p_message_id, left(coalesce(nullif(p_subject, ''), '(no subject)'), 200), first_queue, first_priority, 'new', received,
+            casework.due(received, first_queue, first_priority))
+    RETURNING id INTO case_number;
+    INSERT INTO message (direction, message_id, digest, case_id, source, sender, sender_name, subject, sent_at, received_at, machine, raw, parsed)
+    VALUES ('in', p_message_id, encode(sha256(p_raw), 'hex'), case_number, p_source, p_sender, p_sender_name, p_subject, p_sent_at,
+            received, machine, p_raw, p_parsed)
+    RETURNING id INTO message_number;
+    PERFORM casework.journal('message:case:received', case_number, 'message:' || message_number,
+        jsonb_build_object('message_id', p_message_id, 'sender', p_sender, 'machine', machine));
+    created := true;
+END
+$$;
+
+-- 2. Claim a case that waits for the agent: the given one, or the most urgent. Nobody else gets it while the lease runs.
+CREATE OR REPLACE FUNCTION casework.claim_case(p_worker text, p_seconds int, p_case bigint DEFAULT NULL) RETURNS bigint
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = public, pg_temp AS $$
+DECLARE
+    claimed bigint;
+BEGIN
+    UPDATE case_file SET status = 'investigating', leased_by = p_worker, attempts = attempts + 1,
+        leased_until = clock_timestamp() + make_interval(secs => least(greatest(p_seconds, 1), 600))
+    WHERE id = (
+        SELECT id FROM case_file
+        WHERE status IN ('new', 'investigating') AND NOT worked AND attempts < 5
+            AND (leased_until IS NULL OR leased_until < clock_timestamp())
+            AND (p_case IS NULL OR id = p_case)
+        ORDER BY array_position(ARRAY['urgent', 'high', 'normal', 'low'], priority), id
+        LIMIT 1 FOR UPDATE SKIP LOCKED)
+    RETURNING id INTO claimed;
+    RETURN claimed;
+END
+$$;
+
+CREATE OR REPLACE FUNCTION casework.held(p_case bigint, p_worker text) RETURNS case_file
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = public, pg_temp AS $$
+DECLARE
+    found case_file;
+BEGIN
+    SELECT * INTO found FROM case_file WHERE id = p_case FOR UPDATE;
+    IF found.id IS NULL OR found.status <> 'investigating' OR found.leased_by IS DISTINCT FROM p_worker
+        OR found.leased_until < clock_timestamp() THEN
+        RAISE EXCEPTION 'case % is not claimed by %', p_case, p_worker USING ERRCODE = 'object_not_in_prerequisite_state';
+    END IF;
+    RETURN found;
+END
+$$;
+REVOKE ALL ON FUNCTION casework.held FROM PUBLIC;
+
+-- 3. Record what a run read and saw. The first findings also give the case its queue and priority; the due time never moves back.
+CREATE OR REPLACE FUNCTION casework.record_findings(p_case bigint, p_worker text, p_run text, p_content jsonb, p_queue text, p_priority text,
+    p_customer text, p_supplier text, p_order text, p_at_stake numeric) RETURNS void
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = public, pg_temp AS $$
+DECLARE
+    held case_file := casework.held(p_case, p_worker);
+    is_machine boolean := EXISTS (SELECT 1 FROM message WHERE case_id = p_case AND machine);
+BEGIN
+    IF NOT EXISTS (SELECT 1 FROM finding WHERE case_id = p_case) THEN
+        UPDATE case_file SET
+            queue = CASE WHEN p_queue <> 'none' THEN p_queue WHEN is_machine THEN 'none' ELSE queue END,
+            priority = p_priority, customer = p_customer, supplier = p_supplier, order_number = p_order, at_stake = p_at_stake,
+            due_at = CASE WHEN p_queue = 'none' AND is_machine THEN NULL
+                ELSE least(due_at, casework.due(opened_at, CASE WHEN p_queue = 'none' THEN queue ELSE p_queue END, p_priority)) END
+        WHERE id = p_case;
+    END IF;
+    INSERT INTO finding (case_id, run, content, recorded_at) VALUES (p_case, p_run, p_content, casework.desk_now());
+    PERFORM casework.journal('case:facts:recorded', p_case, 'case:' || p_case,
+        jsonb_build_object('run', p_run, 'queue', p_queue, 'priority', p_priority, 'customer', p_customer, 'order', p_order));
+END
+$$;
+
+-- 4. File one proposal. It names only its own case, knows the orders as they are now, and replaces an earlier one.
+CREATE OR REPLACE FUNCTION casework.file_proposal(p_case bigint, p_worker text, p_run text, p_action text, p_commands jsonb, p_rationale text,
+    p_evidence jsonb, p_versions jsonb, p_policy jsonb, p_confidence text) RETURNS bigint
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = public, pg_temp AS $$
+DECLARE
+    held case_file := casework.held(p_case, p_worker);
+    filed bigint;
+    hours int := (casework.policy_content() -> 'proposals' ->> 'expire_after_hours')::int;
+BEGIN
+    IF jsonb_typeof(p_commands) <> 'array' OR jsonb_array_length(p_commands) NOT BETWEEN 1 AND 3 THEN
+        RAISE EXCEPTION 'a proposal has one to three commands' USING ERRCODE = 'check_violation';
+    END IF;
+    IF EXISTS (SELECT 1 FROM jsonb_array_elements(p_commands) c WHERE c ? 'case' AND c ->> 'case' IS NOT NULL AND (c ->> 'case')::bigint <> p_case) THEN
+        RAISE EXCEPTION 'a proposal touches no other case' USING ERRCODE = 'check_violation';
+    END IF;
+    IF EXISTS (SELECT 1 FROM jsonb_array_elements(p_commands) c JOIN sales_order o ON o.number = c ->> 'order'
+               WHERE (p_versions ->> ('sales_order:' || o.number))::int IS DISTINCT FROM o.version) THEN
+        RAISE EXCEPTION 'the order changed while the agent read it' USING ERRCODE = 'serialization_failure';
+    END IF;
+    UPDATE proposal SET status = 'superseded' WHERE case_id = p_case AND status = 'pending';
+    INSERT INTO proposal (case_id, action, commands, rationale, evidence, versions, policy, confidence, digest, status, asked_by,
+        filed_by, filed_at, expires_at)
+    VALUES (p_case, p_action, p_commands, p_rationale, p_evidence, p_versions, p_policy, p_confidence,
+        encode(sha256(convert_to(p_commands::text || p_rationale || p_evidence::text || p_versions::text, 'UTF8')), 'hex'),
+        'pending', held.instruction ->> 'by', 'agent', casework.desk_now(), casework.desk_now() + make_interval(hours => hours))
+    RETURNING id INTO filed;
+    UPDATE case_file SET status = 'awaiting_review', worked = true, leased_by = NULL, leased_until = NULL WHERE id = p_case;
+    PERFORM casework.journal('case:proposal:filed', p_case, 'proposal:' || filed,
+        jsonb_build_object('run', p_run, 'action', p_action, 'commands', p_commands));
+    RETURN filed;
+END
+$$;
+
+-- 5. Give a case back after a failure, saying why; after the fifth the agent leaves it to people.
+CREATE OR REPLACE FUNCTION casework.give_back(p_case bigint, p_worker text, p_reason text) RETURNS void
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = public, pg_temp AS $$
+DECLARE
+    held case_file := casework.held(p_case, p_worker);
+BEGIN
+    UPDATE case_file SET leased_by = NULL, leased_until = NULL WHERE id = p_case;
+    INSERT INTO note (case_id, author, text, written_at) VALUES (p_case, 'agent', left(p_reason, 2000), casework.desk_now());
+    PERFORM casework.journal('case:agent:failed', p_case, 'case:' || p_case, jsonb_build_object('reason', left(p_reason, 500)));
+END
+$$;
+
+-- 6. Add a note to an open case.
+CREATE OR REPLACE FUNCTION casework.add_note(p_case bigint, p_text text) RETURNS bigint
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = public, pg_temp AS $$
+DECLARE
+    written bigint;
+BEGIN
+    IF NOT EXISTS (SELECT 1 FROM case_file WHERE id = p_case AND status NOT IN ('resolved', 'dismissed')) THEN
+        RAISE EXCEPTION 'case % is not open', p_case USING ERRCODE = 'object_not_in_prerequisite_state';
+    END IF;
+    INSERT INTO note (case_id, author, text, written_at) VALUES (p_case, 'agent', left(p_text, 2000), casework.desk_now())
+    RETURNING id INTO written;
+    PERFORM casework.journal('case:note:added', p_case, 'note:' || written, jsonb_build_object('text', left(p_text, 200)));
+    RETURN written;
+END
+$$;
+
+-- Grants: said anew each time, from nothing.
+REVOKE ALL ON ALL TABLES IN SCHEMA public FROM countersign_api, countersign_agent, countersign_reader;
+REVOKE ALL ON ALL SEQUENCES IN SCHEMA public FROM countersign_api, countersign_agent, countersign_reader;
+REVOKE ALL ON ALL FUNCTIONS IN SCHEMA casework FROM PUBLIC;
+GRANT USAGE ON SCHEMA public TO countersign_api, countersign_agent, countersign_reader;
+GRANT USAGE ON SCHEMA casework TO countersign_api, countersign_agent;
+GRANT EXECUTE ON FUNCTION casework.desk_now, casework.policy_content, casework.due TO countersign_api, countersign_agent;
+
+GRANT SELECT ON ALL TABLES IN SCHEMA public TO countersign_api;
+GRANT INSERT, UPDATE ON ALL TABLES IN SCHEMA public TO countersign_api;
+GRANT USAGE ON ALL SEQUENCES IN SCHEMA public TO countersign_api;
+GRANT DELETE ON sign_in, order_line, allocation TO countersign_api;
+REVOKE UPDATE ON journal_entry, decision, message, finding, policy_version, note FROM countersign_api;
+REVOKE ALL ON alembic_version FROM countersign_api;
+GRANT SELECT ON alembic_version TO countersign_api;
+
+GRANT SELECT ON entity, customer, contact, ship_to, supplier, app_user, item, substitute, price, warehouse, stock_level, allocation,
+    sales_order, order_line, hold, purchase_order, purchase_order_line, shipment, shipment_line, invoice, remittance, policy_version,
+    installation, case_file, message, finding, note, proposal, decision, journal_entry TO countersign_agent;
+GRANT EXECUTE ON FUNCTION casework.record_message, casework.claim_case, casework.record_findings, casework.file_proposal,
+    casework.give_back, casework.add_note TO countersign_agent;
+
+GRANT SELECT ON entity, customer, supplier, item, substitute, price, warehouse, stock_level, allocation, sales_order, order_line, hold,
+    purchase_order, purchase_order_line, shipment, shipment_line, invoice, remittance, case_file, proposal, decision, journal_entry
+    TO countersign_reader;

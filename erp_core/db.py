@@ -1,0 +1,92 @@
+"""Connections by role, and the only commit."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from typing import Any
+
+from sqlalchemy import Engine, create_engine, event, text
+from sqlalchemy.orm import Session
+
+from erp_core import settings as settings_module
+from erp_core.errors import BadSetting, WrongRole
+from erp_core.server import Cluster
+
+OWNER, API, AGENT, READER = settings_module.ROLES
+
+
+def dsn(role: str) -> str:
+    """The SQLAlchemy URL a role connects with."""
+    settings = settings_module.load()
+    if settings.embedded:
+        return Cluster(settings).dsn(role)
+    if role not in settings.dsns:
+        raise BadSetting(f"Set {settings_module.DSN_VARIABLES[role]}: this command runs as {role}.")
+    return settings.dsns[role].replace("postgresql://", "postgresql+psycopg://", 1)
+
+
+@cache
+def engine(role: str) -> Engine:
+    """One pool a role. Every new connection proves that it is that role and no superuser."""
+    made = create_engine(dsn(role), pool_size=8, max_overflow=8, pool_pre_ping=True)
+
+    @event.listens_for(made, "connect")
+    def _check(connection: Any, _record: Any) -> None:
+        check_role(connection, role)
+
+    return made
+
+
+def check_role(connection: Any, role: str) -> None:
+    """Raise WrongRole unless the connection is exactly `role` and not a superuser."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT current_user, rolsuper FROM pg_roles WHERE rolname = current_user")
+        user, superuser = cursor.fetchone()
+    connection.rollback()
+    if user != role or superuser:
+        connection.close()
+        is_what = f"{user}, a superuser" if superuser else user
+        raise WrongRole(f"This process must connect as {role}, but its database URL connects as {is_what}.")
+
+
+@contextmanager
+def transaction(role: str) -> Iterator[Session]:
+    """One request or one step: committed at the end, rolled back at an error."""
+    with Session(engine(role), expire_on_commit=False) as session:
+        yield session
+        session.commit()
+
+
+@contextmanager
+def reading(role: str) -> Iterator[Session]:
+    """A read-only transaction."""
+    with Session(engine(role), expire_on_commit=False) as session:
+        session.execute(text("SET TRANSACTION READ ONLY"))
+        yield session
+        session.rollback()
+
+
+@contextmanager
+def in_use() -> Iterator[None]:
+    """Keep the embedded server up while inside; a named database needs nothing."""
+    settings = settings_module.load()
+    if not settings.embedded:
+        yield
+        return
+    with Cluster(settings).lease():
+        try:
+            yield
+        finally:
+            for made in list(_made_engines()):
+                made.dispose()
+
+
+def _made_engines() -> Iterator[Engine]:
+    for role in settings_module.ROLES:
+        if engine.cache_info().currsize:
+            try:
+                yield engine(role)
+            except BadSetting:
+                continue

@@ -1,0 +1,139 @@
+"""Make roles, extension and database; bring the schema up to date; apply functions and grants. All of it again and again."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from alembic import command
+from alembic.config import Config
+from psycopg import sql
+from sqlalchemy import Connection, create_engine, text
+from sqlalchemy.pool import NullPool
+
+from erp_core import db, policy
+from erp_core import settings as settings_module
+from erp_core.errors import BadSetting
+from erp_core.server import DATABASE, SUPERUSER, Cluster
+from erp_core.values import canonical
+
+HERE = Path(__file__).parent
+
+
+def main(argv: list[str]) -> int:
+    """`countersign migrate [--bootstrap ADMIN_URL]`."""
+    parser = argparse.ArgumentParser(
+        prog="countersign migrate",
+        description="Set up or update the database.",
+        epilog="Example: countersign migrate --bootstrap postgresql://postgres:secret@db/postgres",
+    )
+    parser.add_argument(
+        "--bootstrap", metavar="ADMIN_URL", help="make roles, database and extension with this superuser"
+    )
+    arguments = parser.parse_args(argv)
+    with db.in_use():
+        migrate(arguments.bootstrap)
+    print("The database is up to date.")
+    return 0
+
+
+def migrate(admin_url: str | None = None) -> None:
+    """Idempotent; the embedded server bootstraps itself."""
+    settings = settings_module.load()
+    if settings.embedded:
+        cluster = Cluster(settings)
+        bootstrap(cluster.dsn(SUPERUSER, "postgres"), {r: cluster.password(r) for r in settings_module.ROLES}, DATABASE)
+    elif admin_url:
+        bootstrap(admin_url, *_from_dsns(settings.dsns))
+    upgrade()
+
+
+def upgrade() -> None:
+    """Schema, functions, grants, checkpoints and policy, as the owner."""
+    owner = db.dsn(db.OWNER)
+    command.upgrade(alembic_config(owner), "head")
+    with create_engine(owner, poolclass=NullPool).begin() as connection:
+        _run_script(connection, (HERE / "casework.sql").read_text())
+        _activate_policy(connection)
+    # the checkpoint tables belong to the agent's library; it is named, not imported
+    importlib.import_module("agent.checkpoints").setup(owner)
+
+
+def alembic_config(url: str) -> Config:
+    """Alembic without an ini file."""
+    config = Config()
+    config.set_main_option("script_location", str(HERE / "migrations"))
+    config.set_main_option("sqlalchemy.url", url.replace("%", "%%"))
+    return config
+
+
+def bootstrap(admin_url: str, passwords: dict[str, str], database: str) -> None:
+    """Make the roles (cluster-wide), the database and its extension."""
+    admin = admin_url.replace("postgresql://", "postgresql+psycopg://", 1)
+    with create_engine(admin, isolation_level="AUTOCOMMIT", poolclass=NullPool).connect() as connection:
+        for role, password in passwords.items():
+            _make_role(connection, role, password)
+        exists = connection.execute(
+            text("SELECT 1 FROM pg_database WHERE datname = :name"), {"name": database}
+        ).scalar()
+        if not exists:
+            _ddl(connection, "CREATE DATABASE {} OWNER {}", database, db.OWNER)
+    parts = urlsplit(admin)
+    inside = (
+        parts._replace(path=f"/{database}").geturl() if parts.netloc else admin.replace("/postgres?", f"/{database}?")
+    )
+    with create_engine(inside, isolation_level="AUTOCOMMIT", poolclass=NullPool).connect() as connection:
+        _ddl(connection, "CREATE EXTENSION IF NOT EXISTS vector")
+        _ddl(connection, "REVOKE ALL ON SCHEMA public FROM PUBLIC")
+        _ddl(connection, "GRANT ALL ON SCHEMA public TO {}", db.OWNER)
+        _ddl(connection, "REVOKE CONNECT, TEMPORARY ON DATABASE {} FROM PUBLIC", database)
+        for role in passwords:
+            _ddl(connection, "GRANT CONNECT ON DATABASE {} TO {}", database, role)
+
+
+def _make_role(connection: Connection, role: str, password: str) -> None:
+    exists = connection.execute(text("SELECT 1 FROM pg_roles WHERE rolname = :name"), {"name": role}).scalar()
+    verb = "ALTER" if exists else "CREATE"
+    rights = "LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPASSRLS"
+    raw: Any = connection.connection.driver_connection
+    statement = sql.SQL(f"{verb} ROLE {{}} {rights} PASSWORD {{}}")  # type: ignore[arg-type]
+    raw.execute(statement.format(sql.Identifier(role), sql.Literal(password)))
+
+
+def _ddl(connection: Connection, statement: str, *names: str) -> None:
+    raw: Any = connection.connection.driver_connection
+    raw.execute(sql.SQL(statement).format(*map(sql.Identifier, names)))  # type: ignore[arg-type]
+
+
+def _run_script(connection: Connection, script: str) -> None:
+    raw: Any = connection.connection.driver_connection
+    raw.execute(script)
+
+
+def _activate_policy(connection: Connection) -> None:
+    """The shipped policy becomes a version of its own when its text changed."""
+    current = policy.load()
+    content = canonical(current.model_dump(mode="json"))
+    connection.execute(
+        text(
+            "INSERT INTO policy_version (hash, content, activated_at) VALUES (:hash, cast(:content AS jsonb), :now) "
+            "ON CONFLICT (hash) DO NOTHING"
+        ),
+        {"hash": current.hash, "content": content, "now": datetime.now(UTC)},
+    )
+
+
+def _from_dsns(dsns: dict[str, str]) -> tuple[dict[str, str], str]:
+    missing = [settings_module.DSN_VARIABLES[role] for role in settings_module.ROLES if role not in dsns]
+    if missing:
+        raise BadSetting(f"Bootstrapping needs all four database URLs; not set: {', '.join(missing)}.")
+    parts = {role: urlsplit(url) for role, url in dsns.items()}
+    wrong = [role for role, part in parts.items() if part.username != role or not part.password]
+    if wrong:
+        raise BadSetting(f"The database URL of {', '.join(wrong)} must name that user and a password.")
+    passwords = {role: unquote(part.password or "") for role, part in parts.items()}
+    return passwords, parts[db.OWNER].path.lstrip("/")

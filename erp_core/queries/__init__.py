@@ -1,0 +1,1 @@
+"""What reads: SQL for screens, tools and rules, in whatever session it is given."""

@@ -1,0 +1,50 @@
+"""What customers owe, and their invoices."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
+
+from sqlalchemy import func, or_, select
+from sqlalchemy.orm import Session
+
+from erp_core.tables.billing import Invoice
+from erp_core.tables.sales import OrderLine, SalesOrder
+
+
+@dataclass(frozen=True)
+class Exposure:
+    """What a customer could owe us, in the customer's currency."""
+
+    unpaid_invoices: Decimal
+    open_orders: Decimal
+
+    @property
+    def total(self) -> Decimal:
+        return self.unpaid_invoices + self.open_orders
+
+
+def exposure(session: Session, customer: str, on: date, without: str | None = None) -> Exposure:
+    """Unpaid invoices, and orders neither invoiced nor cancelled, except the order `without`."""
+    owed = (
+        select(func.coalesce(func.sum(Invoice.amount), 0))
+        .join(SalesOrder, SalesOrder.number == Invoice.order_number)
+        .where(SalesOrder.customer == customer, or_(Invoice.paid_at.is_(None), Invoice.paid_at > on))
+    )
+    ordered = (
+        select(func.coalesce(func.sum(OrderLine.unit_price * OrderLine.quantity_ordered), 0))
+        .join(SalesOrder, SalesOrder.number == OrderLine.order_number)
+        .where(
+            SalesOrder.customer == customer,
+            SalesOrder.status.not_in(["cancelled", "invoiced", "closed"]),
+            SalesOrder.number != (without or ""),
+        )
+    )
+    return Exposure(Decimal(session.scalar(owed) or 0), Decimal(session.scalar(ordered) or 0))
+
+
+def invoices_of_orders(session: Session, orders: list[str]) -> list[Invoice]:
+    """Invoices of the orders, by number."""
+    query = select(Invoice).where(Invoice.order_number.in_(orders)).order_by(Invoice.number)
+    return list(session.scalars(query))

@@ -1,0 +1,68 @@
+"""Items, agreed prices, substitutes and stock."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date
+from decimal import Decimal
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from erp_core.rules.catalog import Agreement, ItemFacts, price_for
+from erp_core.rules.stock import Inbound, available_now
+from erp_core.tables.catalog import Item, Price, Substitute
+from erp_core.tables.purchasing import PurchaseOrder, PurchaseOrderLine
+from erp_core.tables.stock import StockLevel
+
+
+def item_facts(session: Session, sku: str) -> ItemFacts | None:
+    """What rules know of an item; None when there is none."""
+    item = session.get(Item, sku)
+    if item is None:
+        return None
+    return ItemFacts(
+        item.sku,
+        item.name,
+        item.uom,
+        item.units_per_case,
+        item.list_price,
+        item.unit_cost,
+        item.export_class,
+        item.status,
+    )
+
+
+def agreements(session: Session, customer: str, sku: str) -> list[Agreement]:
+    """All agreed prices of a customer for an item."""
+    query = select(Price).where(Price.customer == customer, Price.sku == sku).order_by(Price.id)
+    return [Agreement(p.min_quantity, p.unit_price, p.valid_from, p.valid_to) for p in session.scalars(query)]
+
+
+def free_stock(session: Session, sku: str) -> dict[str, Decimal]:
+    """Unbound stock by warehouse, in base units."""
+    query = select(StockLevel).where(StockLevel.sku == sku).order_by(StockLevel.warehouse)
+    return {s.warehouse: available_now(s.quantity_on_hand, s.quantity_allocated) for s in session.scalars(query)}
+
+
+def inbound(session: Session, sku: str, warehouse: str | None = None) -> list[Inbound]:
+    """Open purchase order quantities of an item, by expected date."""
+    query = (
+        select(PurchaseOrder.number, PurchaseOrder.expected_date, PurchaseOrderLine.quantity)
+        .join(PurchaseOrderLine, PurchaseOrderLine.order_number == PurchaseOrder.number)
+        .where(PurchaseOrderLine.sku == sku, PurchaseOrder.status != "received")
+        .order_by(PurchaseOrder.expected_date, PurchaseOrder.number)
+    )
+    if warehouse:
+        query = query.where(PurchaseOrder.warehouse == warehouse)
+    return [Inbound(number, expected, quantity) for number, expected, quantity in session.execute(query)]
+
+
+def substitutes(session: Session, sku: str) -> Sequence[Substitute]:
+    """Permitted substitutes, best first."""
+    return list(session.scalars(select(Substitute).where(Substitute.sku == sku).order_by(Substitute.priority)))
+
+
+def today_price(session: Session, customer: str | None, item: ItemFacts, quantity: Decimal, on: date) -> Decimal:
+    """Agreed or list price per base unit."""
+    return price_for(item, agreements(session, customer, item.sku) if customer else [], quantity, on)

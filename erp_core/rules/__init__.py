@@ -1,0 +1,1 @@
+"""What decides: values in, values out. No session, no clock; every function returns all problems, in documented order."""

@@ -1,0 +1,45 @@
+"""What can be promised and bound."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
+
+
+@dataclass(frozen=True)
+class Inbound:
+    """Goods on their way to a warehouse, in base units."""
+
+    purchase_order: str
+    expected: date | None
+    quantity: Decimal
+
+
+def available_now(on_hand: Decimal, allocated: Decimal) -> Decimal:
+    """Stock that nobody has, in base units; never negative."""
+    return max(on_hand - allocated, Decimal(0))
+
+
+def bind(wanted: Decimal, on_hand: Decimal, allocated: Decimal) -> Decimal:
+    """How much of `wanted` can be allocated now."""
+    return min(wanted, available_now(on_hand, allocated))
+
+
+def available_to_promise(
+    wanted: Decimal, free: Decimal, inbound: Sequence[Inbound], today: date
+) -> tuple[date | None, Decimal]:
+    """First day on which `wanted` is covered by free stock and dated inbound, and the quantity covered by then.
+
+    (None, covered) when all that is known does not suffice. Overdue inbound counts as of today: late is not lost.
+    """
+    covered = free
+    if covered >= wanted:
+        return today, wanted
+    dated = sorted((max(i.expected, today), i.quantity) for i in inbound if i.expected is not None)
+    for day, quantity in dated:
+        covered += quantity
+        if covered >= wanted:
+            return day, wanted
+    return None, covered

@@ -1,0 +1,63 @@
+"""Settings are environment variables; this is the only place that reads them."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+ROLES = ("countersign_owner", "countersign_api", "countersign_agent", "countersign_reader")
+DSN_VARIABLES = {
+    "countersign_api": "COUNTERSIGN_DATABASE_URL",
+    "countersign_agent": "COUNTERSIGN_AGENT_DATABASE_URL",
+    "countersign_owner": "COUNTERSIGN_OWNER_DATABASE_URL",
+    "countersign_reader": "COUNTERSIGN_READER_DATABASE_URL",
+}
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What an installation can be told from outside. README.md lists the same names."""
+
+    home: Path
+    dsns: dict[str, str]
+    host: str
+    port: int
+    imap_url: str | None
+    imap_password: str | None
+    smtp_url: str | None
+    smtp_password: str | None
+    mail_from: str
+    mlflow_uri: str | None
+    serve: bool
+    insecure_cookies: bool
+
+    @property
+    def embedded(self) -> bool:
+        """True when no database was named: we run our own server under `home`."""
+        return not self.dsns
+
+    @property
+    def models(self) -> Path:
+        """Folder of trained pipelines."""
+        return self.home / "models"
+
+
+def load() -> Settings:
+    """Read the environment. Unset database variables mean the embedded server."""
+    env = os.environ
+    dsns = {role: env[name] for role, name in DSN_VARIABLES.items() if env.get(name)}
+    return Settings(
+        home=Path(env.get("COUNTERSIGN_HOME", "var")).resolve(),
+        dsns=dsns,
+        host=env.get("COUNTERSIGN_HOST", "127.0.0.1"),
+        port=int(env.get("COUNTERSIGN_PORT", "8000")),
+        imap_url=env.get("COUNTERSIGN_IMAP_URL"),
+        imap_password=env.get("COUNTERSIGN_IMAP_PASSWORD"),
+        smtp_url=env.get("COUNTERSIGN_SMTP_URL"),
+        smtp_password=env.get("COUNTERSIGN_SMTP_PASSWORD"),
+        mail_from=env.get("COUNTERSIGN_MAIL_FROM", "orders@localhost"),
+        mlflow_uri=env.get("COUNTERSIGN_MLFLOW_URI"),
+        serve=env.get("SERVE", "1") != "0",
+        insecure_cookies=env.get("COUNTERSIGN_INSECURE_COOKIES", "1") == "1",
+    )

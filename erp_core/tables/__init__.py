@@ -1,0 +1,17 @@
+"""What is: the schema, room by room. Importing this package loads every table into `Base.metadata`."""
+
+from erp_core.tables import billing, catalog, desk, fulfilment, governance, parties, purchasing, sales, stock
+from erp_core.tables.base import Base
+
+__all__ = [
+    "Base",
+    "billing",
+    "catalog",
+    "desk",
+    "fulfilment",
+    "governance",
+    "parties",
+    "purchasing",
+    "sales",
+    "stock",
+]

@@ -1,0 +1,51 @@
+"""Items, substitutes and prices."""
+
+from __future__ import annotations
+
+from datetime import date
+
+from sqlalchemy import ForeignKey, UniqueConstraint
+from sqlalchemy.orm import Mapped, mapped_column
+
+from erp_core.tables.base import Base, Quantity, UnitPrice, one_of
+
+
+class Item(Base):
+    """A thing we sell; `uom` is its base unit, a case holds `units_per_case` of them."""
+
+    __tablename__ = "item"
+    __table_args__ = (one_of("status", ("active", "discontinued")),)
+    sku: Mapped[str] = mapped_column(primary_key=True)
+    name: Mapped[str]
+    uom: Mapped[str]
+    units_per_case: Mapped[Quantity]
+    category: Mapped[str | None]
+    list_price: Mapped[UnitPrice]
+    unit_cost: Mapped[UnitPrice]
+    export_class: Mapped[str | None]
+    hazmat: Mapped[bool]
+    status: Mapped[str]
+
+
+class Substitute(Base):
+    """What may go out instead, best first."""
+
+    __tablename__ = "substitute"
+    sku: Mapped[str] = mapped_column(ForeignKey("item.sku"), primary_key=True)
+    substitute_sku: Mapped[str] = mapped_column(ForeignKey("item.sku"), primary_key=True)
+    priority: Mapped[int]
+    customer_approval_required: Mapped[bool]
+
+
+class Price(Base):
+    """An agreed price of a customer from a quantity on, valid inclusive of both dates."""
+
+    __tablename__ = "price"
+    __table_args__ = (UniqueConstraint("customer", "sku", "min_quantity", "valid_from"),)
+    id: Mapped[int] = mapped_column(primary_key=True)
+    customer: Mapped[str] = mapped_column(ForeignKey("customer.code"))
+    sku: Mapped[str] = mapped_column(ForeignKey("item.sku"), index=True)
+    min_quantity: Mapped[Quantity]
+    unit_price: Mapped[UnitPrice]
+    valid_from: Mapped[date]
+    valid_to: Mapped[date | None]

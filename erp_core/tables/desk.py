@@ -1,0 +1,192 @@
+"""Cases, messages, proposals, decisions, the journal and the outbox."""
+
+from __future__ import annotations
+
+from sqlalchemy import ForeignKey, Index, LargeBinary, UniqueConstraint, text
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.orm import Mapped, mapped_column
+
+from erp_core.tables.base import Base, Json, JsonList, Moment, Money, one_of
+from erp_core.values import CaseStatus, Outcome, Priority, ProposalStatus, Queue, Verdict
+
+
+class Case(Base):
+    """One thing a person must see to its end."""
+
+    __tablename__ = "case_file"
+    __table_args__ = (
+        one_of("status", CaseStatus),
+        one_of("queue", Queue),
+        one_of("priority", Priority),
+        Index(
+            "uq_case_file_open_subject",
+            "kind",
+            "subject",
+            unique=True,
+            postgresql_where=text("status IN ('new', 'investigating', 'awaiting_review') AND kind <> 'mail'"),
+        ),
+        Index("ix_case_file_open", "queue", "due_at", postgresql_where=text("status NOT IN ('resolved', 'dismissed')")),
+    )
+    id: Mapped[int] = mapped_column(primary_key=True)
+    kind: Mapped[str]
+    subject: Mapped[str]
+    title: Mapped[str]
+    queue: Mapped[str]
+    priority: Mapped[str]
+    status: Mapped[str]
+    customer: Mapped[str | None] = mapped_column(ForeignKey("customer.code"))
+    supplier: Mapped[str | None] = mapped_column(ForeignKey("supplier.code"))
+    order_number: Mapped[str | None] = mapped_column(ForeignKey("sales_order.number"))
+    at_stake: Mapped[Money | None]
+    opened_at: Mapped[Moment]
+    due_at: Mapped[Moment | None]
+    snoozed_until: Mapped[Moment | None]
+    resolved_at: Mapped[Moment | None]
+    root_cause: Mapped[str | None]
+    assignee: Mapped[str | None] = mapped_column(ForeignKey("app_user.email"))
+    details: Mapped[Json] = mapped_column(default=dict, server_default="{}")
+    instruction: Mapped[Json | None] = mapped_column(JSONB(none_as_null=True))
+    worked: Mapped[bool] = mapped_column(default=False, server_default="false")
+    attempts: Mapped[int] = mapped_column(default=0, server_default="0")
+    leased_by: Mapped[str | None]
+    leased_until: Mapped[Moment | None]
+
+
+class Message(Base):
+    """An inbound or outbound mail; the raw bytes are kept, `digest` is their SHA-256."""
+
+    __tablename__ = "message"
+    __table_args__ = (
+        one_of("direction", ("in", "out")),
+        UniqueConstraint("message_id"),
+        Index("ix_message_case_id", "case_id"),
+    )
+    id: Mapped[int] = mapped_column(primary_key=True)
+    direction: Mapped[str]
+    message_id: Mapped[str]
+    digest: Mapped[str]
+    case_id: Mapped[int] = mapped_column(ForeignKey("case_file.id"))
+    source: Mapped[str | None]
+    sender: Mapped[str | None]
+    sender_name: Mapped[str | None]
+    subject: Mapped[str | None]
+    sent_at: Mapped[Moment | None]
+    received_at: Mapped[Moment]
+    machine: Mapped[bool]
+    raw: Mapped[bytes] = mapped_column(LargeBinary)
+    parsed: Mapped[Json]
+
+
+class Finding(Base):
+    """What one run of the agent read and saw: classification, extraction, facts with their sources."""
+
+    __tablename__ = "finding"
+    __table_args__ = (Index("ix_finding_case_id", "case_id"),)
+    id: Mapped[int] = mapped_column(primary_key=True)
+    case_id: Mapped[int] = mapped_column(ForeignKey("case_file.id"))
+    run: Mapped[str]
+    content: Mapped[Json]
+    recorded_at: Mapped[Moment]
+
+
+class Note(Base):
+    """A remark on a case."""
+
+    __tablename__ = "note"
+    __table_args__ = (Index("ix_note_case_id", "case_id"),)
+    id: Mapped[int] = mapped_column(primary_key=True)
+    case_id: Mapped[int] = mapped_column(ForeignKey("case_file.id"))
+    author: Mapped[str]
+    text: Mapped[str]
+    written_at: Mapped[Moment]
+
+
+class Proposal(Base):
+    """One to three commands that have not been executed yet."""
+
+    __tablename__ = "proposal"
+    __table_args__ = (
+        one_of("status", ProposalStatus),
+        Index("uq_proposal_pending", "case_id", unique=True, postgresql_where=text("status = 'pending'")),
+    )
+    id: Mapped[int] = mapped_column(primary_key=True)
+    case_id: Mapped[int] = mapped_column(ForeignKey("case_file.id"))
+    action: Mapped[str]
+    commands: Mapped[JsonList]
+    amended: Mapped[list[object] | None] = mapped_column(JSONB(none_as_null=True))
+    rationale: Mapped[str]
+    evidence: Mapped[JsonList]
+    versions: Mapped[Json]
+    policy: Mapped[Json]
+    confidence: Mapped[str]
+    digest: Mapped[str]
+    status: Mapped[str]
+    asked_by: Mapped[str | None]
+    filed_by: Mapped[str]
+    filed_at: Mapped[Moment]
+    expires_at: Mapped[Moment]
+
+
+class Decision(Base):
+    """What a person said to a proposal, on which digest and policy, and what became of it."""
+
+    __tablename__ = "decision"
+    __table_args__ = (
+        one_of("verdict", Verdict),
+        one_of("outcome", Outcome),
+        Index("ix_decision_proposal_id", "proposal_id"),
+    )
+    id: Mapped[int] = mapped_column(primary_key=True)
+    proposal_id: Mapped[int] = mapped_column(ForeignKey("proposal.id"))
+    case_id: Mapped[int] = mapped_column(ForeignKey("case_file.id"))
+    actor: Mapped[str]
+    verdict: Mapped[str]
+    reason: Mapped[str | None]
+    digest_shown: Mapped[str | None]
+    policy_hash: Mapped[str]
+    outcome: Mapped[str]
+    detail: Mapped[Json]
+    decided_at: Mapped[Moment]
+
+
+class JournalEntry(Base):
+    """Append-only: who did what, under which key, on which case, before and after."""
+
+    __tablename__ = "journal_entry"
+    __table_args__ = (
+        UniqueConstraint("key"),
+        Index("ix_journal_entry_case_id", "case_id"),
+        Index("ix_journal_entry_subject", "subject"),
+    )
+    id: Mapped[int] = mapped_column(primary_key=True)
+    at: Mapped[Moment]
+    actor: Mapped[str]
+    tag: Mapped[str]
+    key: Mapped[str]
+    input_hash: Mapped[str]
+    subject: Mapped[str | None]
+    case_id: Mapped[int | None] = mapped_column(ForeignKey("case_file.id"))
+    command: Mapped[Json | None] = mapped_column(JSONB(none_as_null=True))
+    before: Mapped[Json | None] = mapped_column(JSONB(none_as_null=True))
+    after: Mapped[Json | None] = mapped_column(JSONB(none_as_null=True))
+    facts: Mapped[Json] = mapped_column(default=dict, server_default="{}")
+
+
+class OutboxMail(Base):
+    """A mail that somebody signed and the clock delivers; the agent's role cannot read this table."""
+
+    __tablename__ = "outbox"
+    __table_args__ = (one_of("status", ("waiting", "sent", "failed")), UniqueConstraint("message_id"))
+    id: Mapped[int] = mapped_column(primary_key=True)
+    case_id: Mapped[int | None] = mapped_column(ForeignKey("case_file.id"))
+    message_id: Mapped[str]
+    to: Mapped[str]
+    subject: Mapped[str]
+    body: Mapped[str]
+    in_reply_to: Mapped[str | None]
+    attachments: Mapped[JsonList]
+    status: Mapped[str]
+    attempts: Mapped[int] = mapped_column(default=0, server_default="0")
+    last_error: Mapped[str | None]
+    queued_at: Mapped[Moment]
+    sent_at: Mapped[Moment | None]

@@ -1,0 +1,31 @@
+"""Shipments: what left, with whom, and whether it arrived."""
+
+from __future__ import annotations
+
+from sqlalchemy import ForeignKey
+from sqlalchemy.orm import Mapped, mapped_column
+
+from erp_core.tables.base import Base, Moment, Quantity
+
+
+class Shipment(Base):
+    """One departure of goods for one order."""
+
+    __tablename__ = "shipment"
+    number: Mapped[str] = mapped_column(primary_key=True)
+    order_number: Mapped[str] = mapped_column(ForeignKey("sales_order.number"), index=True)
+    warehouse: Mapped[str] = mapped_column(ForeignKey("warehouse.code"))
+    shipped_at: Mapped[Moment]
+    carrier: Mapped[str | None]
+    tracking: Mapped[str | None] = mapped_column(index=True)
+    delivered_at: Mapped[Moment | None]
+
+
+class ShipmentLine(Base):
+    """What of an order line a shipment held, in the line's unit."""
+
+    __tablename__ = "shipment_line"
+    shipment: Mapped[str] = mapped_column(ForeignKey("shipment.number"), primary_key=True)
+    line: Mapped[int] = mapped_column(primary_key=True)
+    sku: Mapped[str] = mapped_column(ForeignKey("item.sku"))
+    quantity: Mapped[Quantity]

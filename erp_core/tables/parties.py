@@ -1,0 +1,102 @@
+"""Entities, customers, contacts, suppliers and users."""
+
+from __future__ import annotations
+
+from sqlalchemy import ARRAY, ForeignKey, Index, Text, UniqueConstraint, text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from erp_core.tables.base import Base, Moment, Money, one_of
+
+
+class Entity(Base):
+    """A legal firm of ours."""
+
+    __tablename__ = "entity"
+    code: Mapped[str] = mapped_column(primary_key=True)
+    name: Mapped[str]
+    currency: Mapped[str]
+    country: Mapped[str]
+
+
+class Customer(Base):
+    """Who buys; `credit_limit` in the customer's currency."""
+
+    __tablename__ = "customer"
+    __table_args__ = (one_of("status", ("active", "blocked")), one_of("tier", ("A", "B", "C")))
+    code: Mapped[str] = mapped_column(primary_key=True)
+    entity: Mapped[str] = mapped_column(ForeignKey("entity.code"))
+    name: Mapped[str]
+    tier: Mapped[str]
+    segment: Mapped[str | None]
+    payment_terms_days: Mapped[int]
+    credit_limit: Mapped[Money]
+    currency: Mapped[str]
+    country: Mapped[str]
+    email_domain: Mapped[str | None] = mapped_column(index=True)
+    status: Mapped[str]
+
+
+class Contact(Base):
+    """A person at a customer."""
+
+    __tablename__ = "contact"
+    __table_args__ = (UniqueConstraint("customer", "email"), Index("ix_contact_lower_email", text("lower(email)")))
+    id: Mapped[int] = mapped_column(primary_key=True)
+    customer: Mapped[str] = mapped_column(ForeignKey("customer.code"))
+    name: Mapped[str]
+    email: Mapped[str]
+    role: Mapped[str | None]
+    phone: Mapped[str | None]
+
+
+class ShipTo(Base):
+    """A delivery address of a customer."""
+
+    __tablename__ = "ship_to"
+    __table_args__ = (UniqueConstraint("customer", "name"),)
+    id: Mapped[int] = mapped_column(primary_key=True)
+    customer: Mapped[str] = mapped_column(ForeignKey("customer.code"))
+    name: Mapped[str]
+    address: Mapped[str]
+    country: Mapped[str]
+
+
+class Supplier(Base):
+    """Who sells to us."""
+
+    __tablename__ = "supplier"
+    __table_args__ = (one_of("risk", ("low", "medium", "high")),)
+    code: Mapped[str] = mapped_column(primary_key=True)
+    name: Mapped[str]
+    lead_time_days: Mapped[int]
+    risk: Mapped[str]
+    email_domain: Mapped[str | None] = mapped_column(index=True)
+
+
+class User(Base):
+    """A colleague; roles and the limit (in the currency of the document) are what policy looks at."""
+
+    __tablename__ = "app_user"
+    email: Mapped[str] = mapped_column(primary_key=True)
+    name: Mapped[str]
+    roles: Mapped[list[str]] = mapped_column(ARRAY(Text))
+    approval_limit: Mapped[Money]
+
+
+class Credential(Base):
+    """An argon2 hash; the agent's role cannot read this table."""
+
+    __tablename__ = "credential"
+    email: Mapped[str] = mapped_column(ForeignKey("app_user.email"), primary_key=True)
+    password_hash: Mapped[str]
+
+
+class SignIn(Base):
+    """A browser session or API token, stored as the SHA-256 of its secret."""
+
+    __tablename__ = "sign_in"
+    token_hash: Mapped[str] = mapped_column(primary_key=True)
+    email: Mapped[str] = mapped_column(ForeignKey("app_user.email"))
+    kind: Mapped[str]
+    created_at: Mapped[Moment]
+    expires_at: Mapped[Moment]

@@ -1,0 +1,85 @@
+"""Sales orders, their lines and holds."""
+
+from __future__ import annotations
+
+from datetime import date
+
+from sqlalchemy import CheckConstraint, ForeignKey, ForeignKeyConstraint, Index
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+
+from erp_core.tables.base import Base, Json, Moment, Quantity, UnitPrice, one_of
+from erp_core.values import HoldReason, OrderStatus
+
+CHANNELS = ("email", "edi", "portal", "sales_rep", "ecommerce")
+
+
+class SalesOrder(Base):
+    """What a customer asked for; `version` counts every change of the order, its lines and holds."""
+
+    __tablename__ = "sales_order"
+    __table_args__ = (one_of("status", OrderStatus), one_of("channel", CHANNELS))
+    number: Mapped[str] = mapped_column(primary_key=True)
+    customer: Mapped[str] = mapped_column(ForeignKey("customer.code"), index=True)
+    channel: Mapped[str]
+    customer_po: Mapped[str | None] = mapped_column(index=True)
+    ordered_at: Mapped[Moment]
+    requested_date: Mapped[date | None]
+    promised_date: Mapped[date | None]
+    warehouse: Mapped[str] = mapped_column(ForeignKey("warehouse.code"))
+    ship_to_country: Mapped[str]
+    ship_to: Mapped[str | None]
+    expedited: Mapped[bool] = mapped_column(default=False, server_default="false")
+    status: Mapped[str]
+    version: Mapped[int] = mapped_column(default=1, server_default="1")
+    lines: Mapped[list[OrderLine]] = relationship(
+        order_by="OrderLine.line", cascade="all, delete-orphan", passive_deletes=True
+    )
+
+
+class OrderLine(Base):
+    """One item of an order. Quantities are in `uom` as ordered; `quantity_base` is in the item's base unit."""
+
+    __tablename__ = "order_line"
+    __table_args__ = (
+        CheckConstraint("quantity_ordered >= 0", name="ordered_not_negative"),
+        CheckConstraint("unit_price >= 0", name="price_not_negative"),
+    )
+    order_number: Mapped[str] = mapped_column(ForeignKey("sales_order.number", ondelete="CASCADE"), primary_key=True)
+    line: Mapped[int] = mapped_column(primary_key=True)
+    sku: Mapped[str] = mapped_column(ForeignKey("item.sku"))
+    quantity_ordered: Mapped[Quantity]
+    uom: Mapped[str]
+    quantity_base: Mapped[Quantity]
+    quantity_allocated: Mapped[Quantity] = mapped_column(default=0, server_default="0")
+    quantity_shipped: Mapped[Quantity] = mapped_column(default=0, server_default="0")
+    unit_price: Mapped[UnitPrice]
+    requested_date: Mapped[date | None]
+
+
+class Hold(Base):
+    """Stops an order or one of its lines for one reason, until somebody with the authority releases it."""
+
+    __tablename__ = "hold"
+    __table_args__ = (
+        one_of("reason", HoldReason),
+        ForeignKeyConstraint(["order_number"], ["sales_order.number"]),
+        Index(
+            "uq_hold_active",
+            "order_number",
+            "line",
+            "reason",
+            unique=True,
+            postgresql_where="released_at IS NULL",
+            postgresql_nulls_not_distinct=True,
+        ),
+    )
+    id: Mapped[int] = mapped_column(primary_key=True)
+    order_number: Mapped[str]
+    line: Mapped[int | None]
+    reason: Mapped[str]
+    problem: Mapped[Json]
+    placed_by: Mapped[str]
+    placed_at: Mapped[Moment]
+    released_by: Mapped[str | None]
+    released_at: Mapped[Moment | None]
+    release_note: Mapped[str | None]

@@ -1,0 +1,217 @@
+"""Words of the trade as closed sets, and the tables of legal steps between them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from decimal import ROUND_HALF_UP, Decimal
+from enum import StrEnum
+from typing import Any, TypeVar
+
+from erp_core.errors import IllegalTransition
+
+
+class OrderStatus(StrEnum):
+    ENTERED = "entered"
+    VALIDATED = "validated"
+    ALLOCATED = "allocated"
+    RELEASED = "released"
+    SHIPPED = "shipped"
+    INVOICED = "invoiced"
+    CLOSED = "closed"
+    CANCELLED = "cancelled"
+
+
+class HoldReason(StrEnum):
+    CREDIT = "credit"
+    PRICE = "price"
+    MARGIN = "margin"
+    DUPLICATE = "duplicate"
+    ABNORMAL = "abnormal"
+    STOCK = "stock"
+    TAX = "tax"
+    EXPORT = "export"
+    SHIPPING = "shipping"
+    ADDRESS = "address"
+    DATA = "data"
+    MANUAL = "manual"
+
+
+class CaseStatus(StrEnum):
+    NEW = "new"
+    INVESTIGATING = "investigating"
+    AWAITING_REVIEW = "awaiting_review"
+    RESOLVED = "resolved"
+    DISMISSED = "dismissed"
+
+
+class ProposalStatus(StrEnum):
+    PENDING = "pending"
+    EXECUTED = "executed"
+    REJECTED = "rejected"
+    SUPERSEDED = "superseded"
+    EXPIRED = "expired"
+
+
+class Verdict(StrEnum):
+    """What a person says to a proposal."""
+
+    APPROVE = "approve"
+    AMEND = "amend"
+    REJECT = "reject"
+    INSTRUCT = "instruct"
+    ESCALATE = "escalate"
+    SNOOZE = "snooze"
+
+
+class Outcome(StrEnum):
+    """What became of a decision."""
+
+    EXECUTED = "executed"
+    SIGNED = "signed"
+    REJECTED = "rejected"
+    RETURNED = "returned"
+    SNOOZED = "snoozed"
+    ESCALATED = "escalated"
+    REFUSED = "refused"
+    STALE = "stale"
+
+
+class Queue(StrEnum):
+    CUSTOMER_SERVICE = "customer_service"
+    CREDIT = "credit"
+    PRICING = "pricing"
+    ALLOCATION = "allocation"
+    WAREHOUSE = "warehouse"
+    RECEIVING = "receiving"
+    PURCHASING = "purchasing"
+    ACCOUNTS_PAYABLE = "accounts_payable"
+    BILLING = "billing"
+    RETURNS = "returns"
+    MASTER_DATA = "master_data"
+    COMPLIANCE = "compliance"
+    SECURITY = "security"
+    NONE = "none"
+
+
+class Priority(StrEnum):
+    LOW = "low"
+    NORMAL = "normal"
+    HIGH = "high"
+    URGENT = "urgent"
+
+
+class Intent(StrEnum):
+    ORDER_SUBMISSION = "order_submission"
+    ORDER_CHANGE = "order_change"
+    ORDER_CANCELLATION = "order_cancellation"
+    ORDER_STATUS = "order_status"
+    EXPEDITE_REQUEST = "expedite_request"
+    DELIVERY_DISCREPANCY = "delivery_discrepancy"
+    RETURN_REQUEST = "return_request"
+    PRICE_DISPUTE = "price_dispute"
+    INVOICE_QUERY = "invoice_query"
+    CREDIT_AND_PAYMENT = "credit_and_payment"
+    AVAILABILITY_QUOTE = "availability_quote"
+    SUBSTITUTION_RESPONSE = "substitution_response"
+    ACCOUNT_CHANGE = "account_change"
+    SUPPLIER_NOTICE = "supplier_notice"
+    COMPLAINT = "complaint"
+    OTHER = "other"
+
+
+class Action(StrEnum):
+    """What a careful expert would put to the person responsible."""
+
+    CREATE_ORDER = "create_order"
+    CHANGE_ORDER = "change_order"
+    CANCEL_ORDER = "cancel_order"
+    EXPEDITE_ORDER = "expedite_order"
+    ANSWER_STATUS = "answer_status"
+    OPEN_DISCREPANCY_CASE = "open_discrepancy_case"
+    CREATE_RETURN = "create_return"
+    REVIEW_PRICE = "review_price"
+    SEND_INVOICE_COPY = "send_invoice_copy"
+    REVIEW_INVOICE = "review_invoice"
+    REVIEW_CREDIT_HOLD = "review_credit_hold"
+    RECORD_REMITTANCE = "record_remittance"
+    QUOTE_AVAILABILITY = "quote_availability"
+    APPLY_SUBSTITUTION = "apply_substitution"
+    DECLINE_SUBSTITUTION = "decline_substitution"
+    UPDATE_ACCOUNT = "update_account"
+    UPDATE_INBOUND_SUPPLY = "update_inbound_supply"
+    ESCALATE_COMPLAINT = "escalate_complaint"
+    FLAG_SECURITY = "flag_security"
+    NO_ACTION = "no_action"
+
+
+ORDER_STEPS = frozenset(
+    {
+        ("entered", "validated"),
+        ("validated", "allocated"),
+        ("allocated", "released"),
+        ("released", "shipped"),
+        ("shipped", "invoiced"),
+        ("invoiced", "closed"),
+        # a hold or a change takes the order back to where its checks start again
+        ("allocated", "validated"),
+        ("released", "validated"),
+        ("entered", "cancelled"),
+        ("validated", "cancelled"),
+        ("allocated", "cancelled"),
+        ("released", "cancelled"),
+    }
+)
+
+CASE_STEPS = frozenset(
+    {
+        ("new", "investigating"),
+        ("new", "awaiting_review"),
+        ("investigating", "awaiting_review"),
+        ("awaiting_review", "investigating"),
+        ("awaiting_review", "resolved"),
+        ("new", "resolved"),
+        ("investigating", "resolved"),
+        ("new", "dismissed"),
+        ("investigating", "dismissed"),
+        ("awaiting_review", "dismissed"),
+    }
+)
+
+OPEN_CASE_STATUSES = (CaseStatus.NEW, CaseStatus.INVESTIGATING, CaseStatus.AWAITING_REVIEW)
+CHANGEABLE_ORDER_STATUSES = (
+    OrderStatus.ENTERED,
+    OrderStatus.VALIDATED,
+    OrderStatus.ALLOCATED,
+    OrderStatus.RELEASED,
+)
+
+S = TypeVar("S", bound=StrEnum)
+
+
+def transition(steps: frozenset[tuple[str, str]], old: S, new: S) -> S:
+    """Return `new` when the table of steps allows it from `old`; raise IllegalTransition otherwise."""
+    if (old.value, new.value) not in steps:
+        raise IllegalTransition(f"{type(new).__name__} cannot go from {old.value} to {new.value}")
+    return new
+
+
+def money(amount: Decimal | int | str) -> Decimal:
+    """Round to cents, half up, as invoices do."""
+    return Decimal(amount).quantize(Decimal("0.01"), rounding=ROUND_HALF_UP)
+
+
+def plain(value: Decimal) -> str:
+    """A quantity without trailing zeros: 40, 2.5."""
+    text = f"{value.normalize():f}"
+    return text if text != "-0" else "0"
+
+
+def canonical(data: Any) -> str:
+    """JSON with one spelling: sorted keys, no spaces, decimals and dates as text."""
+    return json.dumps(data, sort_keys=True, separators=(",", ":"), default=str, ensure_ascii=False)
+
+
+def digest(data: Any) -> str:
+    """SHA-256 (hex) of the canonical JSON of `data`."""
+    return hashlib.sha256(canonical(data).encode()).hexdigest()

@@ -1,0 +1,1 @@
+"""Measures agent and models against labelled sets."""

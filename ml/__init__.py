@@ -1,0 +1,1 @@
+"""Local models, trained by us from text in this repository."""

@@ -1,0 +1,1 @@
+"""Prompt and reply texts as files with a header (name, version, variables)."""

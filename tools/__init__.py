@@ -1,0 +1,1 @@
+"""What the agent may call: queries and proposals; there is no third kind."""
