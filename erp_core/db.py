@@ -14,6 +14,8 @@ from erp_core import settings as settings_module
 from erp_core.errors import BadSetting, WrongRole
 from erp_core.server import Cluster
 
+__all__ = ["AGENT", "API", "OWNER", "READER", "Session", "check_role", "dsn", "engine", "in_use", "reading", "transaction"]
+
 OWNER, API, AGENT, READER = settings_module.ROLES
 
 

@@ -66,3 +66,14 @@ def substitutes(session: Session, sku: str) -> Sequence[Substitute]:
 def today_price(session: Session, customer: str | None, item: ItemFacts, quantity: Decimal, on: date) -> Decimal:
     """Agreed or list price per base unit."""
     return price_for(item, agreements(session, customer, item.sku) if customer else [], quantity, on)
+
+
+def all_skus(session: Session) -> list[str]:
+    """Every item number."""
+    return list(session.scalars(select(Item.sku)))
+
+
+def purchase_lines(session: Session, number: str) -> list[PurchaseOrderLine]:
+    """Lines of a purchase order."""
+    query = select(PurchaseOrderLine).where(PurchaseOrderLine.order_number == number).order_by(PurchaseOrderLine.line)
+    return list(session.scalars(query))

@@ -201,8 +201,11 @@ class CaseFile:
     outbox: list[OutboxMail]
 
 
-def case_file(session: Session, number: int) -> CaseFile:
-    """The case with its mail, latest finding, latest proposal, decisions, notes, journal (newest first) and replies."""
+def case_file(session: Session, number: int, *, for_agent: bool = False) -> CaseFile:
+    """The case with its mail, latest finding, latest proposal, decisions, notes, journal (newest first) and replies.
+
+    The agent's role cannot read the outbox, so for it the replies are left out.
+    """
     found = case(session, number)
     latest = select(Proposal).where(Proposal.case_id == number).order_by(Proposal.id.desc()).limit(1)
     finding = select(Finding).where(Finding.case_id == number).order_by(Finding.id.desc()).limit(1)
@@ -215,8 +218,22 @@ def case_file(session: Session, number: int) -> CaseFile:
         decisions=list(session.scalars(select(Decision).where(Decision.case_id == number).order_by(Decision.id))),
         notes=list(session.scalars(select(Note).where(Note.case_id == number).order_by(Note.id))),
         journal=journal(session, case_number=number),
-        outbox=list(session.scalars(select(OutboxMail).where(OutboxMail.case_id == number).order_by(OutboxMail.id))),
+        outbox=[] if for_agent else list(session.scalars(_outbox(number))),
     )
+
+
+def _outbox(number: int) -> Select[tuple[OutboxMail]]:
+    return select(OutboxMail).where(OutboxMail.case_id == number).order_by(OutboxMail.id)
+
+
+def other_open_cases(session: Session, customer: str | None, order: str | None, but: int) -> list[dict[str, Any]]:
+    """Open cases on the same order, oldest first."""
+    query = select(Case.id, Case.title, Case.status).where(
+        Case.order_number == order, Case.id != but, Case.status.in_(OPEN_CASE_STATUSES)
+    )
+    if customer:
+        query = query.where(Case.customer == customer)
+    return [{"case": i, "title": t, "status": s} for i, t, s in session.execute(query.order_by(Case.id).limit(10))]
 
 
 def journal(

@@ -1,0 +1,123 @@
+"""Our spaCy pipeline: intent with calibrated confidence, further intents, language, and how hostile a text sounds.
+
+`doc._.reading` holds the result. Components store plain arrays beside the pipeline's config.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import spacy
+from spacy.language import Language
+from spacy.tokens import Doc
+
+from erp_core.errors import CountersignError
+from ml import corpus, linear, prepare
+from ml.linear import Array, Linear
+
+NAME = "mail"
+
+
+@dataclass
+class Reading:
+    """What the models say of one mail. Probabilities by class; `hostile` from 0 to 1."""
+
+    intents: dict[str, float] = field(default_factory=dict)
+    further: dict[str, float] = field(default_factory=dict)
+    language: str = "en"
+    hostile: float = 0.0
+
+
+class MailReader:
+    """The component: linear models over the normalised text of a doc."""
+
+    MODELS = ("intents", "further", "languages", "hostile")
+
+    def __init__(self) -> None:
+        self.idf: list[Array] = []
+        self.models: dict[str, Linear] = {}
+
+    def __call__(self, doc: Doc) -> Doc:
+        if not self.models:
+            raise CountersignError("The pipeline is not trained; run `countersign train intents`.")
+        features = linear.weigh(linear.counts([doc.text]), self.idf)
+        said = {name: self._said(name, features) for name in ("intents", "languages", "hostile")}
+        further = self.models["further"]
+        scores = further.scores(features)[0] * further.temperature
+        doc._.reading = Reading(
+            intents=said["intents"],
+            further=dict(zip(further.classes, (1 / (1 + np.exp(-scores))).tolist(), strict=True)),
+            language=max(said["languages"], key=lambda k: said["languages"][k]),
+            hostile=said["hostile"].get("hostile", 0.0),
+        )
+        return doc
+
+    def _said(self, name: str, features: Any) -> dict[str, float]:
+        model = self.models[name]
+        return dict(zip(model.classes, model.probabilities(features)[0].tolist(), strict=True))
+
+    def to_disk(self, path: Path, exclude: Any = ()) -> None:
+        path.mkdir(parents=True, exist_ok=True)
+        np.savez_compressed(path / "idf.npz", *[w.astype(np.float16) for w in self.idf])
+        for name, model in self.models.items():
+            model.save(path / f"{name}.npz")
+
+    def from_disk(self, path: Path, exclude: Any = ()) -> MailReader:
+        with np.load(path / "idf.npz", allow_pickle=False) as data:
+            self.idf = [data[name].astype(np.float32) for name in data.files]
+        self.models = {name: Linear.load(path / f"{name}.npz") for name in self.MODELS}
+        return self
+
+
+@Language.factory("countersign_mail_reader")
+def make_reader(nlp: Language, name: str) -> MailReader:
+    """spaCy asks for the component by this name."""
+    return MailReader()
+
+
+if not Doc.has_extension("reading"):
+    Doc.set_extension("reading", default=None)
+
+
+def blank() -> Language:
+    """An untrained pipeline."""
+    nlp = spacy.blank("xx")
+    nlp.add_pipe("countersign_mail_reader")
+    return nlp
+
+
+def path_of(models: Path) -> Path:
+    """Where the pipeline of this training text lives; other text makes another model."""
+    return models / f"{NAME}-{corpus.fingerprint()[:12]}"
+
+
+@cache
+def load(models: Path) -> Language:
+    """The trained pipeline. Raises CountersignError when there is none for today's training text."""
+    path = path_of(models)
+    if not (path / "meta.json").exists():
+        raise CountersignError("There is no trained pipeline; run `countersign train intents`.")
+    return spacy.load(path)
+
+
+def load_or_train(models: Path, progress: Callable[[str, float], None] | None = None) -> Language:
+    """The trained pipeline, trained now when it is the first use."""
+    if not (path_of(models) / "meta.json").exists():
+        from ml.train import train  # training imports what reading does not need
+
+        train(models, progress)
+    return load(models)
+
+
+def read(nlp: Language, subject: str, body: str, sender_name: str = "") -> Reading:
+    """What the models say of a mail's own words."""
+    text = prepare.normal(subject, prepare.own_words(body, sender_name))
+    doc = nlp(re.sub(r"\s+", " ", text).strip() or "empty")
+    reading: Reading = doc._.reading
+    return reading

@@ -1,0 +1,44 @@
+"""Two kinds of tools and no third: a query reads in a read-only transaction, a proposal only builds commands."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Concatenate, Literal, ParamSpec, TypeVar
+
+from erp_core import db
+from erp_core.db import Session
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+@dataclass(frozen=True)
+class Tool:
+    """A registered tool."""
+
+    name: str
+    kind: Literal["query", "proposal"]
+    description: str
+
+
+TOOLS: dict[str, Tool] = {}
+
+
+def query(function: Callable[Concatenate[Session, P], R]) -> Callable[P, R]:
+    """Register a function as a query tool: it gets a read-only session of the agent's role, and nothing else."""
+    TOOLS[function.__name__] = Tool(function.__name__, "query", function.__doc__ or "")
+
+    @functools.wraps(function)
+    def run(*args: P.args, **kwargs: P.kwargs) -> R:
+        with db.reading(db.AGENT) as session:
+            return function(session, *args, **kwargs)
+
+    return run
+
+
+def proposal(function: Callable[P, R]) -> Callable[P, R]:
+    """Register a function as a proposal tool: values in, commands out; it is given no session at all."""
+    TOOLS[function.__name__] = Tool(function.__name__, "proposal", function.__doc__ or "")
+    return function

@@ -1,0 +1,254 @@
+"""Query tools: what the agent may know of the world, each in a short read-only transaction."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Any
+
+from erp_core import clock, policy
+from erp_core.commands import Command
+from erp_core.db import Session
+from erp_core.queries import billing, catalog, desk, references, sales
+from erp_core.queries.references import Hit, OrderCard, Sender
+from erp_core.rules import desk as desk_rules
+from erp_core.rules.catalog import price_for
+from erp_core.rules.stock import available_to_promise
+from erp_core.tables.billing import Invoice
+from erp_core.tables.catalog import Item
+from erp_core.tables.desk import Message
+from erp_core.tables.fulfilment import Shipment
+from erp_core.tables.parties import Customer
+from erp_core.tables.purchasing import PurchaseOrder
+from erp_core.values import plain
+from tools.registry import query
+
+
+@dataclass(frozen=True)
+class World:
+    """What changes so rarely that a minute-old copy serves: shapes of our numbers, known domains, colleagues."""
+
+    shapes: dict[str, list[str]]
+    domains: dict[str, str]
+    colleagues: dict[str, str]
+    skus: dict[str, str]
+    read_at: float
+
+
+_cached: list[World] = []
+FRESH_SECONDS = 60.0
+
+
+def world() -> World:
+    """The slow facts, read again when they are a minute old."""
+    if not _cached or time.monotonic() - _cached[0].read_at > FRESH_SECONDS:
+        _cached[:] = [_read_world()]
+    return _cached[0]
+
+
+def forget_world() -> None:
+    """Read the slow facts anew at the next use."""
+    _cached.clear()
+
+
+@query
+def _read_world(session: Session) -> World:
+    """Shapes of numbers, known mail domains, colleagues and item numbers."""
+    colleagues = {user.name: user.email for user, _ in desk.people(session)}
+    skus = {references.key(sku): sku for sku in catalog.all_skus(session)}
+    return World(references.shapes(session), references.known_domains(session), colleagues, skus, time.monotonic())
+
+
+@query
+def now(session: Session) -> datetime:
+    """The installation's present moment."""
+    return clock.now(session)
+
+
+@dataclass(frozen=True)
+class SenderFacts:
+    """Who writes, and what he may know: his own orders."""
+
+    sender: Sender
+    name: str | None
+    country: str
+    status: str | None
+    orders: list[OrderCard]
+    credit: dict[str, str]
+
+
+@query
+def sender_facts(session: Session, address: str, moment: datetime) -> SenderFacts:
+    """Customer or supplier of an address, with the customer's orders and credit."""
+    found = references.sender(session, address)
+    customer = session.get(Customer, found.customer) if found.customer else None
+    if customer is None:
+        return SenderFacts(found, None, "US", None, [], {})
+    exposure = billing.exposure(session, customer.code, moment.date())
+    credit = {"exposure": str(exposure.total), "limit": str(customer.credit_limit), "currency": customer.currency}
+    orders = references.orders_of(session, customer.code, moment)
+    return SenderFacts(found, customer.name, customer.country, customer.status, orders, credit)
+
+
+@query
+def resolve(session: Session, keys: Iterable[str]) -> dict[str, list[Hit]]:
+    """What numbers belong to."""
+    return references.resolve(session, keys)
+
+
+@query
+def items(session: Session, skus: Iterable[str]) -> dict[str, Item]:
+    """Items by number."""
+    return {sku: item for sku in skus if (item := session.get(Item, sku)) is not None}
+
+
+@query
+def case_input(session: Session, number: int) -> dict[str, Any]:
+    """What a run starts from: the case, its latest inbound message as parsed, and the last instruction."""
+    case = desk.case(session, number)
+    messages = [m for m in desk.case_file(session, number, for_agent=True).messages if m.direction == "in"]
+    latest: Message | None = messages[-1] if messages else None
+    earlier = desk.pending(session, number)
+    return {
+        "kind": case.kind,
+        "order": case.order_number,
+        "details": case.details,
+        "instruction": (case.instruction or {}).get("text"),
+        "machine": bool(latest and latest.machine),
+        "parsed": latest.parsed if latest else None,
+        "received_at": latest.received_at.isoformat() if latest else case.opened_at.isoformat(),
+        "earlier": earlier.commands if earlier else None,
+    }
+
+
+@query
+def order_facts(session: Session, number: str, moment: datetime) -> dict[str, Any]:
+    """An order with lines, holds, shipments, invoices, stock at its warehouse and elsewhere, and inbound goods."""
+    order = sales.order(session, number)
+    snapshot = sales.snapshot(session, number)
+    shipments = references.shipments_of(session, number)
+    lines = []
+    for line in order.lines:
+        free = catalog.free_stock(session, line.sku)
+        inbound = catalog.inbound(session, line.sku, order.warehouse)
+        short = sales.backordered(line)
+        day, _ = available_to_promise(short, free.get(order.warehouse, Decimal(0)), inbound, moment.date())
+        item = catalog.item_facts(session, line.sku)
+        lines.append(
+            {
+                "line": line.line,
+                "sku": line.sku,
+                "name": item.name if item else "",
+                "quantity": plain(line.quantity_ordered),
+                "uom": line.uom,
+                "price": str(line.unit_price),
+                "backordered": plain(short),
+                "free_here": plain(free.get(order.warehouse, Decimal(0))),
+                "free_elsewhere": {w: plain(q) for w, q in free.items() if w != order.warehouse and q > 0},
+                "promise": day.isoformat() if day and short > 0 else None,
+                "substitutes": [s.substitute_sku for s in catalog.substitutes(session, line.sku)],
+            }
+        )
+    return {
+        "number": order.number,
+        "version": order.version,
+        "customer": order.customer,
+        "customer_po": order.customer_po,
+        "warehouse": order.warehouse,
+        "ordered_at": order.ordered_at.isoformat(),
+        "state": references.state_of(order, shipments, moment),
+        "status": snapshot["status"],
+        "requested_date": snapshot["requested_date"],
+        "promised_date": snapshot["promised_date"],
+        "total": snapshot["total"],
+        "holds": snapshot["holds"],
+        "lines": lines,
+        "shipments": [_shipment(s, moment) for s in shipments],
+        "invoices": [_invoice(i) for i in billing.invoices_of_orders(session, [number])],
+    }
+
+
+def _shipment(shipment: Shipment, moment: datetime) -> dict[str, Any]:
+    delivered = shipment.delivered_at if shipment.delivered_at and shipment.delivered_at <= moment else None
+    return {
+        "number": shipment.number,
+        "shipped_at": shipment.shipped_at.date().isoformat(),
+        "carrier": shipment.carrier,
+        "tracking": shipment.tracking,
+        "delivered_at": delivered.date().isoformat() if delivered else None,
+    }
+
+
+def _invoice(invoice: Invoice) -> dict[str, Any]:
+    return {
+        "number": invoice.number,
+        "date": invoice.invoiced_at.isoformat(),
+        "amount": str(invoice.amount),
+        "paid_at": invoice.paid_at.isoformat() if invoice.paid_at else None,
+    }
+
+
+@query
+def availability(session: Session, sku: str, customer: str | None, quantity: Decimal, on: date) -> dict[str, Any]:
+    """Free stock by warehouse, next inbound, and the price for this customer and quantity."""
+    item = catalog.item_facts(session, sku)
+    if item is None:
+        return {}
+    agreed = catalog.agreements(session, customer, sku) if customer else []
+    inbound = catalog.inbound(session, sku)
+    return {
+        "sku": sku,
+        "name": item.name,
+        "uom": item.uom,
+        "status": item.status,
+        "free": {w: plain(q) for w, q in catalog.free_stock(session, sku).items()},
+        "inbound": [{"order": i.purchase_order, "expected": i.expected.isoformat() if i.expected else None, "quantity": plain(i.quantity)} for i in inbound[:3]],
+        "price": str(price_for(item, agreed, quantity, on)),
+        "list_price": str(item.list_price),
+        "substitutes": [s.substitute_sku for s in catalog.substitutes(session, sku)],
+    }
+
+
+@query
+def purchase_order(session: Session, number: str) -> dict[str, Any] | None:
+    """A purchase order with its lines."""
+    found = session.get(PurchaseOrder, number)
+    if found is None:
+        return None
+    lines = catalog.purchase_lines(session, number)
+    return {
+        "number": number,
+        "supplier": found.supplier,
+        "expected_date": found.expected_date.isoformat() if found.expected_date else None,
+        "status": found.status,
+        "lines": [{"line": x.line, "sku": x.sku, "quantity": plain(x.quantity)} for x in lines],
+    }
+
+
+@query
+def signers(session: Session, commands: list[Command]) -> dict[str, Any]:
+    """Which rules ask for a signature of these commands, and who could give it."""
+    active = policy.load()
+    subjects = [desk.subject(session, command) for command in commands]
+    rules: set[str] = set()
+    able: dict[str, set[int]] = {}
+    for user, person in desk.people(session):
+        for position, subject in enumerate(subjects):
+            ruling = desk_rules.authority(active, person, subject)
+            if ruling.allowed:
+                rules.update(ruling.rules)
+                able.setdefault(user.email, set()).add(position)
+    alone = sorted(email for email, covered in able.items() if len(covered) == len(subjects))
+    second = [s.action for s in subjects if desk_rules.needs_second(active, s)]
+    verdict = "needs_two_signatures" if second or not alone else "needs_approval"
+    return {"verdict": verdict, "rules": sorted(rules), "may_sign": alone[:20], "policy": active.hash}
+
+
+@query
+def earlier_mail(session: Session, customer: str | None, order: str | None, case: int) -> list[dict[str, Any]]:
+    """Other open cases about the same order, so that nobody decides one without knowing of the other."""
+    return desk.other_open_cases(session, customer, order, case) if order else []
+
