@@ -125,7 +125,8 @@ def _by_goods(pool: Sequence[OrderCard], skus: Sequence[str], text: str) -> Orde
     if skus:
         holding = [c for c in pool if set(skus) <= {line[1] for line in c.lines}]
         return holding[0] if len(holding) == 1 else None
-    scored = [(max((named_words(line[2], text) for line in c.lines), default=0.0), c) for c in pool]
+    low = in_english(text).lower()
+    scored = [(max((named_words(line[2], low) for line in c.lines), default=0.0), c) for c in pool]
     best = max((s for s, _ in scored), default=0.0)
     fits = [c for s, c in scored if s == best]
     return fits[0] if best > 0 and len(fits) == 1 else None
@@ -141,20 +142,43 @@ def _by_day(pool: Sequence[OrderCard], text: str, sent: date) -> OrderCard | Non
     return fits[0] if len(fits) == 1 else None
 
 
-STOP = frozenset({"model", "the", "and", "for", "with", "brass", "steel", "box", "pack", "case", "set", "size", "type"})
+STOP = frozenset("model the and for with brass steel box pack case set size type gal awg mil thhn pole".split())
+# trade words of other languages, to the word that our item names use
+ABROAD = {
+    "luminaire": "bay", "luminaires": "bays", "luminaria": "bay", "luminarias": "bays", "lámpara": "bay", "lámparas": "bays", "leuchte": "bay", "leuchten": "bays", "hallenleuchten": "bays",
+    "válvula": "valve", "válvulas": "valves", "vanne": "valve", "vannes": "valves", "ventil": "valve", "ventile": "valves", "ventilen": "valves",
+    "guante": "glove", "guantes": "gloves", "gant": "glove", "gants": "gloves", "handschuh": "glove", "handschuhe": "gloves",
+    "casco": "hat", "cascos": "hats", "casque": "hat", "casques": "hats", "helme": "hats", "schutzhelme": "hats",
+    "lentes": "glasses", "gafas": "glasses", "lunettes": "glasses", "schutzbrillen": "glasses",
+    "tornillo": "screw", "tornillos": "screws", "pija": "screw", "pijas": "screws", "vis": "screws", "schrauben": "screws", "tire-fonds": "lag", "tire-fond": "lag",
+    "ancla": "anchor", "anclas": "anchors", "taquete": "anchor", "taquetes": "anchors", "ancrage": "anchor", "ancrages": "anchors", "anker": "anchors", "dübel": "anchors",
+    "balero": "bearing", "baleros": "bearings", "rodamiento": "bearing", "rodamientos": "bearings", "roulement": "bearing", "roulements": "bearings", "kugellager": "bearings", "lager": "bearings",
+    "cadena": "chain", "cadenas": "chains", "chaîne": "chain", "chaînes": "chains", "kette": "chain", "ketten": "chains",
+    "banda": "belt", "bandas": "belts", "correa": "belt", "correas": "belts", "courroie": "belt", "courroies": "belts", "keilriemen": "belts", "riemen": "belts",
+    "motores": "motors", "moteur": "motor", "moteurs": "motors", "motoren": "motors",
+    "contactor": "contactor", "contactores": "contactors", "contacteur": "contactor", "contacteurs": "contactors", "schütze": "contactors", "schütz": "contactor",
+    "interruptor": "breaker", "interruptores": "breakers", "disjoncteur": "breaker", "disjoncteurs": "breakers", "sicherungsautomaten": "breakers", "schutzschalter": "breakers",
+    "cable": "cable", "cables": "cables", "câble": "cable", "câbles": "cables", "kabel": "cable", "kabelrollen": "cable",
+    "bolsas": "liners", "bolsa": "liner", "sacs": "liners", "müllbeutel": "liners", "müllsäcke": "liners", "toallas": "towels", "essuie-tout": "towel", "papierhandtücher": "towels",
+    "desengrasante": "degreaser", "dégraissant": "degreaser", "entfetter": "degreaser", "decapante": "stripper", "décapant": "stripper", "bodenabbeizer": "stripper", "grundreiniger": "stripper",
+    "cartucho": "cartridge", "cartuchos": "cartridges", "cartouche": "cartridge", "cartouches": "cartridges",
+}  # fmt: skip
+
+
+def in_english(text: str) -> str:
+    """The text with trade words of other languages followed by ours."""
+    return re.sub(r"[\w-]+", lambda m: f"{m.group()} {ABROAD[m.group().lower()]}" if m.group().lower() in ABROAD else m.group(), text)
 
 
 def named_words(name: str, text: str) -> float:
-    """How much of an item's name a text holds: its words (singular or plural), and its number as a tie-breaker."""
-    low = text.lower()
+    """How much of an item's name a text (lower case) holds: its words, singular or plural, and its number as a tie-breaker."""
     words = [w for w in re.findall(r"[a-z]{3,}", name.lower()) if w not in STOP]
     if not words:
         return 0.0
-    held = [w for w in words if re.search(rf"\b{re.escape(w.rstrip('s'))}(?:e?s)?\b", low)]
-    if words[-1] not in held and len(held) < 2 and not (len(words) > 1 and words[0] in held and len(words[0]) > 5):
+    held = [w for w in words if w.rstrip("s") in text and re.search(rf"\b{re.escape(w.rstrip('s'))}(?:e?s)?\b", text)]
+    if not held or (words[-1] not in held and len(held) < 2 and not (words[0] in held and len(words[0]) > 5)):
         return 0.0
     score = len(held) / len(words)
-    numbers = re.findall(r"\d+", name)
-    if numbers and any(re.search(rf"(?<!\d){n}(?!\d)", low) for n in numbers):
+    if any(re.search(rf"(?<!\d){n}(?!\d)", text) for n in re.findall(r"\d+", name)):
         score += 0.5
     return score

@@ -86,7 +86,7 @@ def read(parsed: Parsed, nlp: Language, moment: datetime, *, machine_mail: bool)
     reading = pipeline.read(nlp, parsed.subject, _for_models(parsed), parsed.sender_name)
     said.language = reading.language
     said.marks = suspicion.marks(parsed, facts.sender, slow.domains, slow.colleagues, reading.hostile)
-    named = goods.by_number(parts, slow.skus, slow.shapes.get("sku", []))
+    named = goods.by_number(parts, slow.skus, slow.shapes.get("sku", []), slow.names)
     said.auto = machine.is_machine(parsed, reading.intents.get("other", 0.0), machine_mail)
     _decide(said, reading, parsed, parts, named)
     _fill(said, parsed, parts, named, moment)
@@ -168,7 +168,7 @@ def _fill(said: Understanding, parsed: Parsed, parts: dict[str, str], named: lis
     if cited and said.customer is not None:
         said.marks.append(Mark("foreign_number", f"{', '.join(cited)} belongs to somebody else", "newest"))
     if not said.auto:
-        said.items = goods.settle(named, parts, card, orders, said.intent)
+        said.items = goods.settle(named, parts, card, orders, said.intent, world.world().names)
         day = dates.wanted(_dated_text(parts), _sent(parsed, moment).date(), day_first=_day_first(said))
         if day is not None and said.intent in DATED:
             said.requested_date, said.date_place = day.day.isoformat(), (day.start, day.end)

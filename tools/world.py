@@ -35,6 +35,7 @@ class World:
     domains: dict[str, str]
     colleagues: dict[str, str]
     skus: dict[str, str]
+    names: dict[str, str]
     read_at: float
 
 
@@ -58,8 +59,9 @@ def forget_world() -> None:
 def _read_world(session: Session) -> World:
     """Shapes of numbers, known mail domains, colleagues and item numbers."""
     colleagues = {user.name: user.email for user, _ in desk.people(session)}
-    skus = {references.key(sku): sku for sku in catalog.all_skus(session)}
-    return World(references.shapes(session), references.known_domains(session), colleagues, skus, time.monotonic())
+    names = catalog.item_names(session)
+    skus = {references.key(sku): sku for sku in names}
+    return World(references.shapes(session), references.known_domains(session), colleagues, skus, names, time.monotonic())
 
 
 @query

@@ -78,6 +78,9 @@ def _tag(tag: Tag, own: list[str], quoted: list[str], seen: Seen, in_quote: bool
     if tag.name == "a":
         seen.links.append((str(tag.get("href") or ""), tag.get_text(" ").strip()))
     marks = f"{' '.join(tag.get('class') or [])} {tag.get('id') or ''}"
+    if tag.name in CELLS and _is_plain_cell(tag):
+        (quoted if in_quote else own).append(f" {_cell_text(tag, seen, background)} \t ")
+        return
     in_quote = in_quote or bool(QUOTES.search(marks)) or (tag.name == "blockquote" and tag.get("type") == "cite")
     out = quoted if in_quote else own
     if tag.name in BLOCKS:
@@ -87,6 +90,17 @@ def _tag(tag: Tag, own: list[str], quoted: list[str], seen: Seen, in_quote: bool
         out.append("\n")
     elif tag.name in CELLS:
         out.append(" \t ")
+
+
+def _is_plain_cell(tag: Tag) -> bool:
+    """A cell of data, unlike one that lays out a page."""
+    return tag.find("table") is None and len(tag.get_text()) < 120
+
+
+def _cell_text(tag: Tag, seen: Seen, background: str) -> str:
+    inner: list[str] = []
+    _walk(tag, inner, inner, seen, False, background)
+    return re.sub(r"\s+", " ", "".join(inner)).strip()
 
 
 def _background(tag: Tag, style: str, inherited: str) -> str:

@@ -68,9 +68,9 @@ def today_price(session: Session, customer: str | None, item: ItemFacts, quantit
     return price_for(item, agreements(session, customer, item.sku) if customer else [], quantity, on)
 
 
-def all_skus(session: Session) -> list[str]:
-    """Every item number."""
-    return list(session.scalars(select(Item.sku)))
+def item_names(session: Session) -> dict[str, str]:
+    """Name of every item, by number."""
+    return {sku: name for sku, name in session.execute(select(Item.sku, Item.name))}
 
 
 def purchase_lines(session: Session, number: str) -> list[PurchaseOrderLine]:
