@@ -68,7 +68,7 @@ STRONG = re.compile(
     re.I,
 )
 NOT_WANTED = re.compile(
-    r"(?:order(?:ed)? (?:on|of|dated|placed)|placed|dated|received|arrived|came(?: in)?|delivered|got(?: it| them)?|signed|invoiced?|since|was due|were due|promised|past|quote\w*|bid\w*|clos\w*|counted"
+    r"(?:order(?:ed)? (?:on|of|dated|placed)|placed|dated|received|arrived|came(?: in)?|delivered|got(?: it| them)?|signed|invoiced?|since|was due|were due|promised|past|quot\w*(?: (?:is|are))? ?(?:due)?|bid\w*|clos\w*|counted"
     r"|last|sent|shipped|wrote|called|spoke|reply|respond|answer|decid\w*|confirm(?:ed)?|let (?:me|us) know|paid|pay(?:ment)?|posted|valid|expires?|effective|opened|was|were|from|old|not the|instead of|not|rather than"
     r"|bestellt|erhalten|geliefert|vom|livrée?s? le|reçu\w*|commandée?s? le|entregado|recibid\w+|llegó|pedido del|factura del|statt|au lieu du|en vez del?)\W*(?:\w+\W+){0,2}$",
     re.I,
@@ -101,6 +101,11 @@ def wanted(text: str, sent: date, *, day_first: bool) -> Dated | None:
     """The date that goods are wanted: the best founded one that is not past; the last of equals."""
     good = [d for d in find(text, sent, day_first=day_first) if d.weight > 0]
     return max(good, key=lambda d: (d.weight, d.start), default=None)
+
+
+def asks_whether(text: str) -> bool:
+    """Does a status question name the day that goods must come? "Will it make Friday?" is one."""
+    return bool(re.search(r"\b(?:make|still on (?:for|track)|on track|in time|here by|arrive by|get here|still (?:coming|shipping|due)|llegará|sera là|arrivera|rechtzeitig)\b", text, re.I))
 
 
 def _weight(text: str, start: int, day: date, sent: date) -> int:

@@ -74,9 +74,9 @@ class Understanding:
 def read(parsed: Parsed, nlp: Language, moment: datetime, *, machine_mail: bool) -> Understanding:
     """Understand one message as of `moment`."""
     slow = world.world()
-    facts = world.sender_facts(parsed.sender, moment)
-    marks = suspicion.marks(parsed, facts.sender, slow.domains, slow.colleagues, 0.0)
-    trusted = not any(m.name in ("spoofed_sender", "lookalike_domain") for m in marks)
+    facts = world.sender_facts(parsed.sender, min(moment, _sent(parsed, moment)))
+    envelope = suspicion.envelope(parsed, facts.sender, slow.domains, slow.colleagues)
+    trusted = not any(m.name in ("spoofed_sender", "lookalike_domain") for m in envelope)
     party = (facts.sender.customer or facts.sender.supplier) if trusted else None
     said = Understanding(facts, customer=facts.sender.customer if trusted else None)
     said.supplier = facts.sender.supplier if trusted else None
@@ -85,9 +85,9 @@ def read(parsed: Parsed, nlp: Language, moment: datetime, *, machine_mail: bool)
     said.references = _references(parts, slow, party, of_supplier=facts.sender.supplier is not None)
     reading = pipeline.read(nlp, parsed.subject, _for_models(parsed), parsed.sender_name)
     said.language = reading.language
-    said.marks = suspicion.marks(parsed, facts.sender, slow.domains, slow.colleagues, reading.hostile)
+    said.marks = [*envelope, *suspicion.content(parsed, facts.sender, slow.domains, reading.hostile)]
     named = goods.by_number(parts, slow.skus, slow.shapes.get("sku", []), slow.names)
-    said.auto = machine.is_machine(parsed, reading.intents.get("other", 0.0), machine_mail)
+    said.auto = not said.hostile and machine.is_machine(parsed, reading.intents.get("other", 0.0), machine_mail)
     _decide(said, reading, parsed, parts, named)
     _fill(said, parsed, parts, named, moment)
     return said
@@ -145,13 +145,15 @@ def _decide(
         counted_items=sum(1 for n in named if n.quantity is not None),
         attached_items=sum(1 for n in named if n.part.startswith("attachment")),
         offer_quoted=weighing.offers_substitute(parsed.quoted),
+        asks_for_money=weighing.from_accounts(parsed.sender),
         text=f"{parsed.subject}\n{prepare.own_words(parsed.newest, parsed.sender_name)}\n{parsed.forwarded}",
     )
     weighed = weighing.weigh(reading.intents, signs)
     said.intent = max(weighed, key=lambda k: weighed[k])
     said.confidence = round(weighed[said.intent], 3)
     if not said.auto and said.intent != Intent.OTHER:
-        said.secondary = weighing.further(said.intent, reading.further, FURTHER_FROM)
+        asked = weighing.further(said.intent, reading.further, FURTHER_FROM)
+        said.secondary = [] if said.supplier else [a for a in asked if not (a == Intent.ORDER_SUBMISSION and link.card)]
 
 
 def _fill(said: Understanding, parsed: Parsed, parts: dict[str, str], named: list[goods.Goods], moment: datetime) -> None:
@@ -170,7 +172,7 @@ def _fill(said: Understanding, parsed: Parsed, parts: dict[str, str], named: lis
     if not said.auto:
         said.items = goods.settle(named, parts, card, orders, said.intent, world.world().names)
         day = dates.wanted(_dated_text(parts), _sent(parsed, moment).date(), day_first=_day_first(said))
-        if day is not None and said.intent in DATED:
+        if day is not None and (said.intent in DATED or (said.intent == Intent.ORDER_STATUS and dates.asks_whether(parsed.newest))):
             said.requested_date, said.date_place = day.day.isoformat(), (day.start, day.end)
 
 
@@ -181,8 +183,6 @@ DATED = frozenset(
         Intent.EXPEDITE_REQUEST,
         Intent.AVAILABILITY_QUOTE,
         Intent.SUBSTITUTION_RESPONSE,
-        Intent.ORDER_STATUS,
-        Intent.DELIVERY_DISCREPANCY,
     }
 )
 
@@ -198,8 +198,8 @@ def _sent(parsed: Parsed, moment: datetime) -> datetime:
 
 
 def _day_first(said: Understanding) -> bool:
-    """6/7 is June 7 in the United States and mostly in Canadian English, July 6 elsewhere."""
-    return said.language in ("fr", "de", "es") and said.facts.country not in ("US", "MX")
+    """6/7 is June 7 in American English, and July 6 in the other languages."""
+    return said.language != "en"
 
 
 def sender_of(said: Understanding) -> Sender:

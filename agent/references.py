@@ -9,10 +9,11 @@ from functools import lru_cache
 
 from erp_core.queries.references import Hit, key
 
-PHONE = re.compile(r"(?<![\w-])(?:\+?\d{1,2}[-. ])?\(?\d{3}\)?[-. ]\d{3}[-. ]\d{4}(?!\d)|\b555[-. ]\d{4}\b|(?<!\w)x\d{3,5}\b")
+PHONE = re.compile(r"(?:\+\d{1,3}|\b\d{2})[ .-]\d{2,3}[ .-]\d{3,4}[ .-]\d{4}\b|(?<![\w-])(?:\+?\d{1,2}[-. ])?\(?\d{3}\)?[-. ]\d{3}[-. ]\d{4}(?!\d)|\b555[-. ]\d{4}\b|(?<!\w)x\d{3,5}\b")
 MONEY = re.compile(r"[$€£]\s?\d[\d.,]*|\b\d[\d,]*\.\d{2}\b(?!\.)")
 DATE = re.compile(r"\b\d{4}-\d{2}-\d{2}\b|\b\d{1,2}[/.]\d{1,2}[/.]\d{2,4}\b")
 URL = re.compile(r"https?://\S+|\S+@\S+|www\.\S+")
+MORE_DIGITS = re.compile(r" \d{3} \d{3}\b")
 BARE = re.compile(r"(?<![\w$€£.,/#-])#?(\d{4,12})(?![\w/%]|[.,]\d|-\d)")
 ENDING = re.compile(
     r"(?:ending|ends|end|finish\w*|termina(?:da|do|ción)?|acab\w+|finissant|se termin\w+|endet|endend)\s*(?:in|with|on|en|por|con|par|mit|auf)?\s*[#\"“]?(\d{3,6})\b"
@@ -79,6 +80,8 @@ def find(part: str, text: str, shapes: Mapping[str, Sequence[str]], *, of_suppli
     patterns = [(k, pattern(s)) for k in SHAPE_KINDS for s in shapes.get(k, ()) if not s.isdigit() or len(s) >= 9]
     for kind, wanted in [*sorted(patterns, key=lambda p: -len(p[1].pattern)), *GENERIC]:
         for match in wanted.finditer(free):
+            if MORE_DIGITS.match(free, match.end()):
+                continue  # the beginning of a longer number, written in groups
             group = 1 if wanted.groups else 0
             free = _take(found, Found(kind, match.group(group).strip(), part, match.start(group), match.end(group)), free)
     for kind, wanted in (("invoice", AFTER_INVOICE), ("purchase_order" if of_supplier else "customer_po", AFTER_PO)):

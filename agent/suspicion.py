@@ -33,6 +33,8 @@ INJECTION = [
     re.compile(r"\bdo not (?:mention|list|show|tell|flag|disclose|surface|include)\b[^.\n]{0,50}\b(?:reviewer|human|supervisor|summary|as a change|this (?:note|instruction|line)|change)\b", re.I),
     re.compile(r"\b(?:pre-?approved|approval (?:already )?(?:granted|recorded))\b[^.\n]{0,60}\b(?:system|automat\w+|agent|no (?:further|review))\b", re.I),
     re.compile(rf"\b(?:for|to) (?:whoever or whatever|automated (?:processing|readers|systems))\b|\b(?:set|override)\b[^.\n]{{0,40}}\bunit prices?\b[^.\n]{{0,40}}\b(?:cost|0\.0\d|zero|1\.00)\b|\b(?:role ?play|pretend|act) as\b[^.\n]{{0,40}}{_READER}", re.I),
+    re.compile(rf"\b{_READER}\b[^.\n]{{0,30}}\b(?:policy|policies|instructions?|directives?|rules?|guidelines?)\b[^.\n]{{0,80}}(?::|\b(?:must|shall|add|approve|apply|override)\b)", re.I),
+    re.compile(r"\b(?:must|should|do) not be (?:quoted|shown|mentioned|disclosed|displayed) to (?:the |any )?(?:user|reviewer|human|operator|person)\b", re.I),
 ]  # fmt: skip
 COMMANDING = re.compile(rf"\b(?:you (?:are|must|will|should)|please)?\s*{_ORDER}\b", re.I)
 GIFT_CARD = re.compile(r"\bgift ?cards?\b|\btarjetas? de regalo\b|\bcartes?[- ]cadeaux?\b|\bgutscheinkarten?\b|\b(?:itunes|google play|apple) cards?\b", re.I)
@@ -91,15 +93,10 @@ class Mark:
         return self.name in STRONG
 
 
-def marks(parsed: Parsed, sender: Sender, domains: Mapping[str, str], colleagues: Mapping[str, str], hostile: float) -> list[Mark]:
-    """All marks of a message. `hostile` is the local model's opinion, which only ever supports other signs."""
+def content(parsed: Parsed, sender: Sender, domains: Mapping[str, str], hostile: float) -> list[Mark]:
+    """Marks of what the mail says. `hostile` is the local model's opinion, which only ever supports other signs."""
     own = f"{parsed.subject}\n{parsed.newest}\n{parsed.forwarded}"
-    return [
-        *_injections(parsed, own),
-        *_envelope(parsed, sender, domains, colleagues),
-        *_wishes(parsed, own, sender, domains, colleagues, hostile),
-        *_files(parsed, own),
-    ]
+    return [*_injections(parsed, own), *_wishes(parsed, own, sender, domains, hostile), *_files(parsed, own)]
 
 
 def is_hostile(found: list[Mark]) -> bool:
@@ -137,7 +134,10 @@ def _harmless_hidden(text: str) -> bool:
     return not re.search(r"\b(?:approv|credit|refund|price|cost|release|hold|invoice|discount|pay|ship|bank|policy|confirm|waive)", text, re.I)
 
 
-def _envelope(parsed: Parsed, sender: Sender, domains: Mapping[str, str], colleagues: Mapping[str, str]) -> list[Mark]:
+def envelope(
+    parsed: Parsed, sender: Sender, domains: Mapping[str, str], colleagues: Mapping[str, str]
+) -> list[Mark]:
+    """Marks of who sends it: authentication, domains that look like another, replies that go elsewhere."""
     found = []
     domain = parsed.sender.rpartition("@")[2]
     if parsed.authentication.get("dmarc") == "fail" or (
@@ -184,9 +184,7 @@ def _folded(domain: str) -> str:
     return domain.translate(table).replace("rn", "m").replace("vv", "w")
 
 
-def _wishes(
-    parsed: Parsed, own: str, sender: Sender, domains: Mapping[str, str], colleagues: Mapping[str, str], hostile: float
-) -> list[Mark]:
+def _wishes(parsed: Parsed, own: str, sender: Sender, domains: Mapping[str, str], hostile: float) -> list[Mark]:
     found = []
     stranger = not (sender.customer or sender.supplier)
     domain = parsed.sender.rpartition("@")[2]

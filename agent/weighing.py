@@ -40,6 +40,7 @@ class Signs:
     counted_items: int
     attached_items: int
     offer_quoted: bool
+    asks_for_money: bool
     text: str
 
 
@@ -65,6 +66,11 @@ _BY_STATE: dict[str, dict[str, float]] = {
 def offers_substitute(quoted: str) -> bool:
     """Does the quoted history hold an offer of ours that this may answer?"""
     return bool(OFFER.search(quoted[:3000]))
+
+
+def from_accounts(sender: str) -> bool:
+    """Does the address name a department that asks for money?"""
+    return bool(re.match(r"(?:billing|credit|accounts?|receivables?|ar|invoic\w*|collections?|finance|buchhaltung|cobranza|facturaci|comptabilit)", sender, re.I))
 
 
 def weigh(said: Mapping[str, float], signs: Signs) -> dict[str, float]:
@@ -106,7 +112,7 @@ def _of_supplier(said: Mapping[str, float], signs: Signs) -> dict[str, float]:
         return _normalised({Intent.OTHER.value: 0.9, Intent.SUPPLIER_NOTICE.value: 0.1})
     money = len(DUNNING.findall(signs.text))
     goods = len(GOODS.findall(signs.text))
-    if money >= 2 and money > goods:
+    if (signs.asks_for_money and money) or (money >= 2 and money > goods):
         statement = re.search(r"statement|past due|overdue|unpaid|outstanding|reminder|mahnung|balance", signs.text, re.I)
         asked = Intent.CREDIT_AND_PAYMENT if statement else Intent.INVOICE_QUERY
         return _normalised({asked.value: 0.7, Intent.SUPPLIER_NOTICE.value: 0.3})
