@@ -43,15 +43,28 @@ WEEKDAYS = {
     )
     for name in names.split()
 }
-NUMBERS = {n: i for i, n in enumerate(["first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth", "tenth"], 1)}
+NUMBERS = {
+    n: i
+    for i, n in enumerate(
+        ["first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth", "tenth"], 1
+    )
+}
 _MONTH = "|".join(sorted(MONTHS, key=len, reverse=True))
 _DAY = "|".join(sorted(WEEKDAYS, key=len, reverse=True))
 ISO = re.compile(r"\b(\d{4})-(\d{2})-(\d{2})\b")
 SLASHED = re.compile(r"(?<![\d/.-])(\d{1,2})([/.-])(\d{1,2})(?:\2(\d{4}|\d{2}))?(?![\d/]|\.\d|-\d)")
 MONTH_DAY = re.compile(rf"\b({_MONTH})\.?\s+(?:the\s+)?(\d{{1,2}})(?:st|nd|rd|th)?\b(?:,?\s+(\d{{4}}))?", re.I)
-DAY_MONTH = re.compile(rf"\b(\d{{1,2}})(?:st|nd|rd|th|er|\.)?\s*(?:of\s+|de\s+|d[’'])?({_MONTH})\b\.?(?:\s*(?:de|,)?\s*(\d{{4}}))?", re.I)
-ORDINAL = re.compile(rf"\b(?:the|el(?: día)?|le|am|den|zum|al)\s+(\d{{1,2}})(?:st|nd|rd|th|\.|\b)(?!\s*(?:{_MONTH}|%|in\b|mm|x\b|[a-z]{{2,}}s\b))|\b(\d{{1,2}})(?:st|nd|rd|th)\b", re.I)
-WEEKDAY = re.compile(rf"\b(?:(next|this|coming|kommenden|nächsten|diesen|prochain|próximo|este)\s+)?({_DAY})(?:s?)\b(?:\s+(prochain|próximo|que viene))?", re.I)
+DAY_MONTH = re.compile(
+    rf"\b(\d{{1,2}})(?:st|nd|rd|th|er|\.)?\s*(?:of\s+|de\s+|d[’'])?({_MONTH})\b\.?(?:\s*(?:de|,)?\s*(\d{{4}}))?", re.I
+)
+ORDINAL = re.compile(
+    rf"\b(?:the|el(?: día)?|le|am|den|zum|al)\s+(\d{{1,2}})(?:st|nd|rd|th|\.|\b)(?!\s*(?:{_MONTH}|%|in\b|mm|x\b|[a-z]{{2,}}s\b))|\b(\d{{1,2}})(?:st|nd|rd|th)\b",
+    re.I,
+)
+WEEKDAY = re.compile(
+    rf"\b(?:(next|this|coming|kommenden|nächsten|diesen|prochain|próximo|este)\s+)?({_DAY})(?:s?)\b(?:\s+(prochain|próximo|que viene))?",
+    re.I,
+)
 RELATIVE = re.compile(
     r"\b(today|tomorrow|tmrw|tonight|hoy|mañana|pasado mañana|aujourd[’']hui|après-demain|demain|heute|übermorgen|morgen|end of (?:the |this )?week|eow|"
     r"fin de (?:la )?(?:semana|semaine)|ende der woche|day after tomorrow)\b",
@@ -105,7 +118,13 @@ def wanted(text: str, sent: date, *, day_first: bool) -> Dated | None:
 
 def asks_whether(text: str) -> bool:
     """Does a status question name the day that goods must come? "Will it make Friday?" is one."""
-    return bool(re.search(r"\b(?:make|still on (?:for|track)|on track|in time|here by|arrive by|get here|still (?:coming|shipping|due)|llegará|sera là|arrivera|rechtzeitig)\b", text, re.I))
+    return bool(
+        re.search(
+            r"\b(?:make|still on (?:for|track)|on track|in time|here by|arrive by|get here|still (?:coming|shipping|due)|llegará|sera là|arrivera|rechtzeitig)\b",
+            text,
+            re.I,
+        )
+    )
 
 
 def _weight(text: str, start: int, day: date, sent: date) -> int:
@@ -150,7 +169,7 @@ def _slashed(m: re.Match[str], sent: date, day_first: bool) -> date | None:
 
 
 def text_after_is_end(m: re.Match[str]) -> bool:
-    """"19.06." has a dot behind it; "2.5" of something has not."""
+    """ "19.06." has a dot behind it; "2.5" of something has not."""
     return m.string[m.end() : m.end() + 1] == "."
 
 

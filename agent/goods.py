@@ -39,7 +39,9 @@ def by_number(
         places = _places(text, skus, shapes)
         if places:
             sizes = {sku: numbers_of(names.get(sku, "")) for sku, _, _ in places}
-            found += [Goods(n.sku, n.quantity, n.uom, part, n.start, n.end) for n in quantities.items(text, places, sizes)]
+            found += [
+                Goods(n.sku, n.quantity, n.uom, part, n.start, n.end) for n in quantities.items(text, places, sizes)
+            ]
     return _merged(found)
 
 
@@ -84,16 +86,25 @@ AFFECTED = re.compile(
     r"rot[oa]s|golpead\w+|manqu\w+|endommag\w+|cass[ée]\w*|fehl\w+|beschädigt\w*|defekt\w*|extra|too many|over|surplus|de más|en trop|zu viel)\b",
     re.I,
 )
-FINE = re.compile(r"(?:\b(?:ok|okay|fine|correct|right|complete|good|there|all here|as ordered|in order|completos?|correct\w*|complets?|vollständig|stimm\w+)\b|\[x\])", re.I)
+FINE = re.compile(
+    r"(?:\b(?:ok|okay|fine|correct|right|complete|good|there|all here|as ordered|in order|completos?|correct\w*|complets?|vollständig|stimm\w+)\b|\[x\])",
+    re.I,
+)
 REMOVED = re.compile(
-    r"\b(?:cancel\w*|drop|remove|delete|scratch|take off|kill|no longer need|elimin\w*|quit\w+|retirer|supprim\w*|annul\w*|streichen|stornier\w*)\b", re.I
+    r"\b(?:cancel\w*|drop|remove|delete|scratch|take off|kill|no longer need|elimin\w*|quit\w+|retirer|supprim\w*|annul\w*|streichen|stornier\w*)\b",
+    re.I,
 )
 KEPT = re.compile(r"\b(?:keep|except|still want|but not|leave|mantener|garder|behalten|rest (?:stays|is))\b", re.I)
 PARTLY = re.compile(r"\b(?:only|just|lines?|part(?:ial\w*)?|solo|sólo|seulement|nur|position|línea|ligne)\b", re.I)
-OF = re.compile(r"\s*(?:\(\d+\)\s*)?(?:[a-z]{1,8}\.?\s+)?(?:of|out of|de|von|sur|/)\s+(?:the |our |those |these |las |los |les |den |dem )?", re.I)
-SAID_SHORT = re.compile(rf"\b(?:short(?:ed)?(?: by)?|missing|faltan?|manquent|manque|fehlen|damaged|over by)\s+(?P<n>{quantities._NUM})", re.I)
+OF = re.compile(
+    r"\s*(?:\(\d+\)\s*)?(?:[a-z]{1,8}\.?\s+)?(?:of|out of|de|von|sur|/)\s+(?:the |our |those |these |las |los |les |den |dem )?",
+    re.I,
+)
+SAID_SHORT = re.compile(
+    rf"\b(?:short(?:ed)?(?: by)?|missing|faltan?|manquent|manque|fehlen|damaged|over by)\s+(?P<n>{quantities._NUM})",
+    re.I,
+)
 OTHERS = re.compile(r"\b(?:other|rest|balance|remaining|remainder|demás|reste|übrigen)\b", re.I)
-
 
 
 def settle(
@@ -147,7 +158,13 @@ def _by_words(
     parts: Mapping[str, str], card: OrderCard | None, orders: Sequence[OrderCard], intent: str, names: Mapping[str, str]
 ) -> list[Goods]:
     """Items described without number, when the order (or, without one, the customer's orders) makes them unique."""
-    if intent in (Intent.ACCOUNT_CHANGE, Intent.OTHER, Intent.CREDIT_AND_PAYMENT, Intent.INVOICE_QUERY, Intent.SUPPLIER_NOTICE):
+    if intent in (
+        Intent.ACCOUNT_CHANGE,
+        Intent.OTHER,
+        Intent.CREDIT_AND_PAYMENT,
+        Intent.INVOICE_QUERY,
+        Intent.SUPPLIER_NOTICE,
+    ):
         return []
     lines: list[Line] = list(card.lines) if card else list({x[1]: x for order in orders for x in order.lines}.values())
     if not card and len(names) <= LARGEST_CATALOG:
@@ -159,7 +176,9 @@ def _by_words(
     found = []
     for line in lines:
         score = scores[line[1]]
-        if score < (0.45 if card else 1.3) or any(scores[o[1]] >= score and _alike(o[2], line[2]) for o in lines if o[1] != line[1]):
+        if score < (0.45 if card else 1.3) or any(
+            scores[o[1]] >= score and _alike(o[2], line[2]) for o in lines if o[1] != line[1]
+        ):
             continue
         place = _place(line[2], text)
         count = _count_near(text, place, numbers_of(line[2])) if place else None
@@ -206,7 +225,9 @@ def _around(one: Goods, parts: Mapping[str, str], alone: bool) -> str:
     return text[dot:stop]
 
 
-def _affected_ones(goods: Sequence[Goods], parts: Mapping[str, str], card: OrderCard | None, names: Mapping[str, str]) -> list[Goods]:
+def _affected_ones(
+    goods: Sequence[Goods], parts: Mapping[str, str], card: OrderCard | None, names: Mapping[str, str]
+) -> list[Goods]:
     """Only the items that something is wrong with, when the mail says how many of any."""
     judged = []
     for one in goods:
@@ -218,7 +239,9 @@ def _affected_ones(goods: Sequence[Goods], parts: Mapping[str, str], card: Order
         judged.append((replace(one, quantity=short) if short is not None else one, short is not None, text))
     if any(sure for _, sure, _ in judged):
         return [one for one, sure, text in judged if sure or not (FINE.search(text) or _whole(text))]
-    return [one for one, _, text in judged if len(judged) == 1 or not FINE.search(text)] or [one for one, _, _ in judged]
+    return [one for one, _, text in judged if len(judged) == 1 or not FINE.search(text)] or [
+        one for one, _, _ in judged
+    ]
 
 
 def _whole(text: str) -> bool:
@@ -296,7 +319,15 @@ def _difference(text: str, found: Sequence[quantities.Count], ordered: Decimal |
 
 def _said_fine(one: Goods, parts: Mapping[str, str]) -> bool:
     text = _around(one, parts, False)
-    return one.part == "words" and bool(re.search(r"\b(?:rest|everything else|others?)\b[^.]{0,30}\b(?:right|fine|ok|correct|stays?|same)\b", text, re.I)) and quantities.change(text) is None
+    return (
+        one.part == "words"
+        and bool(
+            re.search(
+                r"\b(?:rest|everything else|others?)\b[^.]{0,30}\b(?:right|fine|ok|correct|stays?|same)\b", text, re.I
+            )
+        )
+        and quantities.change(text) is None
+    )
 
 
 def _changed(one: Goods, parts: Mapping[str, str], count: int, names: Mapping[str, str]) -> Goods:
@@ -316,4 +347,10 @@ def _changed(one: Goods, parts: Mapping[str, str], count: int, names: Mapping[st
 
 def _dropped(one: Goods, parts: Mapping[str, str]) -> Goods:
     text = _around(one, parts, False)
-    return one if KEPT.search(text) and not REMOVED.search(text) else replace(one, quantity=Decimal(0)) if REMOVED.search(text) else one
+    return (
+        one
+        if KEPT.search(text) and not REMOVED.search(text)
+        else replace(one, quantity=Decimal(0))
+        if REMOVED.search(text)
+        else one
+    )

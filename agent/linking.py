@@ -15,11 +15,19 @@ from erp_core.values import Intent
 if TYPE_CHECKING:
     from agent.reading import Reference
 
-LIVE = frozenset({Intent.ORDER_CHANGE, Intent.ORDER_CANCELLATION, Intent.EXPEDITE_REQUEST, Intent.SUBSTITUTION_RESPONSE})
+LIVE = frozenset(
+    {Intent.ORDER_CHANGE, Intent.ORDER_CANCELLATION, Intent.EXPEDITE_REQUEST, Intent.SUBSTITUTION_RESPONSE}
+)
 ARRIVED = frozenset({Intent.DELIVERY_DISCREPANCY, Intent.RETURN_REQUEST})
 LINKED = LIVE | ARRIVED | {Intent.ORDER_STATUS, Intent.PRICE_DISPUTE, Intent.INVOICE_QUERY, Intent.COMPLAINT}
-LATEST = re.compile(r"\b(?:my|our|the|that) (?:last|latest|most recent) order\b|\búltimo pedido\b|\bdernière commande\b|\bletzte bestellung\b", re.I)
-SECONDARY = re.compile(r"\b(?:also|besides|by the way|btw|separately|additionally|p\.?s\.?|other one|unlike|same as|not on|together with|ship with|like on|compare|reference|last time|previous)\b[^.\n]*$", re.I)
+LATEST = re.compile(
+    r"\b(?:my|our|the|that) (?:last|latest|most recent) order\b|\búltimo pedido\b|\bdernière commande\b|\bletzte bestellung\b",
+    re.I,
+)
+SECONDARY = re.compile(
+    r"\b(?:also|besides|by the way|btw|separately|additionally|p\.?s\.?|other one|unlike|same as|not on|together with|ship with|like on|compare|reference|last time|previous)\b[^.\n]*$",
+    re.I,
+)
 
 
 @dataclass(frozen=True)
@@ -84,7 +92,11 @@ def link(
     found = by_number(orders, references, parts)
     if found.card or found.sure:
         return found
-    if intent not in LINKED or not orders or any(r.kind in ("customer_po", "invoice", "tracking") and r.value is None for r in references):
+    if (
+        intent not in LINKED
+        or not orders
+        or any(r.kind in ("customer_po", "invoice", "tracking") and r.value is None for r in references)
+    ):
         return Link(None)
     old = {c.number for c in orders if _mentions(quoted, c)}
     if len(old) == 1:
@@ -133,7 +145,7 @@ def _by_goods(pool: Sequence[OrderCard], skus: Sequence[str], text: str) -> Orde
 
 
 def _by_day(pool: Sequence[OrderCard], text: str, sent: date) -> OrderCard | None:
-    days = "monday tuesday wednesday thursday friday saturday sunday".split()
+    days = ["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"]
     hit = re.search(rf"\b({'|'.join(days)})(?:'s|’s)? (?:order|delivery|shipment)\b", text, re.I)
     if not hit:
         return None
@@ -142,7 +154,7 @@ def _by_day(pool: Sequence[OrderCard], text: str, sent: date) -> OrderCard | Non
     return fits[0] if len(fits) == 1 else None
 
 
-STOP = frozenset("model the and for with brass steel box pack case set size type gal awg mil thhn pole".split())
+STOP = frozenset(["model", "the", "and", "for", "with", "brass", "steel", "box", "pack", "case", "set", "size", "type", "gal", "awg", "mil", "thhn", "pole"])
 # trade words of other languages, to the word that our item names use
 ABROAD = {
     "luminaire": "bay", "luminaires": "bays", "luminaria": "bay", "luminarias": "bays", "lámpara": "bay", "lámparas": "bays", "leuchte": "bay", "leuchten": "bays", "hallenleuchten": "bays",
@@ -167,7 +179,11 @@ ABROAD = {
 
 def in_english(text: str) -> str:
     """The text with trade words of other languages followed by ours."""
-    return re.sub(r"[\w-]+", lambda m: f"{m.group()} {ABROAD[m.group().lower()]}" if m.group().lower() in ABROAD else m.group(), text)
+    return re.sub(
+        r"[\w-]+",
+        lambda m: f"{m.group()} {ABROAD[m.group().lower()]}" if m.group().lower() in ABROAD else m.group(),
+        text,
+    )
 
 
 def named_words(name: str, text: str) -> float:

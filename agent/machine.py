@@ -34,4 +34,8 @@ def is_machine(parsed: Parsed, other: float, by_header: bool) -> bool:
     generated = submitted.startswith("auto-") or "x-auto-response-suppress" in parsed.headers
     sends = bool(SENDER.match(parsed.sender))
     says = bool(SUBJECT.match(parsed.subject)) or bool(BODY.search(parsed.newest[:3000]))
-    return (generated and (says or other > 0.3)) or (sends and (says or other > 0.25)) or (bool(SUBJECT.match(parsed.subject)) and other > 0.15)
+    return (
+        (generated and (says or other > 0.3))
+        or (sends and (says or other > 0.25))
+        or (bool(SUBJECT.match(parsed.subject)) and other > 0.15)
+    )

@@ -24,10 +24,12 @@ WORDS = {
     "ein": 1, "eine": 1, "einen": 1, "zwei": 2, "drei": 3, "vier": 4, "fünf": 5, "sechs": 6, "sieben": 7, "acht": 8, "neun": 9, "zehn": 10,
     "elf": 11, "zwölf": 12, "zwanzig": 20, "dreißig": 30, "vierzig": 40, "fünfzig": 50, "hundert": 100, "ein dutzend": 12, "fünfzehn": 15,
 }  # fmt: skip
-_ONES = dict(zip("one two three four five six seven eight nine".split(), range(1, 10), strict=True))
-_TENS = dict(zip("twenty thirty forty fifty sixty seventy eighty ninety".split(), range(20, 100, 10), strict=True))
+_ONES = dict(zip(["one", "two", "three", "four", "five", "six", "seven", "eight", "nine"], range(1, 10), strict=True))
+_TENS = dict(zip(["twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"], range(20, 100, 10), strict=True))
 WORDS |= {f"{t}{sep}{o}": tv + ov for t, tv in _TENS.items() for o, ov in _ONES.items() for sep in ("-", " ")}
-WORDS |= {f"{o} {big}": v * n for o, v in _ONES.items() for big, n in (("hundred", 100), ("thousand", 1000), ("dozen", 12))}
+WORDS |= {
+    f"{o} {big}": v * n for o, v in _ONES.items() for big, n in (("hundred", 100), ("thousand", 1000), ("dozen", 12))
+}
 UNITS = {
     "EA": r"ea\.?|each|pcs?\.?|pieces?|units?|nos?|pzas?\.?|piezas?|unidades|unités?|pièces?|pce?s?|mcx|stück|stk\.?|st\.?",
     "BX": r"bx\.?|bxs|box|boxes|cajas?|boîtes?|schachteln?|packungen|pkg",
@@ -50,9 +52,16 @@ NUMBER = re.compile(
 )
 PRICE_BEFORE = re.compile(r"(?:@|\bat|\bprice[sd]?|\bfor|\bto|\bà|\ba|\bzu|\bje|\bcents?|\busd)\s*[$€£]?\s*$", re.I)
 PRICE_AFTER = re.compile(r"^\s*(?:/|per\b|cents?\b|dollars?\b|usd\b|[$€£]|each\b\s*(?:instead|on)|€)", re.I)
-BREAK_AFTER = re.compile(r"^\s*(?:\+|and (?:above|up|over|more)|or (?:more|over|above)|minimum|y más|et plus|und mehr)", re.I)
-OF_BEFORE = re.compile(r"(?:\d|[a-z]{2,})\s+(?:of|de|von|sur|out of)\s+(?:the |our |my |those |las |los |les |den |der )?$", re.I)
-LINE_WORD = re.compile(r"(?:\bline|\bitem|\bpos(?:ition)?\.?|\blinea|\blínea|\bpartida|\bligne|\bzeile|\bmodel|\bpage|\bsuite|\bbldg|\bbuilding|\bdock|\bgate|\broom|\bunit|\blot|\bno\.?|\bphase|\bfloor|\bjob|\brev\.?|\bclass|\btype|\bgrade|\bsch(?:edule)?|\bsize)\s*#?\s*$", re.I)
+BREAK_AFTER = re.compile(
+    r"^\s*(?:\+|and (?:above|up|over|more)|or (?:more|over|above)|minimum|y más|et plus|und mehr)", re.I
+)
+OF_BEFORE = re.compile(
+    r"(?:\d|[a-z]{2,})\s+(?:of|de|von|sur|out of)\s+(?:the |our |my |those |las |los |les |den |der )?$", re.I
+)
+LINE_WORD = re.compile(
+    r"(?:\bline|\bitem|\bpos(?:ition)?\.?|\blinea|\blínea|\bpartida|\bligne|\bzeile|\bmodel|\bpage|\bsuite|\bbldg|\bbuilding|\bdock|\bgate|\broom|\bunit|\blot|\bno\.?|\bphase|\bfloor|\bjob|\brev\.?|\bclass|\btype|\bgrade|\bsch(?:edule)?|\bsize)\s*#?\s*$",
+    re.I,
+)
 LEADING = re.compile(r"^\s*(?:\(?\d{1,3}[.)]\s|\d{1,3}\s*[-–:]\s(?=\D)|[-*•]\s)")
 
 
@@ -97,8 +106,29 @@ def counts(text: str) -> list[Count]:
             found.append(Count(value, uom, m.start(), m.end()))
         else:
             word = m.group("word").lower()
-            weak = word in ("one", "un", "una", "uno", "a pair", "ein", "eine", "einen", "une", "a couple", "single", "once", "dix", "elf", "cent", "sept")
-            if uom is None and weak and not re.match(r"\s+(?:(?:of|x|more|short|missing|extra|damaged)\b|[A-Z]{2,4}-?\d{3})", after):
+            weak = word in (
+                "one",
+                "un",
+                "una",
+                "uno",
+                "a pair",
+                "ein",
+                "eine",
+                "einen",
+                "une",
+                "a couple",
+                "single",
+                "once",
+                "dix",
+                "elf",
+                "cent",
+                "sept",
+            )
+            if (
+                uom is None
+                and weak
+                and not re.match(r"\s+(?:(?:of|x|more|short|missing|extra|damaged)\b|[A-Z]{2,4}-?\d{3})", after)
+            ):
                 continue
             found.append(Count(Decimal(WORDS[word]), uom, m.start(), m.end()))
     return found
@@ -138,13 +168,19 @@ def change(text: str) -> tuple[Decimal, Decimal] | None:
 
 def only_new(text: str) -> Decimal | None:
     """The number of the last phrase such as "make it 50", "bring the hats down to 60"."""
-    found = [v for m in ONLY_NEW.finditer(text) if not in_date(text, m.start("new")) and (v := _value(m["new"])) is not None]
+    found = [
+        v for m in ONLY_NEW.finditer(text) if not in_date(text, m.start("new")) and (v := _value(m["new"])) is not None
+    ]
     return found[-1] if found else None
 
 
 def in_date(text: str, position: int) -> bool:
     """Does a date cover this place?"""
-    found = (m.span() for wanted in (dates.MONTH_DAY, dates.DAY_MONTH, dates.ISO, dates.SLASHED) for m in wanted.finditer(text))
+    found = (
+        m.span()
+        for wanted in (dates.MONTH_DAY, dates.DAY_MONTH, dates.ISO, dates.SLASHED)
+        for m in wanted.finditer(text)
+    )
     return any(start <= position < end for start, end in found)
 
 
@@ -152,7 +188,11 @@ def _value(text: str) -> Decimal | None:
     if text.lower() in WORDS:
         return Decimal(WORDS[text.lower()])
     bare = text.strip(".,")
-    return _number(bare) if re.fullmatch(r"\d[\d.,]*", bare) and re.fullmatch(r"\d{1,3}(?:[.,]\d{3})+|\d{1,6}(?:[.,]\d)?", bare) else None
+    return (
+        _number(bare)
+        if re.fullmatch(r"\d[\d.,]*", bare) and re.fullmatch(r"\d{1,3}(?:[.,]\d{3})+|\d{1,6}(?:[.,]\d)?", bare)
+        else None
+    )
 
 
 def items(text: str, skus: Sequence[tuple[str, int, int]], sizes: Mapping[str, frozenset[str]]) -> list[Named]:
@@ -270,7 +310,9 @@ def _best(text: str, left: int, right: int, sku_start: int, sku_end: int, sizes:
         before, after = text[max(left, place - 24) : place], text[left + count.end : left + count.end + 8]
         if OF_BEFORE.search(before) and any(c.end <= count.start for c in counts(segment[: count.start])):
             continue
-        if re.search(r"(?:qty|quantity|cant\w*|qté|menge|x)[\s:.=]*$", before, re.I) or re.match(r"\s*[x×]\s", after, re.I):
+        if re.search(r"(?:qty|quantity|cant\w*|qté|menge|x)[\s:.=]*$", before, re.I) or re.match(
+            r"\s*[x×]\s", after, re.I
+        ):
             score += 3
         distance = sku_start - (left + count.end) if place < sku_start else place - sku_end
         scored.append((score - min(abs(distance), 60) / 20, count))

@@ -6,16 +6,14 @@ somebody else's is never linked; it is marked.
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
 
 from agent import dates, goods, linking, machine, references, suspicion, weighing
 from agent.mail.parse import Parsed
 from agent.references import Found
 from agent.suspicion import Mark
-from erp_core.queries.references import Hit, Sender
+from erp_core.queries.references import Hit
 from erp_core.values import Intent
 from ml import pipeline, prepare
 from ml.pipeline import Language
@@ -60,7 +58,7 @@ class Understanding:
     requested_date: str | None = None
     date_place: tuple[int, int] | None = None
     marks: list[Mark] = field(default_factory=list)
-    text: str = ""
+    skus_said: list[str] = field(default_factory=list)
 
     @property
     def hostile(self) -> bool:
@@ -81,7 +79,6 @@ def read(parsed: Parsed, nlp: Language, moment: datetime, *, machine_mail: bool)
     said = Understanding(facts, customer=facts.sender.customer if trusted else None)
     said.supplier = facts.sender.supplier if trusted else None
     parts = _parts(parsed)
-    said.text = parts["newest"]
     said.references = _references(parts, slow, party, of_supplier=facts.sender.supplier is not None)
     reading = pipeline.read(nlp, parsed.subject, _for_models(parsed), parsed.sender_name)
     said.language = reading.language
@@ -110,7 +107,9 @@ def _for_models(parsed: Parsed) -> str:
 
 
 def _references(parts: dict[str, str], slow: World, party: str | None, *, of_supplier: bool) -> list[Reference]:
-    found = [f for part, text in parts.items() for f in references.find(part, text, slow.shapes, of_supplier=of_supplier)]
+    found = [
+        f for part, text in parts.items() for f in references.find(part, text, slow.shapes, of_supplier=of_supplier)
+    ]
     keys = {f: references.keys_of(f, slow.shapes) for f in found}
     hits = world.resolve({k for ks in keys.values() for k in ks})
     settled = [_reference(f, [h for k in keys[f] for h in hits.get(k, [])], party) for f in found]
@@ -138,7 +137,12 @@ def _decide(
         auto=said.auto,
         reply=bool(parsed.in_reply_to or parsed.quoted),
         order_state=link.card.state if link.card else None,
-        overdue=bool(link.card and link.card.requested_date and parsed.sent_at and link.card.requested_date.isoformat() < parsed.sent_at[:10]),
+        overdue=bool(
+            link.card
+            and link.card.requested_date
+            and parsed.sent_at
+            and link.card.requested_date.isoformat() < parsed.sent_at[:10]
+        ),
         new_po=any(r.kind == "customer_po" and r.value is None for r in said.references),
         known_order=link.card is not None,
         invoice=any(r.kind == "invoice" for r in said.references),
@@ -156,10 +160,14 @@ def _decide(
         said.secondary = [] if said.supplier else [a for a in asked if not (a == Intent.ORDER_SUBMISSION and link.card)]
 
 
-def _fill(said: Understanding, parsed: Parsed, parts: dict[str, str], named: list[goods.Goods], moment: datetime) -> None:
+def _fill(
+    said: Understanding, parsed: Parsed, parts: dict[str, str], named: list[goods.Goods], moment: datetime
+) -> None:
     """Order, items and date, in the light of the intent."""
     orders = said.facts.orders if said.customer else []
-    link = linking.link(orders, said.references, parts, parsed.quoted, said.intent, [n.sku for n in named], _sent(parsed, moment).date())
+    link = linking.link(
+        orders, said.references, parts, parsed.quoted, said.intent, [n.sku for n in named], _sent(parsed, moment).date()
+    )
     card = link.card
     if said.intent == Intent.ORDER_SUBMISSION and not link.sure:
         card = None
@@ -169,10 +177,16 @@ def _fill(said: Understanding, parsed: Parsed, parts: dict[str, str], named: lis
         said.cited_order = cited[0]
     if cited and said.customer is not None:
         said.marks.append(Mark("foreign_number", f"{', '.join(cited)} belongs to somebody else", "newest"))
+    said.skus_said = [n.sku for n in named] + [
+        g.sku
+        for g in goods.by_number({"quoted": parsed.quoted}, world.world().skus, world.world().shapes.get("sku", []), {})
+    ]
     if not said.auto:
         said.items = goods.settle(named, parts, card, orders, said.intent, world.world().names)
         day = dates.wanted(_dated_text(parts), _sent(parsed, moment).date(), day_first=_day_first(said))
-        if day is not None and (said.intent in DATED or (said.intent == Intent.ORDER_STATUS and dates.asks_whether(parsed.newest))):
+        if day is not None and (
+            said.intent in DATED or (said.intent == Intent.ORDER_STATUS and dates.asks_whether(parsed.newest))
+        ):
             said.requested_date, said.date_place = day.day.isoformat(), (day.start, day.end)
 
 
@@ -188,7 +202,14 @@ DATED = frozenset(
 
 
 def _dated_text(parts: dict[str, str]) -> str:
-    return "\n".join([parts["newest"], parts["forwarded"], parts["subject"], *(t for p, t in parts.items() if p.startswith("attachment"))])
+    return "\n".join(
+        [
+            parts["newest"],
+            parts["forwarded"],
+            parts["subject"],
+            *(t for p, t in parts.items() if p.startswith("attachment")),
+        ]
+    )
 
 
 def _sent(parsed: Parsed, moment: datetime) -> datetime:
@@ -200,17 +221,3 @@ def _sent(parsed: Parsed, moment: datetime) -> datetime:
 def _day_first(said: Understanding) -> bool:
     """6/7 is June 7 in American English, and July 6 in the other languages."""
     return said.language != "en"
-
-
-def sender_of(said: Understanding) -> Sender:
-    """The sender as linked."""
-    return said.facts.sender
-
-
-def spans(said: Understanding) -> list[dict[str, Any]]:
-    """Places of the newest text to be marked as evidence."""
-    return [
-        {"part": r.part, "start": r.start, "end": r.end, "fact": f"{r.kind.replace('_', ' ')} {r.value or r.written}"}
-        for r in said.references
-        if re.search(r"\d", r.written)
-    ]

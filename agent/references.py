@@ -9,7 +9,9 @@ from functools import lru_cache
 
 from erp_core.queries.references import Hit, key
 
-PHONE = re.compile(r"(?:\+\d{1,3}|\b\d{2})[ .-]\d{2,3}[ .-]\d{3,4}[ .-]\d{4}\b|(?<![\w-])(?:\+?\d{1,2}[-. ])?\(?\d{3}\)?[-. ]\d{3}[-. ]\d{4}(?!\d)|\b555[-. ]\d{4}\b|(?<!\w)x\d{3,5}\b")
+PHONE = re.compile(
+    r"(?:\+\d{1,3}|\b\d{2})[ .-]\d{2,3}[ .-]\d{3,4}[ .-]\d{4}\b|(?<![\w-])(?:\+?\d{1,2}[-. ])?\(?\d{3}\)?[-. ]\d{3}[-. ]\d{4}(?!\d)|\b555[-. ]\d{4}\b|(?<!\w)x\d{3,5}\b"
+)
 MONEY = re.compile(r"[$€£]\s?\d[\d.,]*|\b\d[\d,]*\.\d{2}\b(?!\.)")
 DATE = re.compile(r"\b\d{4}-\d{2}-\d{2}\b|\b\d{1,2}[/.]\d{1,2}[/.]\d{2,4}\b")
 URL = re.compile(r"https?://\S+|\S+@\S+|www\.\S+")
@@ -83,7 +85,9 @@ def find(part: str, text: str, shapes: Mapping[str, Sequence[str]], *, of_suppli
             if MORE_DIGITS.match(free, match.end()):
                 continue  # the beginning of a longer number, written in groups
             group = 1 if wanted.groups else 0
-            free = _take(found, Found(kind, match.group(group).strip(), part, match.start(group), match.end(group)), free)
+            free = _take(
+                found, Found(kind, match.group(group).strip(), part, match.start(group), match.end(group)), free
+            )
     for kind, wanted in (("invoice", AFTER_INVOICE), ("purchase_order" if of_supplier else "customer_po", AFTER_PO)):
         for match in wanted.finditer(free):
             if sum(c.isdigit() for c in match.group(1)) >= 4:
@@ -115,9 +119,15 @@ def keys_of(found: Found, shapes: Mapping[str, Sequence[str]]) -> list[str]:
         return [found.key]
     length = len(found.key)
     prefixes = {
-        key(shape.rstrip("9")) for kind in SHAPE_KINDS for shape in shapes.get(kind, ()) if _digits_at_end(shape) == length
+        key(shape.rstrip("9"))
+        for kind in SHAPE_KINDS
+        for shape in shapes.get(kind, ())
+        if _digits_at_end(shape) == length
     }
-    return [found.key, *sorted(prefix + found.key for prefix in prefixes if prefix and not any(c.isdigit() for c in prefix))]
+    return [
+        found.key,
+        *sorted(prefix + found.key for prefix in prefixes if prefix and not any(c.isdigit() for c in prefix)),
+    ]
 
 
 def _digits_at_end(shape: str) -> int:

@@ -37,15 +37,24 @@ INJECTION = [
     re.compile(r"\b(?:must|should|do) not be (?:quoted|shown|mentioned|disclosed|displayed) to (?:the |any )?(?:user|reviewer|human|operator|person)\b", re.I),
 ]  # fmt: skip
 COMMANDING = re.compile(rf"\b(?:you (?:are|must|will|should)|please)?\s*{_ORDER}\b", re.I)
-GIFT_CARD = re.compile(r"\bgift ?cards?\b|\btarjetas? de regalo\b|\bcartes?[- ]cadeaux?\b|\bgutscheinkarten?\b|\b(?:itunes|google play|apple) cards?\b", re.I)
+GIFT_CARD = re.compile(
+    r"\bgift ?cards?\b|\btarjetas? de regalo\b|\bcartes?[- ]cadeaux?\b|\bgutscheinkarten?\b|\b(?:itunes|google play|apple) cards?\b",
+    re.I,
+)
 BANK = re.compile(
     r"\b(?:new|changed?|changing|updated?|switch\w*|replac\w+|moved?)\b[^.\n]{0,50}\b(?:bank(?:ing)?|remit(?:tance)?[- ]?to|account (?:number|details)|iban|routing|wire (?:details|instructions)|ach|lockbox)\b"
     r"|\b(?:bank(?:ing)?|remit(?:tance)?|wire|ach|payment) (?:details|information|instructions|account|data)\b[^.\n]{0,50}\b(?:chang\w+|new|updat\w+|replac\w+|below|attached|no longer)\b"
     r"|\b(?:nuev[oa]s?|cambi\w+)\b[^.\n]{0,40}\b(?:cuenta|banc\w+|clabe)\b|\b(?:nouve\w+|chang\w+)\b[^.\n]{0,40}\b(?:coordonnées bancaires|rib|iban|compte)\b|\bneue\w*\b[^.\n]{0,40}\b(?:bankverbindung|konto\w*|iban)\b",
     re.I,
 )
-PAY_NOW = re.compile(r"\b(?:pay|wire|transfer|payment|settle|remit)\b[^.\n]{0,80}\b(?:today|immediately|urgent\w*|right away|within (?:the )?(?:hour|24|48)|before (?:noon|close)|asap)\b", re.I)
-SECRET = re.compile(r"\b(?:keep this (?:between us|confidential|quiet)|don'?t (?:call|phone|tell)|do not (?:call|phone|contact|tell)|in a meeting|can'?t (?:talk|take calls)|discreet\w*|no need to (?:call|verify)|no call ?backs?)\b", re.I)
+PAY_NOW = re.compile(
+    r"\b(?:pay|wire|transfer|payment|settle|remit)\b[^.\n]{0,80}\b(?:today|immediately|urgent\w*|right away|within (?:the )?(?:hour|24|48)|before (?:noon|close)|asap)\b",
+    re.I,
+)
+SECRET = re.compile(
+    r"\b(?:keep this (?:between us|confidential|quiet)|don'?t (?:call|phone|tell)|do not (?:call|phone|contact|tell)|in a meeting|can'?t (?:talk|take calls)|discreet\w*|no need to (?:call|verify)|no call ?backs?)\b",
+    re.I,
+)
 OTHERS_DATA = re.compile(
     r"\b(?:all|other|every|entire|full|complete|each|your|whole)\b[^.\n]{0,40}\bcustomers?['’]?s?\b[^.\n]{0,40}\b(?:list|file|names?|prices?|pricing|orders?|contacts?|emails?|addresses|receivables|balances|records|data(?:base)?|history|accounts?|terms)\b"
     r"|\b(?:list|export|dump|spreadsheet|csv|copy|file) of (?:all |your |every )?(?:customers?|accounts?|users?|contacts|logins?|passwords?)\b|\bcustomer (?:list|file|master|database)\b"
@@ -54,14 +63,23 @@ OTHERS_DATA = re.compile(
     r"|\b(?:lista|base) de (?:datos de )?(?:todos (?:los|sus) )?clientes\b|\bprecios (?:de|que)\b[^.\n]{0,30}\b(?:otros clientes|competencia)\b|\b(?:liste|fichier) (?:de (?:tous )?(?:vos|les) )?clients\b|\bprix\b[^.\n]{0,30}\b(?:autres clients|concurrents?)\b|\bkundenliste\b|\bpreise\b[^.\n]{0,30}\b(?:anderer|andere) kunden\b",
     re.I,
 )
-ARCHIVE_PASSWORD = re.compile(r"\b(?:password|passwort|contraseña|clave|mot de passe|kennwort)\b[^.\n]{0,40}(?:\bis\b|:|\bes\b|\best\b|\blautet\b|=)?\s*\S+", re.I)
-DISABLE = re.compile(r"\b(?:enable (?:macros?|content|editing)|disable (?:the |your )?(?:anti-?virus|protection|defender|security)|turn off (?:the |your )?(?:anti-?virus|protection)|habilit\w+ (?:las )?macros|activ\w+ les macros|makros aktivieren)\b", re.I)
+ARCHIVE_PASSWORD = re.compile(
+    r"\b(?:password|passwort|contraseña|clave|mot de passe|kennwort)\b[^.\n]{0,40}(?:\bis\b|:|\bes\b|\best\b|\blautet\b|=)?\s*\S+",
+    re.I,
+)
+DISABLE = re.compile(
+    r"\b(?:enable (?:macros?|content|editing)|disable (?:the |your )?(?:anti-?virus|protection|defender|security)|turn off (?:the |your )?(?:anti-?virus|protection)|habilit\w+ (?:las )?macros|activ\w+ les macros|makros aktivieren)\b",
+    re.I,
+)
 SIGN_IN = re.compile(
     r"\b(?:sign|log) ?in\b[^.\n]{0,60}\b(?:view|download|open|see|access|unlock|keep|verify|restore)\b|\b(?:verify|confirm|validate|re-?activate) your (?:account|password|mailbox|credentials|e-?mail)\b|\bmailbox (?:is )?(?:full|quota|will be)\b|\bscan (?:the |this )?qr\b|\bsecure (?:document|form|file|message)\b[^.\n]{0,60}\b(?:sign|log|password|credential)\b|\bsign in with your\b",
     re.I,
 )
 RISKY_FILE = re.compile(r"\.(?:exe|scr|js|vbs|jar|bat|cmd|ps1|lnk|iso|img|hta|docm|xlsm|pptm|msi|html?|svg)$", re.I)
-SHIP_NEW = re.compile(r"\b(?:new|different|another|alternate) (?:ship|delivery)[- ]?(?:to|address)?\b|\bship (?:to|it to) (?:a |our )?(?:new|temporary)\b", re.I)
+SHIP_NEW = re.compile(
+    r"\b(?:new|different|another|alternate) (?:ship|delivery)[- ]?(?:to|address)?\b|\bship (?:to|it to) (?:a |our )?(?:new|temporary)\b",
+    re.I,
+)
 
 STRONG = frozenset(
     {
@@ -106,14 +124,18 @@ def is_hostile(found: list[Mark]) -> bool:
 
 def _injections(parsed: Parsed, own: str) -> list[Mark]:
     found = []
-    parts = [("newest", own), ("quoted", parsed.quoted), *((f"attachment {a.name}", a.text) for a in parsed.attachments)]
+    parts = [
+        ("newest", own),
+        ("quoted", parsed.quoted),
+        *((f"attachment {a.name}", a.text) for a in parsed.attachments),
+    ]
     for part, text in parts:
         hit = _injection(text)
         if hit:
             found.append(Mark("prompt_injection", hit, part))
     for text in parsed.hidden:
         hit = _injection(text)
-        if hit or len(text.split()) > 4 and COMMANDING.search(text) and not _harmless_hidden(text):
+        if hit or (len(text.split()) > 4 and COMMANDING.search(text) and not _harmless_hidden(text)):
             found.append(Mark("hidden_text", text[:300], "hidden"))
     if parsed.plain_only and (_injection(parsed.plain_only) or COMMANDING.search(parsed.plain_only)):
         found.append(Mark("hidden_text", parsed.plain_only[:300], "plain text that the HTML lacks"))
@@ -131,12 +153,14 @@ def _injection(text: str) -> str | None:
 
 def _harmless_hidden(text: str) -> bool:
     """Preheaders and the like: an invitation to read, no order to a reader."""
-    return not re.search(r"\b(?:approv|credit|refund|price|cost|release|hold|invoice|discount|pay|ship|bank|policy|confirm|waive)", text, re.I)
+    return not re.search(
+        r"\b(?:approv|credit|refund|price|cost|release|hold|invoice|discount|pay|ship|bank|policy|confirm|waive)",
+        text,
+        re.I,
+    )
 
 
-def envelope(
-    parsed: Parsed, sender: Sender, domains: Mapping[str, str], colleagues: Mapping[str, str]
-) -> list[Mark]:
+def envelope(parsed: Parsed, sender: Sender, domains: Mapping[str, str], colleagues: Mapping[str, str]) -> list[Mark]:
     """Marks of who sends it: authentication, domains that look like another, replies that go elsewhere."""
     found = []
     domain = parsed.sender.rpartition("@")[2]
@@ -144,7 +168,9 @@ def envelope(
         parsed.authentication.get("spf") == "fail" and parsed.authentication.get("dkim") in ("fail", "none")
     ):
         known = sender.customer or sender.supplier
-        found.append(Mark("spoofed_sender" if known else "unauthenticated", f"authentication of {domain} failed", "headers"))
+        found.append(
+            Mark("spoofed_sender" if known else "unauthenticated", f"authentication of {domain} failed", "headers")
+        )
     twin = _twin(domain, domains)
     if twin:
         found.append(Mark("lookalike_domain", f"{domain} looks like {twin}", "headers"))
@@ -153,7 +179,9 @@ def envelope(
         found.append(Mark("reply_elsewhere", f"replies go to {parsed.reply_to}", "headers"))
     ours = {email.rpartition("@")[2] for email in colleagues.values()}
     names = {name.lower() for name in colleagues}
-    if domain not in ours and (parsed.sender_name.lower() in names or any(o in parsed.sender_name.lower() for o in ours)):
+    if domain not in ours and (
+        parsed.sender_name.lower() in names or any(o in parsed.sender_name.lower() for o in ours)
+    ):
         found.append(Mark("impersonation", f"{parsed.sender_name} writes from {domain}", "headers"))
     return found
 
@@ -171,9 +199,21 @@ def _twin(domain: str, domains: Mapping[str, str]) -> str | None:
         first, other = known.partition(".")[0], domain.partition(".")[0]
         close = DamerauLevenshtein.distance(first, other, score_cutoff=2)
         same_suffix = known.partition(".")[2] == domain.partition(".")[2]
-        if len(first) >= 8 and not (first[-1].isdigit() and other[-1].isdigit()) and (close <= 1 or (close == 2 and len(first) >= 14 and same_suffix)):
+        if (
+            len(first) >= 8
+            and not (first[-1].isdigit() and other[-1].isdigit())
+            and (close <= 1 or (close == 2 and len(first) >= 14 and same_suffix))
+        ):
             return known
-        if len(other) >= 10 and first != other and (first.startswith(f"{other}-") or other.startswith(f"{first}-") or other in (f"{first}s", f"{first}usa", f"{first}corp")):
+        if (
+            len(other) >= 10
+            and first != other
+            and (
+                first.startswith(f"{other}-")
+                or other.startswith(f"{first}-")
+                or other in (f"{first}s", f"{first}usa", f"{first}corp")
+            )
+        ):
             return known
     return None
 
@@ -213,7 +253,11 @@ def _others_data(own: str, domains: Mapping[str, str], sender: Sender) -> str | 
     if hit and not re.search(r"\bour (?:own )?(?:customers?|price|account|order)", hit.group(), re.I):
         return hit.group()
     named = [name for name in domains.values() if len(name) > 6 and name.lower() in own.lower()]
-    if len(named) >= 2 and re.search(r"\b(?:pay(?:ing)?|prices?|price sheets?|discounts?|terms|orders?)\b", own, re.I) and re.search(r"\b(?:what|screenshot|send|share|tell)\b", own, re.I):
+    if (
+        len(named) >= 2
+        and re.search(r"\b(?:pay(?:ing)?|prices?|price sheets?|discounts?|terms|orders?)\b", own, re.I)
+        and re.search(r"\b(?:what|screenshot|send|share|tell)\b", own, re.I)
+    ):
         return ", ".join(named[:3])
     return None
 
@@ -223,8 +267,12 @@ def _files(parsed: Parsed, own: str) -> list[Mark]:
     asks_password = ARCHIVE_PASSWORD.search(own)
     for attachment in parsed.attachments:
         if attachment.password_form:
-            found.append(Mark("credential_form", f"{attachment.name} asks for a password", f"attachment {attachment.name}"))
-        if attachment.name.lower().endswith((".zip", ".rar", ".7z")) and (attachment.encrypted or asks_password or attachment.problem):
+            found.append(
+                Mark("credential_form", f"{attachment.name} asks for a password", f"attachment {attachment.name}")
+            )
+        if attachment.name.lower().endswith((".zip", ".rar", ".7z")) and (
+            attachment.encrypted or asks_password or attachment.problem
+        ):
             found.append(Mark("encrypted_archive", attachment.name, f"attachment {attachment.name}"))
         elif RISKY_FILE.search(attachment.name) and not attachment.name.lower().endswith((".html", ".htm", ".svg")):
             found.append(Mark("dangerous_file", attachment.name, f"attachment {attachment.name}"))
@@ -232,6 +280,8 @@ def _files(parsed: Parsed, own: str) -> list[Mark]:
         found.append(Mark("credential_form", "the mail itself asks for a password", "newest"))
     if hit := DISABLE.search(own):
         found.append(Mark("dangerous_file", hit.group(), "newest"))
-    if (hit := SIGN_IN.search(own)) and (parsed.links or any(RISKY_FILE.search(a.name) for a in parsed.attachments) or "qr" in hit.group().lower()):
+    if (hit := SIGN_IN.search(own)) and (
+        parsed.links or any(RISKY_FILE.search(a.name) for a in parsed.attachments) or "qr" in hit.group().lower()
+    ):
         found.append(Mark("credential_form", hit.group(), "newest"))
     return found

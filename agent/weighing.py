@@ -22,7 +22,10 @@ DUNNING = re.compile(
     r"statement|open balance|fällig\w*|mahnung|zahlungserinnerung|vencid\w*|pago pendiente|impayé\w*|relance|échue?s?)\b",
     re.I,
 )
-GOODS = re.compile(r"\b(?:ship\w*|delay\w*|lead ?time|production|back-?order\w*|price (?:increase|adjust\w*)|discontinu\w*|recall|dock|arriv\w*|deliver\w*|versand|liefer\w*|envío|embarque|livraison|expédi\w*)\b", re.I)
+GOODS = re.compile(
+    r"\b(?:ship\w*|delay\w*|lead ?time|production|back-?order\w*|price (?:increase|adjust\w*)|discontinu\w*|recall|dock|arriv\w*|deliver\w*|versand|liefer\w*|envío|embarque|livraison|expédi\w*)\b",
+    re.I,
+)
 
 
 @dataclass(frozen=True)
@@ -45,8 +48,20 @@ class Signs:
 
 
 _BY_STATE: dict[str, dict[str, float]] = {
-    "open": {"delivery_discrepancy": 0.3, "return_request": 0.3, "invoice_query": 0.5, "order_submission": 0.35, "account_change": 0.4},
-    "shipped": {"order_submission": 0.2, "delivery_discrepancy": 0.9, "order_status": 1.5, "account_change": 0.4, "availability_quote": 0.4},
+    "open": {
+        "delivery_discrepancy": 0.3,
+        "return_request": 0.3,
+        "invoice_query": 0.5,
+        "order_submission": 0.35,
+        "account_change": 0.4,
+    },
+    "shipped": {
+        "order_submission": 0.2,
+        "delivery_discrepancy": 0.9,
+        "order_status": 1.5,
+        "account_change": 0.4,
+        "availability_quote": 0.4,
+    },
     "delivered": {
         "order_submission": 0.15,
         "order_change": 0.35,
@@ -70,7 +85,13 @@ def offers_substitute(quoted: str) -> bool:
 
 def from_accounts(sender: str) -> bool:
     """Does the address name a department that asks for money?"""
-    return bool(re.match(r"(?:billing|credit|accounts?|receivables?|ar|invoic\w*|collections?|finance|buchhaltung|cobranza|facturaci|comptabilit)", sender, re.I))
+    return bool(
+        re.match(
+            r"(?:billing|credit|accounts?|receivables?|ar|invoic\w*|collections?|finance|buchhaltung|cobranza|facturaci|comptabilit)",
+            sender,
+            re.I,
+        )
+    )
 
 
 def weigh(said: Mapping[str, float], signs: Signs) -> dict[str, float]:
@@ -86,7 +107,15 @@ def weigh(said: Mapping[str, float], signs: Signs) -> dict[str, float]:
     if signs.overdue and signs.order_state == "open":
         factors.append({"order_status": 1.6, "expedite_request": 1.1, "order_submission": 0.5})
     if signs.new_po and not signs.known_order:
-        factors.append({"order_submission": 3.0, "other": 0.3, "complaint": 0.7, "account_change": 0.5, "delivery_discrepancy": 0.6})
+        factors.append(
+            {
+                "order_submission": 3.0,
+                "other": 0.3,
+                "complaint": 0.7,
+                "account_change": 0.5,
+                "delivery_discrepancy": 0.6,
+            }
+        )
     if signs.counted_items >= 2 and not signs.known_order:
         factors.append({"order_submission": 1.8, "availability_quote": 1.3, "other": 0.3})
     if signs.attached_items and not signs.known_order:
@@ -94,7 +123,15 @@ def weigh(said: Mapping[str, float], signs: Signs) -> dict[str, float]:
     if signs.counted_items == 0 and not signs.attached_items and not signs.new_po:
         factors.append({"order_submission": 0.5})
     if signs.invoice:
-        factors.append({"order_submission": 0.1, "order_status": 0.5, "account_change": 0.5, "invoice_query": 1.2, "price_dispute": 1.2})
+        factors.append(
+            {
+                "order_submission": 0.1,
+                "order_status": 0.5,
+                "account_change": 0.5,
+                "invoice_query": 1.2,
+                "price_dispute": 1.2,
+            }
+        )
     if signs.offer_quoted and signs.reply:
         factors.append({"substitution_response": 2.5})
     elif not signs.reply:
@@ -113,7 +150,9 @@ def _of_supplier(said: Mapping[str, float], signs: Signs) -> dict[str, float]:
     money = len(DUNNING.findall(signs.text))
     goods = len(GOODS.findall(signs.text))
     if (signs.asks_for_money and money) or (money >= 2 and money > goods):
-        statement = re.search(r"statement|past due|overdue|unpaid|outstanding|reminder|mahnung|balance", signs.text, re.I)
+        statement = re.search(
+            r"statement|past due|overdue|unpaid|outstanding|reminder|mahnung|balance", signs.text, re.I
+        )
         asked = Intent.CREDIT_AND_PAYMENT if statement else Intent.INVOICE_QUERY
         return _normalised({asked.value: 0.7, Intent.SUPPLIER_NOTICE.value: 0.3})
     return _normalised({Intent.SUPPLIER_NOTICE.value: 0.92, Intent.OTHER.value: 0.08 * said.get("other", 0.0)})

@@ -7,14 +7,27 @@ from contextlib import contextmanager
 from functools import cache
 from typing import Any
 
-from sqlalchemy import Engine, create_engine, event, text
+from sqlalchemy import Engine, create_engine, event
+from sqlalchemy.exc import OperationalError as Lost
 from sqlalchemy.orm import Session
 
 from erp_core import settings as settings_module
 from erp_core.errors import BadSetting, WrongRole
 from erp_core.server import Cluster
 
-__all__ = ["AGENT", "API", "OWNER", "READER", "Session", "check_role", "dsn", "engine", "in_use", "reading", "transaction"]
+__all__ = [
+    "AGENT",
+    "API",
+    "OWNER",
+    "READER",
+    "Session",
+    "check_role",
+    "dsn",
+    "engine",
+    "in_use",
+    "reading",
+    "transaction",
+]
 
 OWNER, API, AGENT, READER = settings_module.ROLES
 
@@ -31,8 +44,11 @@ def dsn(role: str) -> str:
 
 @cache
 def engine(role: str) -> Engine:
-    """One pool a role. Every new connection proves that it is that role and no superuser."""
-    made = create_engine(dsn(role), pool_size=8, max_overflow=8, pool_pre_ping=True)
+    """One pool a role. Every new connection proves that it is that role and no superuser.
+
+    The agent reads a dozen times a mail, so its connections are not asked before each use; its loop outlives a lost one.
+    """
+    made = create_engine(dsn(role), pool_size=8, max_overflow=8, pool_pre_ping=role != AGENT)
 
     @event.listens_for(made, "connect")
     def _check(connection: Any, _record: Any) -> None:
@@ -64,10 +80,9 @@ def transaction(role: str) -> Iterator[Session]:
 @contextmanager
 def reading(role: str) -> Iterator[Session]:
     """A read-only transaction."""
-    with Session(engine(role), expire_on_commit=False) as session:
-        session.execute(text("SET TRANSACTION READ ONLY"))
+    with Session(engine(role).execution_options(postgresql_readonly=True), expire_on_commit=False) as session:
         yield session
-        session.rollback()
+        session.expunge_all()  # what was read stays readable
 
 
 @contextmanager

@@ -34,6 +34,8 @@ class ProposalPolicy(_Part):
     expire_after_hours: int = Field(gt=0)
     hand_over_below: Decimal = Field(ge=0, le=1)
     reply_signature: str
+    high_from_amount: Decimal
+    low_below_amount: Decimal
 
 
 class MailPolicy(_Part):

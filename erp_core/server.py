@@ -32,6 +32,7 @@ listen_addresses = ''
 unix_socket_permissions = 0777
 max_connections = 200
 shared_buffers = 256MB
+jit = off
 synchronous_commit = on
 logging_collector = off
 log_min_messages = warning

@@ -56,7 +56,7 @@ class Linear:
     """One weight vector a class; scores become probabilities by a softmax with a fitted temperature."""
 
     classes: list[str]
-    weights: Array  # float32 (classes, features)
+    weights: Array  # float32 (features, classes), so that a product with a sparse row copies nothing
     intercept: Array  # float32 (classes,)
     temperature: float = 1.0
 
@@ -68,11 +68,11 @@ class Linear:
         weights, intercept = model.coef_, model.intercept_
         if len(classes) == 2:
             weights, intercept = np.vstack([-weights, weights]), np.concatenate([-intercept, intercept])
-        return cls(classes, weights.astype(np.float32), intercept.astype(np.float32))
+        return cls(classes, np.ascontiguousarray(weights.T, dtype=np.float32), intercept.astype(np.float32))
 
     def scores(self, features: csr_matrix) -> Array:
         """Decision values, float (texts, classes)."""
-        return features @ self.weights.T + self.intercept
+        return features @ self.weights + self.intercept
 
     def probabilities(self, features: csr_matrix) -> Array:
         """Calibrated probabilities, float (texts, classes)."""
@@ -92,7 +92,7 @@ class Linear:
         with np.load(path, allow_pickle=False) as data:
             return cls(
                 [str(c) for c in data["classes"]],
-                data["weights"].astype(np.float32),
+                np.ascontiguousarray(data["weights"], dtype=np.float32),
                 data["intercept"],
                 float(data["temperature"][0]),
             )

@@ -21,7 +21,7 @@ from erp_core.errors import CountersignError
 from ml import corpus, linear, prepare
 from ml.linear import Array, Linear
 
-NAME = "mail"
+NAME = "mail-2"  # counts the storage format
 
 
 @dataclass

@@ -108,14 +108,14 @@ def _models(features: Any, examples: list[Example], kept: Array, temperature: fl
 def _further(features: Any, examples: list[Example]) -> Linear:
     """One yes-or-no model an intent: is it asked for at all, mainly or besides?"""
     classes = sorted({e.intent for e in examples})
-    rows, intercepts = [], []
+    columns, intercepts = [], []
     for name in classes:
         asked = ["yes" if name == e.intent or name in e.secondary else "no" for e in examples]
         model = Linear.fit(features, asked, 0.5)
         yes = model.classes.index("yes")
-        rows.append(model.weights[yes])
+        columns.append(model.weights[:, yes])
         intercepts.append(model.intercept[yes])
-    return Linear(classes, np.vstack(rows), np.array(intercepts, dtype=np.float32), 3.0)
+    return Linear(classes, np.ascontiguousarray(np.stack(columns, axis=1)), np.array(intercepts, dtype=np.float32), 3.0)
 
 
 def _held_out(features: Any, examples: list[Example]) -> Array:

@@ -19,10 +19,10 @@ from erp_core.rules.catalog import price_for
 from erp_core.rules.stock import available_to_promise
 from erp_core.tables.billing import Invoice
 from erp_core.tables.catalog import Item
-from erp_core.tables.desk import Message
 from erp_core.tables.fulfilment import Shipment
 from erp_core.tables.parties import Customer
 from erp_core.tables.purchasing import PurchaseOrder
+from erp_core.tables.sales import OrderLine
 from erp_core.values import plain
 from tools.registry import query
 
@@ -61,7 +61,9 @@ def _read_world(session: Session) -> World:
     colleagues = {user.name: user.email for user, _ in desk.people(session)}
     names = catalog.item_names(session)
     skus = {references.key(sku): sku for sku in names}
-    return World(references.shapes(session), references.known_domains(session), colleagues, skus, names, time.monotonic())
+    return World(
+        references.shapes(session), references.known_domains(session), colleagues, skus, names, time.monotonic()
+    )
 
 
 @query
@@ -111,18 +113,20 @@ def items(session: Session, skus: Iterable[str]) -> dict[str, Item]:
 def case_input(session: Session, number: int) -> dict[str, Any]:
     """What a run starts from: the case, its latest inbound message as parsed, and the last instruction."""
     case = desk.case(session, number)
-    messages = [m for m in desk.case_file(session, number, for_agent=True).messages if m.direction == "in"]
-    latest: Message | None = messages[-1] if messages else None
-    earlier = desk.pending(session, number)
+    latest = desk.latest_mail(session, number)
+    customer = session.get(Customer, case.customer) if case.customer else None
     return {
         "kind": case.kind,
         "order": case.order_number,
+        "customer": case.customer,
+        "customer_name": customer.name if customer else None,
+        "queue": case.queue,
+        "priority": case.priority,
         "details": case.details,
         "instruction": (case.instruction or {}).get("text"),
-        "machine": bool(latest and latest.machine),
+        "machine": latest.machine if latest else False,
         "parsed": latest.parsed if latest else None,
         "received_at": latest.received_at.isoformat() if latest else case.opened_at.isoformat(),
-        "earlier": earlier.commands if earlier else None,
     }
 
 
@@ -132,28 +136,8 @@ def order_facts(session: Session, number: str, moment: datetime) -> dict[str, An
     order = sales.order(session, number)
     snapshot = sales.snapshot(session, number)
     shipments = references.shipments_of(session, number)
-    lines = []
-    for line in order.lines:
-        free = catalog.free_stock(session, line.sku)
-        inbound = catalog.inbound(session, line.sku, order.warehouse)
-        short = sales.backordered(line)
-        day, _ = available_to_promise(short, free.get(order.warehouse, Decimal(0)), inbound, moment.date())
-        item = catalog.item_facts(session, line.sku)
-        lines.append(
-            {
-                "line": line.line,
-                "sku": line.sku,
-                "name": item.name if item else "",
-                "quantity": plain(line.quantity_ordered),
-                "uom": line.uom,
-                "price": str(line.unit_price),
-                "backordered": plain(short),
-                "free_here": plain(free.get(order.warehouse, Decimal(0))),
-                "free_elsewhere": {w: plain(q) for w, q in free.items() if w != order.warehouse and q > 0},
-                "promise": day.isoformat() if day and short > 0 else None,
-                "substitutes": [s.substitute_sku for s in catalog.substitutes(session, line.sku)],
-            }
-        )
+    picture = catalog.stock_picture(session, {line.sku for line in order.lines})
+    lines = [_line(line, order.warehouse, picture, moment) for line in order.lines]
     return {
         "number": order.number,
         "version": order.version,
@@ -170,6 +154,25 @@ def order_facts(session: Session, number: str, moment: datetime) -> dict[str, An
         "lines": lines,
         "shipments": [_shipment(s, moment) for s in shipments],
         "invoices": [_invoice(i) for i in billing.invoices_of_orders(session, [number])],
+    }
+
+
+def _line(line: OrderLine, warehouse: str, picture: catalog.StockPicture, moment: datetime) -> dict[str, Any]:
+    free, short = picture.free[line.sku], sales.backordered(line)
+    here = free.get(warehouse, Decimal(0))
+    day, _ = available_to_promise(short, here, picture.inbound.get((line.sku, warehouse), []), moment.date())
+    return {
+        "line": line.line,
+        "sku": line.sku,
+        "name": picture.names.get(line.sku, ""),
+        "quantity": plain(line.quantity_ordered),
+        "uom": line.uom,
+        "price": str(line.unit_price),
+        "backordered": plain(short),
+        "free_here": plain(here),
+        "free_elsewhere": {w: plain(q) for w, q in free.items() if w != warehouse and q > 0},
+        "promise": day.isoformat() if day and short > 0 else None,
+        "substitutes": picture.substitutes[line.sku],
     }
 
 
@@ -207,7 +210,14 @@ def availability(session: Session, sku: str, customer: str | None, quantity: Dec
         "uom": item.uom,
         "status": item.status,
         "free": {w: plain(q) for w, q in catalog.free_stock(session, sku).items()},
-        "inbound": [{"order": i.purchase_order, "expected": i.expected.isoformat() if i.expected else None, "quantity": plain(i.quantity)} for i in inbound[:3]],
+        "inbound": [
+            {
+                "order": i.purchase_order,
+                "expected": i.expected.isoformat() if i.expected else None,
+                "quantity": plain(i.quantity),
+            }
+            for i in inbound[:3]
+        ],
         "price": str(price_for(item, agreed, quantity, on)),
         "list_price": str(item.list_price),
         "substitutes": [s.substitute_sku for s in catalog.substitutes(session, sku)],
@@ -254,3 +264,27 @@ def earlier_mail(session: Session, customer: str | None, order: str | None, case
     """Other open cases about the same order, so that nobody decides one without knowing of the other."""
     return desk.other_open_cases(session, customer, order, case) if order else []
 
+
+@query
+def own_invoices(session: Session, customer: str, numbers: list[str], order: str | None) -> list[dict[str, Any]]:
+    """Invoices of this customer: those named, else those of the order. Nobody else's."""
+    found = billing.customer_invoices(session, customer, numbers)
+    if not found and order:
+        found = [i for i in billing.invoices_of_orders(session, [order])]
+    return [_invoice(i) for i in found]
+
+
+@query
+def case_result(session: Session, number: int) -> dict[str, Any]:
+    """What the agent made of a case the last time."""
+    found = desk.case_file(session, number, for_agent=True)
+    proposal = found.proposal
+    return {
+        "message_id": found.messages[0].message_id if found.messages else None,
+        "read": found.finding.content["read"] if found.finding else None,
+        "action": proposal.action if proposal else None,
+        "queue": found.case.queue,
+        "first_queue": found.finding.content["queue"] if found.finding else found.case.queue,
+        "priority": found.case.priority,
+        "proposal": {"id": proposal.id, "commands": proposal.commands, "policy": proposal.policy} if proposal else None,
+    }

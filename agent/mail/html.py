@@ -8,7 +8,36 @@ from dataclasses import dataclass, field
 from bs4 import BeautifulSoup, Comment, NavigableString, Tag
 
 BLOCKS = frozenset(
-    ["address", "article", "blockquote", "br", "center", "div", "dl", "dt", "dd", "fieldset", "footer", "form", "h1", "h2", "h3", "h4", "h5", "h6", "header", "hr", "li", "ol", "p", "pre", "section", "table", "tr", "ul"]
+    [
+        "address",
+        "article",
+        "blockquote",
+        "br",
+        "center",
+        "div",
+        "dl",
+        "dt",
+        "dd",
+        "fieldset",
+        "footer",
+        "form",
+        "h1",
+        "h2",
+        "h3",
+        "h4",
+        "h5",
+        "h6",
+        "header",
+        "hr",
+        "li",
+        "ol",
+        "p",
+        "pre",
+        "section",
+        "table",
+        "tr",
+        "ul",
+    ]
 )
 CELLS = frozenset({"td", "th"})
 SKIPPED = frozenset({"script", "style", "head", "title", "meta", "link", "template"})
@@ -22,7 +51,9 @@ HIDING = re.compile(
 )
 COLOR = re.compile(r"(?<![-\w])color\s*:\s*([^;!]+)", re.I)
 BACKGROUND = re.compile(r"background(?:-color)?\s*:\s*([^;!]+)", re.I)
-WHITE = re.compile(r"^(?:#?f{3}|#?f{6}|white|rgba?\(\s*255\s*,\s*255\s*,\s*255.*\)|#?fe[f-]?fe[f-]?fe|transparent)$", re.I)
+WHITE = re.compile(
+    r"^(?:#?f{3}|#?f{6}|white|rgba?\(\s*255\s*,\s*255\s*,\s*255.*\)|#?fe[f-]?fe[f-]?fe|transparent)$", re.I
+)
 PADDING = re.compile(r"[​‌‍⁠﻿­͏]")
 
 

@@ -97,13 +97,17 @@ def parse(raw: bytes, limits: MailPolicy) -> Parsed:
     fingerprint = hashlib.sha256(raw).hexdigest()
     fallback = f"<{fingerprint[:40]}@digest>"
     if len(raw) > limits.largest_bytes:
-        return Parsed(fallback, fingerprint, problems=[f"The message has {len(raw)} bytes, more than {limits.largest_bytes}."])
+        return Parsed(
+            fallback, fingerprint, problems=[f"The message has {len(raw)} bytes, more than {limits.largest_bytes}."]
+        )
     try:
         message = email.message_from_bytes(raw, policy=email.policy.default)
         parsed = _headers(message, fallback, fingerprint)  # type: ignore[arg-type]
         _Body(parsed, limits).read(message)  # type: ignore[arg-type]
     except Exception as error:  # a mail that breaks the parser must still reach a person
-        return Parsed(fallback, fingerprint, problems=[f"The message cannot be parsed ({type(error).__name__}: {error})."])
+        return Parsed(
+            fallback, fingerprint, problems=[f"The message cannot be parsed ({type(error).__name__}: {error})."]
+        )
     if not (parsed.sender or parsed.subject or parsed.newest or parsed.attachments):
         parsed.problems.append("The message holds no sender, subject or text.")
     return parsed
@@ -191,7 +195,9 @@ class _Body:
         self.parts += 1
         if self.parts > self.limits.most_parts or depth > self.limits.deepest_nesting:
             if not any("too many parts" in p for p in self.parsed.problems):
-                self.parsed.problems.append("The message has too many parts or is nested too deep; the rest was not read.")
+                self.parsed.problems.append(
+                    "The message has too many parts or is nested too deep; the rest was not read."
+                )
             return
         kind = part.get_content_type()
         if kind == "message/rfc822":

@@ -48,3 +48,14 @@ def invoices_of_orders(session: Session, orders: list[str]) -> list[Invoice]:
     """Invoices of the orders, by number."""
     query = select(Invoice).where(Invoice.order_number.in_(orders)).order_by(Invoice.number)
     return list(session.scalars(query))
+
+
+def customer_invoices(session: Session, customer: str, numbers: list[str]) -> list[Invoice]:
+    """Those of the invoices that are the customer's own."""
+    query = (
+        select(Invoice)
+        .join(SalesOrder, SalesOrder.number == Invoice.order_number)
+        .where(SalesOrder.customer == customer, Invoice.number.in_(numbers))
+        .order_by(Invoice.number)
+    )
+    return list(session.scalars(query))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 
@@ -66,6 +67,40 @@ def substitutes(session: Session, sku: str) -> Sequence[Substitute]:
 def today_price(session: Session, customer: str | None, item: ItemFacts, quantity: Decimal, on: date) -> Decimal:
     """Agreed or list price per base unit."""
     return price_for(item, agreements(session, customer, item.sku) if customer else [], quantity, on)
+
+
+@dataclass(frozen=True)
+class StockPicture:
+    """What stock looks like for some items: free by warehouse, inbound by warehouse, substitutes; base units."""
+
+    names: dict[str, str]
+    free: dict[str, dict[str, Decimal]]
+    inbound: dict[tuple[str, str], list[Inbound]]
+    substitutes: dict[str, list[str]]
+
+
+def stock_picture(session: Session, skus: set[str]) -> StockPicture:
+    """One query a table, however many items."""
+    names = {s: n for s, n in session.execute(select(Item.sku, Item.name).where(Item.sku.in_(skus)))}
+    free: dict[str, dict[str, Decimal]] = {sku: {} for sku in skus}
+    levels = select(StockLevel).where(StockLevel.sku.in_(skus)).order_by(StockLevel.warehouse)
+    for level in session.scalars(levels):
+        free[level.sku][level.warehouse] = available_now(level.quantity_on_hand, level.quantity_allocated)
+    coming: dict[tuple[str, str], list[Inbound]] = {}
+    orders = (
+        select(PurchaseOrderLine.sku, PurchaseOrder.warehouse, PurchaseOrder.number, PurchaseOrder.expected_date, PurchaseOrderLine.quantity)
+        .join(PurchaseOrder, PurchaseOrderLine.order_number == PurchaseOrder.number)
+        .where(PurchaseOrderLine.sku.in_(skus), PurchaseOrder.status != "received")
+        .order_by(PurchaseOrder.expected_date, PurchaseOrder.number)
+    )
+    for sku, warehouse, number, expected, quantity in session.execute(orders):
+        coming.setdefault((sku, warehouse), []).append(Inbound(number, expected, quantity))
+    others: dict[str, list[str]] = {sku: [] for sku in skus}
+    for sku, other in session.execute(
+        select(Substitute.sku, Substitute.substitute_sku).where(Substitute.sku.in_(skus)).order_by(Substitute.priority)
+    ):
+        others[sku].append(other)
+    return StockPicture(names, free, coming, others)
 
 
 def item_names(session: Session) -> dict[str, str]:

@@ -9,7 +9,7 @@ from decimal import Decimal
 from typing import Any
 
 from sqlalchemy import Select, and_, func, or_, select
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, defer
 
 from erp_core.commands import Command, PlaceOrder, RecordRemittance, ReleaseHold
 from erp_core.errors import NotFound
@@ -220,6 +220,18 @@ def case_file(session: Session, number: int, *, for_agent: bool = False) -> Case
         journal=journal(session, case_number=number),
         outbox=[] if for_agent else list(session.scalars(_outbox(number))),
     )
+
+
+def latest_mail(session: Session, number: int) -> Message | None:
+    """The newest inbound message of a case, without its raw bytes."""
+    query = (
+        select(Message)
+        .where(Message.case_id == number, Message.direction == "in")
+        .options(defer(Message.raw))
+        .order_by(Message.id.desc())
+        .limit(1)
+    )
+    return session.scalars(query).one_or_none()
 
 
 def _outbox(number: int) -> Select[tuple[OutboxMail]]:

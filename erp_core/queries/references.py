@@ -17,7 +17,9 @@ from erp_core.tables.parties import Contact, Customer, Supplier
 from erp_core.tables.purchasing import PurchaseOrder
 from erp_core.tables.sales import OrderLine, SalesOrder
 
-FREE_MAIL = frozenset({"gmail.com", "outlook.com", "hotmail.com", "yahoo.com", "icloud.com", "aol.com", "gmx.de", "web.de"})
+FREE_MAIL = frozenset(
+    {"gmail.com", "outlook.com", "hotmail.com", "yahoo.com", "icloud.com", "aol.com", "gmx.de", "web.de"}
+)
 
 
 @dataclass(frozen=True)
@@ -40,12 +42,17 @@ def sender(session: Session, address: str) -> Sender:
     customer = session.scalars(select(Customer.code).where(func.lower(Customer.email_domain) == domain)).first()
     if customer:
         return Sender(customer=customer)
-    return Sender(supplier=session.scalars(select(Supplier.code).where(func.lower(Supplier.email_domain) == domain)).first())
+    return Sender(
+        supplier=session.scalars(select(Supplier.code).where(func.lower(Supplier.email_domain) == domain)).first()
+    )
 
 
 def known_domains(session: Session) -> dict[str, str]:
     """Mail domains of customers and suppliers, with the name of their owner."""
-    rows = [*session.execute(select(Customer.email_domain, Customer.name)), *session.execute(select(Supplier.email_domain, Supplier.name))]
+    rows = [
+        *session.execute(select(Customer.email_domain, Customer.name)),
+        *session.execute(select(Supplier.email_domain, Supplier.name)),
+    ]
     return {domain.lower(): name for domain, name in rows if domain}
 
 
@@ -106,10 +113,18 @@ def _queries(wanted: list[str]) -> dict[str, Any]:
     order, customer = SalesOrder.number, SalesOrder.customer
     return {
         "sales_order": select(so, order, order, customer).where(so.in_(wanted)),
-        "customer_po": select(cpo, SalesOrder.customer_po, order, customer).where(cpo.in_(wanted)).order_by(SalesOrder.ordered_at.desc()),
-        "invoice": select(inv, Invoice.number, order, customer).join(SalesOrder, order == Invoice.order_number).where(inv.in_(wanted)),
-        "shipment": select(shp, Shipment.number, order, customer).join(SalesOrder, order == Shipment.order_number).where(shp.in_(wanted)),
-        "tracking": select(trk, Shipment.tracking, order, customer).join(SalesOrder, order == Shipment.order_number).where(trk.in_(wanted)),
+        "customer_po": select(cpo, SalesOrder.customer_po, order, customer)
+        .where(cpo.in_(wanted))
+        .order_by(SalesOrder.ordered_at.desc()),
+        "invoice": select(inv, Invoice.number, order, customer)
+        .join(SalesOrder, order == Invoice.order_number)
+        .where(inv.in_(wanted)),
+        "shipment": select(shp, Shipment.number, order, customer)
+        .join(SalesOrder, order == Shipment.order_number)
+        .where(shp.in_(wanted)),
+        "tracking": select(trk, Shipment.tracking, order, customer)
+        .join(SalesOrder, order == Shipment.order_number)
+        .where(trk.in_(wanted)),
         "purchase_order": select(po, PurchaseOrder.number, null(), PurchaseOrder.supplier).where(po.in_(wanted)),
     }
 
@@ -129,17 +144,31 @@ class OrderCard:
 
 def orders_of(session: Session, customer: str, now: Any) -> list[OrderCard]:
     """All orders of a customer, newest first."""
-    orders = list(session.scalars(select(SalesOrder).where(SalesOrder.customer == customer).order_by(SalesOrder.ordered_at.desc())))
+    orders = list(
+        session.scalars(
+            select(SalesOrder).where(SalesOrder.customer == customer).order_by(SalesOrder.ordered_at.desc())
+        )
+    )
     numbers = [o.number for o in orders]
     lines: dict[str, list[Any]] = {n: [] for n in numbers}
-    query = select(OrderLine, Item.name).join(Item, Item.sku == OrderLine.sku).where(OrderLine.order_number.in_(numbers))
+    query = (
+        select(OrderLine, Item.name).join(Item, Item.sku == OrderLine.sku).where(OrderLine.order_number.in_(numbers))
+    )
     for line, name in session.execute(query.order_by(OrderLine.order_number, OrderLine.line)):
         lines[line.order_number].append((line.line, line.sku, name, line.quantity_ordered, line.uom))
     shipped: dict[str, list[Shipment]] = {n: [] for n in numbers}
     for shipment in session.scalars(select(Shipment).where(Shipment.order_number.in_(numbers))):
         shipped[shipment.order_number].append(shipment)
     return [
-        OrderCard(o.number, o.customer_po, state_of(o, shipped[o.number], now), o.ordered_at, o.requested_date, _delivered(shipped[o.number]), tuple(lines[o.number]))
+        OrderCard(
+            o.number,
+            o.customer_po,
+            state_of(o, shipped[o.number], now),
+            o.ordered_at,
+            o.requested_date,
+            _delivered(shipped[o.number]),
+            tuple(lines[o.number]),
+        )
         for o in orders
     ]
 

@@ -55,10 +55,15 @@ def authority(policy: Policy, person: Person, subject: Subject) -> Ruling:
         "resource": f"Command::{json.dumps(subject.action)}",
         "context": {},
     }
-    answer = cedarpy.is_authorized(request, policy.authority, [principal, resource])
+    answer = cedarpy.is_authorized(request, _parsed(policy.authority), [principal, resource])
     names = rule_names(policy.authority)
     allowed = bool(answer.allowed) and not answer.diagnostics.errors
     return Ruling(allowed, tuple(sorted(names[r][0] for r in answer.diagnostics.reasons)))
+
+
+@cache
+def _parsed(cedar: str) -> cedarpy.PolicySet:
+    return cedarpy.PolicySet.from_str(cedar)
 
 
 @cache

@@ -1,0 +1,268 @@
+"""The graph: read → understand → gather → propose → check → file. It ends when its proposal is filed.
+
+State is plain JSON, validated where a node enters it. The first node resets everything but the thread's memory, because a second
+run on a finished thread starts with the old state. No node has an effect besides its state update, except the last one, which files.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict
+from datetime import datetime
+from decimal import Decimal
+from typing import Any, TypedDict
+
+from langgraph.checkpoint.base import BaseCheckpointSaver
+from langgraph.graph import END, START, StateGraph
+
+from agent import choosing, gathering, instructing, proposing, reading
+from agent.mail.parse import Parsed
+from agent.reading import Understanding
+from erp_core import casework, db, policy
+from erp_core.casework import Filing, Triage
+from erp_core.commands import COMMANDS
+from erp_core.values import plain
+from ml import pipeline
+from ml.pipeline import Language
+from ml.prepare import own_words
+from tools import world
+
+STRENGTHS = ((0.8, "strong"), (0.6, "good"), (0.4, "fair"), (0.0, "weak"))
+
+
+class State(TypedDict, total=False):
+    """What a run knows. `memory` alone outlives a run: one line for each earlier run of the case."""
+
+    case: int
+    worker: str
+    run: str
+    memory: list[str]
+    input: dict[str, Any]
+    read: dict[str, Any]
+    gathered: dict[str, Any]
+    choice: dict[str, Any]
+    commands: list[dict[str, Any]]
+    rationale: str
+    evidence: list[dict[str, Any]]
+    checks: list[str]
+    policy: dict[str, Any]
+    proposal: int | None
+
+
+EMPTY: State = {
+    "input": {},
+    "read": {},
+    "gathered": {},
+    "choice": {},
+    "commands": [],
+    "rationale": "",
+    "evidence": [],
+    "checks": [],
+    "policy": {},
+    "proposal": None,
+}
+
+
+def build(nlp: Language, saver: BaseCheckpointSaver[Any] | None) -> Any:
+    """The compiled graph. One thread a case: `case:<id>`."""
+    graph = StateGraph(State)
+    steps: list[tuple[str, Callable[[State], Any]]] = [
+        ("read", read),
+        ("understand", lambda state: understand(state, nlp)),
+        ("gather", gather),
+        ("propose", propose),
+        ("check", check),
+        ("file", file),
+    ]
+    for name, step in steps:
+        graph.add_node(name, step)
+    graph.add_edge(START, "read")
+    for (name, _), (following, _) in zip(steps, steps[1:], strict=False):
+        graph.add_edge(name, following)
+    graph.add_edge("file", END)
+    return graph.compile(checkpointer=saver)
+
+
+def read(state: State) -> dict[str, Any]:
+    """Start anew: the case as the database has it."""
+    return {**EMPTY, "memory": state.get("memory", []), "input": world.case_input(state["case"])}
+
+
+def understand(state: State, nlp: Language) -> dict[str, Any]:
+    """What the mail says; for a case without mail, what the core says."""
+    given = state["input"]
+    if given["parsed"] is None:
+        return {"read": instructing.of_core_case(given)}
+    parsed = Parsed.from_json(given["parsed"])
+    said = reading.read(parsed, nlp, datetime.fromisoformat(given["received_at"]), machine_mail=given["machine"])
+    found = as_json(said, parsed)
+    if given["instruction"]:
+        found = instructing.apply(found, given["instruction"], nlp)
+    return {"read": found}
+
+
+def gather(state: State) -> dict[str, Any]:
+    """Facts of the core that this matter needs."""
+    return {"gathered": gathering.gather(state["read"], state["case"])}
+
+
+def propose(state: State) -> dict[str, Any]:
+    """One to three commands with their reasons."""
+    choice = choosing.choose(choosing.known_of(state["read"], state["gathered"]), policy.load())
+    choice = instructing.override(choice, state["read"])
+    draft = proposing.Draft(state["case"], state["read"], state["gathered"], choice)
+    if state["input"]["kind"].startswith("hold_"):
+        instructing.propose_for_hold(draft, state["input"])
+    else:
+        proposing.propose(_handed_over(draft))
+    commands = [c.model_dump(mode="json", exclude_none=True) for c in draft.commands]
+    return {
+        "choice": asdict(choice),
+        "commands": commands,
+        "rationale": " ".join(draft.sentences),
+        "evidence": draft.evidence.items,
+    }
+
+
+def _handed_over(draft: proposing.Draft) -> proposing.Draft:
+    """Below the policy's confidence a person reads the mail first; the guess is said, not acted upon."""
+    sure = Decimal(str(draft.read["confidence"])) >= policy.load().proposals.hand_over_below
+    if not sure and not draft.read["hostile"] and not draft.read["instructed"]:
+        draft.say("The local models are not sure what this mail wants; a person should read it first.")
+        draft.commands.append(proposing.hand_over(draft))
+    return draft
+
+
+def check(state: State) -> dict[str, Any]:
+    """The agent checks itself before filing: well-formed commands, no other case, no order but the linked one."""
+    commands = COMMANDS.validate_python(state["commands"])
+    problems = []
+    linked = state["read"]["order"]
+    for command in commands:
+        if getattr(command, "case", None) not in (None, state["case"]):
+            problems.append("a command names another case")
+        if getattr(command, "order", None) not in (None, linked):
+            problems.append("a command names an order that is not linked")
+    if problems:
+        raise ValueError("; ".join(problems))
+    return {
+        "checks": ["commands are well-formed", "own case only", "linked order only"],
+        "policy": world.signers(commands),
+    }
+
+
+def file(state: State) -> dict[str, Any]:
+    """The only effect: findings and proposal, in one transaction, through the casework functions."""
+    said, choice = state["read"], state["choice"]
+    order = state["gathered"].get("order")
+    versions = {f"sales_order:{order['number']}": order["version"]} if order else {}
+    stake = state["gathered"].get("at_stake")
+    triage = Triage(
+        choice["queue"],
+        choice["priority"],
+        said["customer"],
+        said["supplier"],
+        said["order"],
+        Decimal(stake) if stake else None,
+    )
+    filing = Filing(
+        choice["action"],
+        state["commands"],
+        state["rationale"],
+        state["evidence"],
+        versions,
+        state["policy"],
+        said["strength"],
+    )
+    content = {"read": said, "queue": choice["queue"], "checks": state["checks"], "mode": "local models"}
+    with db.transaction(db.AGENT) as session:
+        casework.record_findings(session, state["case"], state["worker"], state["run"], content, triage)
+        filed = casework.file_proposal(session, state["case"], state["worker"], state["run"], filing)
+    line = f"{state['run']}: proposed {choice['action']}"
+    return {"proposal": filed, "memory": [*state.get("memory", []), line][-20:]}
+
+
+def as_json(said: Understanding, parsed: Parsed) -> dict[str, Any]:
+    """An understanding as plain JSON, with what the later nodes ask for."""
+    facts, own = said.facts, own_words(parsed.newest, parsed.sender_name)
+    passed_on = own_words(parsed.forwarded)
+    attached = "\n".join(a.text[:2000] for a in parsed.attachments)
+    known = [r for r in said.references if r.own]
+    po = next((r for r in known if r.kind == "customer_po"), None)
+    return {
+        "intent": said.intent,
+        "confidence": said.confidence,
+        "strength": next(word for floor, word in STRENGTHS if said.confidence >= floor),
+        "secondary": said.secondary,
+        "language": said.language,
+        "auto": said.auto,
+        "hostile": said.hostile,
+        "instructed": False,
+        "sender": parsed.sender,
+        "first_name": parsed.sender_name.split()[0] if parsed.sender_name.strip() else "",
+        "message_id": parsed.message_id,
+        "subject": parsed.subject,
+        "sent_day": (parsed.sent_local or parsed.sent_at or "")[:10],
+        "own_words": f"{parsed.subject}\n{own}\n{passed_on}\n{attached if len(own) < 300 else ''}".strip()[:20000],
+        "customer": said.customer,
+        "customer_name": facts.name if said.customer else None,
+        "country": facts.country,
+        "supplier": said.supplier,
+        "blocked": bool(said.customer) and facts.status == "blocked",
+        "credit": facts.credit if said.customer else {},
+        "order": said.order,
+        "cited_order": said.cited_order,
+        "order_how": said.order_how,
+        "order_as_called": _as_called(said),
+        "po_known_on": po.order if po else None,
+        "refs": said.refs(),
+        "refs_unknown": any(r.value is not None and not r.own for r in said.references),
+        "invoices": list(dict.fromkeys(r.value for r in known if r.kind == "invoice" and r.value)),
+        "purchase_orders": list(dict.fromkeys(r.value for r in known if r.kind == "purchase_order" and r.value)),
+        "items": [_item(g) for g in said.items],
+        "skus_said": sorted({g.sku for g in said.items} | set(said.skus_said)),
+        "requested_date": said.requested_date,
+        "marks": [{"name": m.name, "text": m.text, "part": m.part, "strong": m.strong} for m in said.marks],
+        "problems": parsed.problems,
+        "places": _places(said),
+    }
+
+
+def _as_called(said: Understanding) -> str | None:
+    """The order as the customer calls it, for the reply."""
+    own = next((r.written for r in said.references if r.order == said.order and r.own), None)
+    return own or said.order
+
+
+def _item(goods: Any) -> dict[str, Any]:
+    quantity = plain(goods.quantity) if goods.quantity is not None else None
+    return {
+        "sku": goods.sku,
+        "quantity": quantity,
+        "uom": goods.uom,
+        "part": goods.part,
+        "start": goods.start,
+        "end": goods.end,
+    }
+
+
+def _places(said: Understanding) -> list[dict[str, Any]]:
+    """Where in the mail the order, the items and the date stand."""
+    places = [
+        {"kind": "order", "part": r.part, "start": r.start, "end": r.end}
+        for r in said.references
+        if r.order is not None and r.order == said.order
+    ]
+    places += [
+        {"kind": "item", "part": g.part, "start": g.start, "end": g.end} for g in said.items if g.part != "words"
+    ]
+    if said.date_place:
+        places.append({"kind": "date", "part": "newest", "start": said.date_place[0], "end": said.date_place[1]})
+    return places
+
+
+def load_language_model() -> Language:
+    """The trained pipeline, trained at first use."""
+    from erp_core import settings
+
+    return pipeline.load_or_train(settings.load().models)

@@ -1,0 +1,129 @@
+"""The agent process: fetches mail, claims cases, runs the graph. Role countersign_agent, never more."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import sys
+import threading
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from langgraph.checkpoint.postgres import PostgresSaver
+
+from agent import checkpoints, graph
+from agent.mail import fetch
+from agent.mail.fetch import Raw
+from agent.mail.parse import parse
+from erp_core import casework, db, policy, settings
+from erp_core.casework import Recorded
+
+LEASE_SECONDS = 120
+PAUSE_SECONDS = 1.0
+
+
+class Worker:
+    """One worker with its graph. `name` is what claims are held under."""
+
+    def __init__(self, saver: PostgresSaver) -> None:
+        self.name = f"{os.uname().nodename}:{os.getpid()}:{uuid.uuid4().hex[:6]}"
+        self.graph = graph.build(graph.load_language_model(), saver)
+
+    def take(self, raw: Raw) -> Recorded:
+        """Parse and record a message; it has a case from then on, whatever it holds."""
+        parsed = parse(raw.data, policy.load().mail)
+        with db.transaction(db.AGENT) as session:
+            return casework.record_message(
+                session,
+                message_id=parsed.message_id,
+                source=raw.name,
+                sender=parsed.sender or None,
+                sender_name=parsed.sender_name or None,
+                subject=parsed.subject,
+                sent_at=parsed.sent_at,  # type: ignore[arg-type]  # PostgreSQL reads ISO 8601
+                raw=raw.data,
+                parsed=parsed.as_json(),
+            )
+
+    def work(self, case: int | None = None) -> dict[str, Any] | None:
+        """Claim and work one case; the final state of the run, or None when nothing was to be claimed."""
+        with db.transaction(db.AGENT) as session:
+            claimed = casework.claim_case(session, self.name, LEASE_SECONDS, case)
+        if claimed is None:
+            return None
+        run = f"{claimed}-{uuid.uuid4().hex[:8]}"
+        try:
+            state: dict[str, Any] = self.graph.invoke(
+                {"case": claimed, "worker": self.name, "run": run},
+                {"configurable": {"thread_id": f"case:{claimed}"}},
+                durability="exit",
+            )
+        except Exception as error:  # whatever a mail provokes, the case goes back with the reason
+            self._give_back(claimed, f"{type(error).__name__}: {error}")
+            return {"case": claimed, "error": str(error)}
+        return state
+
+    def _give_back(self, case: int, reason: str) -> None:
+        with db.transaction(db.AGENT) as session:
+            casework.give_back(session, case, self.name, f"The agent could not work this case. {reason}"[:2000])
+
+
+@contextmanager
+def worker() -> Iterator[Worker]:
+    """A worker with its connections; refuses to start as any role but the agent's."""
+    with db.reading(db.AGENT):
+        pass
+    pool = checkpoints.pool(db.dsn(db.AGENT))
+    try:
+        yield Worker(PostgresSaver(pool))  # type: ignore[arg-type]
+    finally:
+        pool.close()
+
+
+def main(argv: list[str]) -> int:
+    """`countersign work`: until stopped."""
+    parser = argparse.ArgumentParser(
+        prog="countersign work",
+        description="Run the agent process: fetch mail (COUNTERSIGN_IMAP_URL) and work cases.",
+        epilog="Example: countersign work",
+    )
+    parser.add_argument("--once", action="store_true", help="stop when no case waits")
+    arguments = parser.parse_args(argv)
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    with db.in_use(), worker() as own:
+        if arguments.once:
+            while own.work() is not None:
+                pass
+            return 0
+        _fetch_in_background(own)
+        while not stop.is_set():
+            try:
+                idle = own.work() is None
+            except db.Lost as error:  # the database restarts; leases run out by themselves
+                print(f"The database cannot be reached: {error}", file=sys.stderr, flush=True)
+                idle = True
+            if idle:
+                stop.wait(PAUSE_SECONDS)
+    return 0
+
+
+def _fetch_in_background(own: Worker) -> None:
+    """Mail comes in on a thread of its own, so that a slow mailbox keeps no case waiting."""
+    config = settings.load()
+    if config.imap_url is None:
+        return
+    url, password = config.imap_url, config.imap_password
+
+    def run() -> None:
+        try:
+            fetch.from_imap(url, password, once=False, taken=own.take)
+        except Exception as error:  # the process goes on working cases; the operator sees why no mail comes
+            print(f"Mail is not fetched: {error}", file=sys.stderr, flush=True)
+
+    threading.Thread(target=run, name="mail", daemon=True).start()
+
