@@ -154,7 +154,28 @@ def _by_day(pool: Sequence[OrderCard], text: str, sent: date) -> OrderCard | Non
     return fits[0] if len(fits) == 1 else None
 
 
-STOP = frozenset(["model", "the", "and", "for", "with", "brass", "steel", "box", "pack", "case", "set", "size", "type", "gal", "awg", "mil", "thhn", "pole"])
+STOP = frozenset(
+    [
+        "model",
+        "the",
+        "and",
+        "for",
+        "with",
+        "brass",
+        "steel",
+        "box",
+        "pack",
+        "case",
+        "set",
+        "size",
+        "type",
+        "gal",
+        "awg",
+        "mil",
+        "thhn",
+        "pole",
+    ]
+)
 # trade words of other languages, to the word that our item names use
 ABROAD = {
     "luminaire": "bay", "luminaires": "bays", "luminaria": "bay", "luminarias": "bays", "lámpara": "bay", "lámparas": "bays", "leuchte": "bay", "leuchten": "bays", "hallenleuchten": "bays",

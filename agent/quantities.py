@@ -25,7 +25,9 @@ WORDS = {
     "elf": 11, "zwölf": 12, "zwanzig": 20, "dreißig": 30, "vierzig": 40, "fünfzig": 50, "hundert": 100, "ein dutzend": 12, "fünfzehn": 15,
 }  # fmt: skip
 _ONES = dict(zip(["one", "two", "three", "four", "five", "six", "seven", "eight", "nine"], range(1, 10), strict=True))
-_TENS = dict(zip(["twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"], range(20, 100, 10), strict=True))
+_TENS = dict(
+    zip(["twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"], range(20, 100, 10), strict=True)
+)
 WORDS |= {f"{t}{sep}{o}": tv + ov for t, tv in _TENS.items() for o, ov in _ONES.items() for sep in ("-", " ")}
 WORDS |= {
     f"{o} {big}": v * n for o, v in _ONES.items() for big, n in (("hundred", 100), ("thousand", 1000), ("dozen", 12))

@@ -126,4 +126,3 @@ def _fetch_in_background(own: Worker) -> None:
             print(f"Mail is not fetched: {error}", file=sys.stderr, flush=True)
 
     threading.Thread(target=run, name="mail", daemon=True).start()
-

@@ -20,6 +20,7 @@ __all__ = [
     "API",
     "OWNER",
     "READER",
+    "Lost",
     "Session",
     "check_role",
     "dsn",

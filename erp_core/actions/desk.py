@@ -18,7 +18,15 @@ from erp_core import policy as policy_module
 from erp_core.actions import cases
 from erp_core.actions.context import Change, Context, write_journal
 from erp_core.commands import COMMANDS, Command
-from erp_core.errors import Conflict, CountersignError, IllegalTransition, NotFound, Problem, RuleViolation
+from erp_core.errors import (
+    Conflict,
+    CountersignError,
+    IllegalTransition,
+    NotAuthorised,
+    NotFound,
+    Problem,
+    RuleViolation,
+)
 from erp_core.policy import Policy
 from erp_core.queries import desk as queries
 from erp_core.rules import desk as rules
@@ -138,6 +146,30 @@ def standing_of(session: Session, proposal: Proposal, seen: Preview) -> Standing
     policy = policy_module.load()
     signed = signatures_of(session, proposal, seen.digest, seen.subjects, policy)
     return rules.standing(policy, seen.subjects, signed, proposal.asked_by)
+
+
+def act(session: Session, command: Command, *, key: str, actor: str, now: datetime) -> actions.Result:
+    """A person runs one command directly, under the same authority as a signature.
+
+    Raises NotAuthorised when no rule permits it, or when policy wants a second person: then it must be proposed and signed.
+    """
+    policy, person = policy_module.load(), queries.person(session, actor)
+    subject = queries.subject(session, command)
+    if not rules.authority(policy, person, subject).allowed:
+        raise NotAuthorised(f"No rule lets {actor} {command.type.replace('_', ' ')}.")
+    if rules.needs_second(policy, subject):
+        raise NotAuthorised(f"Policy wants two people for {command.type.replace('_', ' ')} of {subject.amount:,}.")
+    return actions.execute(session, command, key=key, actor=actor, now=now)
+
+
+def assign(session: Session, number: int, *, actor: str, now: datetime) -> None:
+    """Take a case, or give it back when it is one's own already."""
+    context = Context(session, f"assign:{number}:{now.isoformat()}:{actor}", actor, now, policy_module.load(), number)
+    case = cases.locked(number, context)
+    before = case.assignee
+    case.assignee = None if before == actor else actor
+    change = Change("case:desk:assigned", f"case:{number}", {"assignee": before}, {"assignee": case.assignee})
+    write_journal(context, change, context.key, None)
 
 
 @dataclass

@@ -88,7 +88,13 @@ def stock_picture(session: Session, skus: set[str]) -> StockPicture:
         free[level.sku][level.warehouse] = available_now(level.quantity_on_hand, level.quantity_allocated)
     coming: dict[tuple[str, str], list[Inbound]] = {}
     orders = (
-        select(PurchaseOrderLine.sku, PurchaseOrder.warehouse, PurchaseOrder.number, PurchaseOrder.expected_date, PurchaseOrderLine.quantity)
+        select(
+            PurchaseOrderLine.sku,
+            PurchaseOrder.warehouse,
+            PurchaseOrder.number,
+            PurchaseOrder.expected_date,
+            PurchaseOrderLine.quantity,
+        )
         .join(PurchaseOrder, PurchaseOrderLine.order_number == PurchaseOrder.number)
         .where(PurchaseOrderLine.sku.in_(skus), PurchaseOrder.status != "received")
         .order_by(PurchaseOrder.expected_date, PurchaseOrder.number)

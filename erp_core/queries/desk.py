@@ -187,6 +187,21 @@ def queue_counts(session: Session, now: datetime) -> list[QueueCount]:
 
 
 @dataclass(frozen=True)
+class Totals:
+    """How much there is of everything."""
+
+    messages: int
+    cases: int
+    proposals: int
+
+
+def totals(session: Session) -> Totals:
+    """Counts over all time."""
+    counts = [session.scalar(select(func.count()).select_from(table)) or 0 for table in (Message, Case, Proposal)]
+    return Totals(*counts)
+
+
+@dataclass(frozen=True)
 class CaseFile:
     """Everything on one case."""
 
@@ -220,6 +235,14 @@ def case_file(session: Session, number: int, *, for_agent: bool = False) -> Case
         journal=journal(session, case_number=number),
         outbox=[] if for_agent else list(session.scalars(_outbox(number))),
     )
+
+
+def message(session: Session, number: int) -> Message:
+    """The message. Raises NotFound."""
+    found = session.get(Message, number)
+    if found is None:
+        raise NotFound(f"There is no message {number}.")
+    return found
 
 
 def latest_mail(session: Session, number: int) -> Message | None:

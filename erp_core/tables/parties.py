@@ -89,6 +89,8 @@ class Credential(Base):
     __tablename__ = "credential"
     email: Mapped[str] = mapped_column(ForeignKey("app_user.email"), primary_key=True)
     password_hash: Mapped[str]
+    failed: Mapped[int] = mapped_column(default=0, server_default="0")
+    locked_until: Mapped[Moment | None]
 
 
 class SignIn(Base):

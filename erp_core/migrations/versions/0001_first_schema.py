@@ -66,6 +66,8 @@ def upgrade() -> None:
     op.create_table('credential',
     sa.Column('email', sa.Text(), nullable=False),
     sa.Column('password_hash', sa.Text(), nullable=False),
+    sa.Column('failed', sa.Integer(), server_default='0', nullable=False),
+    sa.Column('locked_until', sa.DateTime(timezone=True), nullable=True),
     sa.ForeignKeyConstraint(['email'], ['app_user.email'], name=op.f('fk_credential_email')),
     sa.PrimaryKeyConstraint('email', name=op.f('pk_credential'))
     )

@@ -1,0 +1,66 @@
+"""Who is asking: a session cookie in the console, a bearer token in the API."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Annotated
+
+from fastapi import Depends, Request
+
+from erp_core import clock, db
+from erp_core.actions import access
+from erp_core.db import Session
+from erp_core.errors import NotAuthorised
+from erp_core.queries import desk
+from erp_core.rules.desk import Person
+
+COOKIE = "countersign"
+
+
+def unit_of_work() -> Iterator[Session]:
+    """One request is one transaction, committed when the handler returns."""
+    with db.transaction(db.API) as session:
+        yield session
+
+
+Work = Annotated[Session, Depends(unit_of_work, scope="function")]
+
+
+@dataclass(frozen=True)
+class Caller:
+    """A signed-in person, and the moment of the request."""
+
+    person: Person
+    name: str
+    now: datetime
+    secret: str
+
+    @property
+    def form_token(self) -> str:
+        """What a form must carry; bound to the session, so that no other site can post it."""
+        return hashlib.sha256(f"form:{self.secret}".encode()).hexdigest()
+
+
+def caller(request: Request, session: Work) -> Caller:
+    """The person behind the cookie or bearer token. Raises NotAuthorised."""
+    header = request.headers.get("authorization", "")
+    secret = header[7:] if header.lower().startswith("bearer ") else request.cookies.get(COOKIE, "")
+    if not secret:
+        raise NotAuthorised("Sign in first.")
+    now = clock.now(session)
+    email = access.who(session, secret, now)
+    name = next(user.name for user, person in desk.people(session) if person.email == email)
+    return Caller(desk.person(session, email), name, now, secret)
+
+
+Me = Annotated[Caller, Depends(caller)]
+
+
+def check_form(me: Caller, token: str) -> None:
+    """Refuse a form that this session did not render."""
+    if not hmac.compare_digest(me.form_token, token):
+        raise NotAuthorised("This form is not from your session; reload the page.")

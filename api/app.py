@@ -1,0 +1,120 @@
+"""The web application: console and API in one process, role countersign_api."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from urllib.parse import quote
+
+from fastapi import FastAPI, Request
+from fastapi.responses import JSONResponse, PlainTextResponse, RedirectResponse, Response
+from fastapi.staticfiles import StaticFiles
+
+from api import console, v1
+from api.access import caller
+from api.errors import body_of, status_of
+from erp_core import clock, db
+from erp_core.errors import CountersignError, NotAuthorised
+from erp_core.queries import desk
+
+POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; form-action 'self'; "
+    "base-uri 'none'; frame-ancestors 'none'"
+)
+LARGEST_BODY = 2_000_000
+
+
+class Metrics:
+    """Counts since the process started."""
+
+    def __init__(self) -> None:
+        self.requests: Counter[tuple[str, int]] = Counter()
+        self.seconds = 0.0
+
+    def text(self) -> str:
+        """In the Prometheus text format."""
+        lines = ["# TYPE countersign_requests_total counter"]
+        for (method, status), count in sorted(self.requests.items()):
+            lines.append(f'countersign_requests_total{{method="{method}",status="{status}"}} {count}')
+        lines += [
+            "# TYPE countersign_request_seconds_total counter",
+            f"countersign_request_seconds_total {self.seconds:.3f}",
+        ]
+        return "\n".join(lines) + "\n"
+
+
+@asynccontextmanager
+async def _started(app: FastAPI) -> AsyncIterator[None]:
+    with db.reading(db.API):
+        pass  # refuses to start under any other role
+    yield
+
+
+def make_app() -> FastAPI:
+    """The application; connects at the first request of its life, as the right role or not at all."""
+    app = FastAPI(title="Countersign", version="0.1.0", docs_url=None, redoc_url=None, lifespan=_started)
+    metrics = Metrics()
+    app.state.metrics = metrics
+    app.mount("/static", StaticFiles(directory=Path(__file__).parent / "static"), name="static")
+    app.include_router(v1.router)
+    app.include_router(console.router)
+
+    @app.middleware("http")
+    async def guard(request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:
+        started = time.perf_counter()
+        length = request.headers.get("content-length", "0")
+        too_large = not length.isdigit() or int(length) > LARGEST_BODY
+        answer: Response = (
+            PlainTextResponse("The request is too large.", 413) if too_large else await call_next(request)
+        )
+        answer.headers["Content-Security-Policy"] = POLICY
+        answer.headers["X-Content-Type-Options"] = "nosniff"
+        answer.headers["Referrer-Policy"] = "same-origin"
+        if not request.url.path.startswith("/static"):
+            answer.headers["Cache-Control"] = "no-store"
+        metrics.requests[(request.method, answer.status_code)] += 1
+        metrics.seconds += time.perf_counter() - started
+        return answer
+
+    @app.exception_handler(CountersignError)
+    async def refuse(request: Request, error: Exception) -> Response:
+        assert isinstance(error, CountersignError)
+        return _refusal(request, error)
+
+    @app.get("/healthz", include_in_schema=False)
+    def healthz() -> PlainTextResponse:
+        return PlainTextResponse("ok\n")
+
+    @app.get("/readyz", include_in_schema=False)
+    def readyz() -> PlainTextResponse:
+        with db.reading(db.API) as session:
+            desk.queue_counts(session, clock.now(session))
+        return PlainTextResponse("ready\n")
+
+    @app.get("/metrics", include_in_schema=False)
+    def show_metrics() -> PlainTextResponse:
+        return PlainTextResponse(metrics.text())
+
+    return app
+
+
+def _refusal(request: Request, error: CountersignError) -> Response:
+    """JSON for the API; a page, or the sign-in form, for the console."""
+    path = request.url.path
+    if path.startswith("/api/"):
+        signed_in = str(error) != "Sign in first."
+        return JSONResponse(body_of(error), status_code=status_of(error) if signed_in else 401)
+    if isinstance(error, NotAuthorised) and str(error) == "Sign in first.":
+        wish = path if request.method == "GET" else "/"
+        if request.headers.get("hx-request"):
+            return Response(status_code=204, headers={"HX-Redirect": "/signin"})
+        return RedirectResponse(f"/signin?next={quote(wish)}", status_code=303)
+    with db.transaction(db.API) as session:
+        me = caller(request, session)
+        heading = "Not possible" if status_of(error) != 404 else "Not found"
+        return console.page(
+            "error.html", me, session, status=status_of(error), heading=heading, text=str(error), current=""
+        )

@@ -1,0 +1,92 @@
+"""The clock process: expires proposals and delivers signed mail. Start as many as you like; one leads."""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import smtplib
+import sys
+import threading
+from email.message import EmailMessage
+from urllib.parse import unquote, urlsplit
+
+from erp_core import clock, db, settings
+from erp_core.actions import upkeep
+from erp_core.errors import BadSetting
+from erp_core.settings import Settings
+from erp_core.tables.desk import OutboxMail
+
+TICK_SECONDS = 1.0
+
+
+def main(argv: list[str]) -> int:
+    """`countersign clock`: until stopped."""
+    parser = argparse.ArgumentParser(
+        prog="countersign clock",
+        description="Run the clock process: proposals expire, signed mail is delivered (COUNTERSIGN_SMTP_URL).",
+        epilog="Example: countersign clock --once",
+    )
+    parser.add_argument("--once", action="store_true", help="one round, then stop")
+    arguments = parser.parse_args(argv)
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    with db.in_use():
+        if arguments.once:
+            tick(settings.load())
+            return 0
+        while not stop.is_set():
+            try:
+                _lead_until(stop)
+            except db.Lost as error:
+                print(f"The database cannot be reached: {error}", file=sys.stderr, flush=True)
+            stop.wait(TICK_SECONDS)
+    return 0
+
+
+def _lead_until(stop: threading.Event) -> None:
+    """Hold the lead and tick; whoever does not lead waits for its turn."""
+    with db.reading(db.API) as leadership:
+        while not stop.is_set():
+            if upkeep.lead(leadership):
+                tick(settings.load())
+            stop.wait(TICK_SECONDS)
+
+
+def tick(config: Settings) -> None:
+    """One round, each step in a transaction of its own."""
+    with db.transaction(db.API) as session:
+        upkeep.expire_proposals(session, clock.now(session))
+    if config.smtp_url is None:
+        return
+    more = True
+    while more:
+        with db.transaction(db.API) as session:
+            more = upkeep.deliver_next(session, clock.now(session), lambda mail: send(mail, config))
+
+
+def send(mail: OutboxMail, config: Settings) -> None:
+    """Hand one mail to the SMTP server. Raises OSError (smtplib's errors are) when it is not taken."""
+    parts = urlsplit(config.smtp_url or "")
+    if parts.scheme not in ("smtp", "smtps") or not parts.hostname:
+        raise BadSetting("COUNTERSIGN_SMTP_URL must read smtp://user@host:port or smtps://….")
+    kind = smtplib.SMTP_SSL if parts.scheme == "smtps" else smtplib.SMTP
+    with kind(parts.hostname, parts.port or (465 if parts.scheme == "smtps" else 25), timeout=20) as server:
+        if parts.scheme == "smtp" and server.has_extn("starttls"):
+            server.starttls()
+        if parts.username:
+            server.login(unquote(parts.username), config.smtp_password or "")
+        server.send_message(as_mail(mail, config.mail_from))
+
+
+def as_mail(mail: OutboxMail, sender: str) -> EmailMessage:
+    """The outbox row as a message."""
+    message = EmailMessage()
+    message["From"], message["To"], message["Subject"] = sender, mail.to, " ".join(mail.subject.split())
+    message["Message-ID"] = mail.message_id
+    if mail.in_reply_to:
+        message["In-Reply-To"] = message["References"] = " ".join(mail.in_reply_to.split())
+    message.set_content(mail.body)
+    for attachment in mail.attachments:
+        message.add_attachment(attachment["text"], filename=attachment["name"])
+    return message

@@ -1,0 +1,317 @@
+"""The console: sign in, queues, a case and its decision, an order, the journal, the policy. Rendered here, no framework in the browser."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+from urllib.parse import urlencode
+
+from fastapi import APIRouter, Form
+from fastapi.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response
+from jinja2 import Environment, FileSystemLoader, select_autoescape
+from pydantic import ValidationError
+
+from api import views, words
+from api.access import COOKIE, Caller, Me, Work, check_form
+from erp_core import clock, policy, settings
+from erp_core.actions import access
+from erp_core.actions import desk as decisions
+from erp_core.actions.desk import Said
+from erp_core.commands import CloseCase
+from erp_core.db import Session
+from erp_core.errors import LimitReached, NotFound, Problem, RuleViolation
+from erp_core.queries import billing, desk, sales
+from erp_core.queries.desk import CaseFile, Filter
+from erp_core.rules import desk as rules
+from erp_core.values import OPEN_CASE_STATUSES, ProposalStatus, Queue, Verdict
+
+router = APIRouter(include_in_schema=False)
+PAGE = 100
+TEMPLATES = Environment(
+    loader=FileSystemLoader(Path(__file__).parent / "templates"),
+    autoescape=select_autoescape(),
+    trim_blocks=True,
+    lstrip_blocks=True,
+)
+TEMPLATES.filters |= {
+    "money": words.money,
+    "moment": words.moment,
+    "title_": words.title,
+    "initials": words.initials,
+    "command": words.command_words,
+    "tag": words.tag_words,
+    "rationale": views.marked_rationale,
+    "summary": views.summary_of,
+    "day": words.day,
+}
+QUEUE_ICONS = {
+    "customer_service": "inbox",
+    "credit": "credit",
+    "pricing": "tag",
+    "allocation": "box",
+    "warehouse": "truck",
+    "receiving": "dock",
+    "purchasing": "cart",
+    "accounts_payable": "coins",
+    "billing": "doc",
+    "returns": "return",
+    "master_data": "grid",
+    "compliance": "scale",
+    "security": "lock",
+    "none": "mail",
+}
+
+
+def page(
+    template: str, me: Caller | None, session: Session | None = None, status: int = 200, **values: Any
+) -> HTMLResponse:
+    """Render a page with what every page shows: who, when, and the counts of the rail."""
+    counts = {q.queue: q for q in desk.queue_counts(session, me.now)} if me and session else {}
+    shown = TEMPLATES.get_template(template).render(
+        me=me, counts=counts, queues=[q.value for q in Queue], icons=QUEUE_ICONS, policy=policy.load(), **values
+    )
+    return HTMLResponse(shown, status_code=status)
+
+
+@router.get("/signin")
+def sign_in_page(next: str = "/") -> HTMLResponse:
+    """The form."""
+    return page("signin.html", None, next=next, wrong="", email="")
+
+
+@router.post("/signin")
+def sign_in(
+    session: Work,
+    email: Annotated[str, Form()],
+    password: Annotated[str, Form()],
+    next: Annotated[str, Form()] = "/",
+) -> Response:
+    """Check the password and start a session."""
+    try:
+        secret = access.sign_in(session, email, password, clock.now(session))
+    except LimitReached as locked:
+        return page("signin.html", None, status=429, next=next, wrong=str(locked), email=email)
+    if secret is None:
+        wrong = "Mail address or password is wrong."
+        return page("signin.html", None, status=401, next=next, wrong=wrong, email=email)
+    target = next if next.startswith("/") and not next.startswith("//") else "/"
+    answer = RedirectResponse(target, status_code=303)
+    hours = access.SESSION_HOURS * 3600
+    secure = not settings.load().insecure_cookies
+    answer.set_cookie(COOKIE, secret, max_age=hours, httponly=True, samesite="strict", secure=secure)
+    return answer
+
+
+@router.post("/signout")
+def sign_out(session: Work, me: Me, token: Annotated[str, Form()]) -> Response:
+    """End the session."""
+    check_form(me, token)
+    access.sign_out(session, me.secret)
+    answer = RedirectResponse("/signin", status_code=303)
+    answer.delete_cookie(COOKIE)
+    return answer
+
+
+@router.get("/")
+def queue(
+    session: Work,
+    me: Me,
+    queue: str | None = None,
+    q: str = "",
+    mine: bool = False,
+    snoozed: bool = False,
+    closed: bool = False,
+    action: str | None = None,
+    offset: int = 0,
+) -> HTMLResponse:
+    """Cases by priority and due time."""
+    if queue and queue not in {x.value for x in Queue}:
+        raise NotFound(f"There is no queue {queue}.")
+    wanted = Filter(queue, me.person.email if mine else None, snoozed, closed, q.strip()[:100], action or None)
+    rows = desk.case_rows(session, wanted, me.now, PAGE + 1, max(offset, 0))
+    bands: dict[str, list[Any]] = {}
+    for row in rows[:PAGE]:
+        bands.setdefault(row.case.priority, []).append((row, *words.left(row.case.due_at, me.now)))
+    heading = (
+        "Mine"
+        if mine
+        else "Snoozed"
+        if snoozed
+        else "Closed"
+        if closed
+        else words.title(queue)
+        if queue
+        else "Due next"
+    )
+    kept = {
+        "queue": queue,
+        "q": q,
+        "mine": mine or None,
+        "snoozed": snoozed or None,
+        "closed": closed or None,
+        "action": action,
+    }
+    more = urlencode({**{k: v for k, v in kept.items() if v}, "offset": offset + PAGE}) if len(rows) > PAGE else ""
+    people = {user.email: user.name for user, _ in desk.people(session)}
+    at_stake = sum((row.case.at_stake or 0) for row in rows[:PAGE])
+    late = sum(1 for row in rows[:PAGE] if row.case.due_at and row.case.due_at < me.now)
+    return page(
+        "queue.html", me, session, bands=bands, heading=heading, wanted=wanted, current=queue or heading, more=more,
+        people=people, shown=len(rows[:PAGE]), at_stake=at_stake, late=late, mine=mine, snoozed=snoozed, closed=closed,
+    )  # fmt: skip
+
+
+@router.get("/cases/{number}")
+def case(number: int, session: Work, me: Me) -> HTMLResponse:
+    """One case."""
+    return _case_page(session, me, number)
+
+
+def _case_page(
+    session: Session, me: Caller, number: int, said: decisions.DecisionResult | None = None, wrong: str = ""
+) -> HTMLResponse:
+    found = desk.case_file(session, number)
+    proposal = found.proposal
+    pending = (
+        proposal is not None and proposal.status == ProposalStatus.PENDING and found.case.status in OPEN_CASE_STATUSES
+    )
+    seen = decisions.preview(session, proposal, me.now) if proposal and pending else None
+    if seen is not None:
+        found = desk.case_file(session, number)  # the preview expired what was loaded
+        proposal = found.proposal
+    people = {user.email: user.name for user, _ in desk.people(session)}
+    left, urgency = words.left(found.case.due_at, me.now)
+    return page(
+        "case.html", me, session, file=found, case=found.case, proposal=proposal, pending=pending, seen=seen, said=said, wrong=wrong,
+        signers=views.signers(session, proposal, seen, me.person) if proposal and seen else [],
+        may_sign=views.may_sign(seen.subjects, me.person) if seen else False,
+        commands=(proposal.amended or proposal.commands) if proposal else [],
+        commands_text=json.dumps(proposal.amended or proposal.commands, indent=1, ensure_ascii=False) if proposal else "",
+        evidence=proposal.evidence if proposal else [], mails=_mails(found), people=people, left=left, urgency=urgency,
+        changes=[(c, words.diff_rows(c.before, c.after)) for c in seen.changes] if seen else [], open=found.case.status in OPEN_CASE_STATUSES,
+        read=found.finding.content["read"] if found.finding else None, current=found.case.queue,
+        unexpired=bool(proposal and proposal.expires_at > me.now),
+        rule_text=lambda code: rules.rule_text(policy.load(), code),
+    )  # fmt: skip
+
+
+def _mails(found: CaseFile) -> list[dict[str, Any]]:
+    evidence = found.proposal.evidence if found.proposal else []
+    return [
+        {
+            "message": m,
+            "body": views.marked_mail(m, evidence),
+            "forwarded": views.marked_mail(m, evidence, "forwarded"),
+            "quoted": m.parsed.get("quoted", ""),
+            "hidden": m.parsed.get("hidden", []),
+            "attachments": m.parsed.get("attachments", []),
+            "authentication": m.parsed.get("authentication", {}),
+        }
+        for m in found.messages
+    ]
+
+
+@router.post("/cases/{number}/decide")
+def decide(
+    number: int,
+    session: Work,
+    me: Me,
+    token: Annotated[str, Form()],
+    proposal: Annotated[int, Form()],
+    verdict: Annotated[Verdict, Form()],
+    digest: Annotated[str, Form()] = "",
+    reason: Annotated[str, Form()] = "",
+    commands: Annotated[str, Form()] = "",
+) -> Response:
+    """Take a decision, then show the case with what became of it."""
+    check_form(me, token)
+    if desk.proposal(session, proposal).case_id != number:
+        raise NotFound(f"Case {number} has no proposal {proposal}.")
+    if verdict in (Verdict.REJECT, Verdict.INSTRUCT, Verdict.ESCALATE) and not reason.strip():
+        return _case_page(session, me, number, wrong=f"To {verdict} a proposal, say why or what to do.")
+    try:
+        amended = json.loads(commands) if verdict == Verdict.AMEND else None
+        said = Said(verdict, reason.strip()[:1000], digest or None, amended)
+        with session.begin_nested():
+            result = decisions.decide(session, proposal, said, actor=me.person.email, now=me.now)
+    except (ValueError, ValidationError) as error:
+        return _case_page(session, me, number, wrong=f"The amended commands cannot be read: {_first_line(error)}")
+    except RuleViolation as violation:
+        return _case_page(session, me, number, wrong=str(violation))
+    return _case_page(session, me, number, said=result)
+
+
+def _first_line(error: Exception) -> str:
+    if isinstance(error, ValidationError):
+        first = error.errors()[0]
+        return f"{'.'.join(str(x) for x in first['loc'])}: {first['msg']}"
+    return str(error)
+
+
+@router.post("/cases/{number}/assign")
+def assign(number: int, session: Work, me: Me, token: Annotated[str, Form()]) -> Response:
+    """Take the case, or give it back."""
+    check_form(me, token)
+    decisions.assign(session, number, actor=me.person.email, now=me.now)
+    return RedirectResponse(f"/cases/{number}", status_code=303)
+
+
+@router.post("/cases/{number}/close")
+def close(
+    number: int, session: Work, me: Me, token: Annotated[str, Form()], resolution: Annotated[str, Form()]
+) -> Response:
+    """Close a case that a person has seen to the end."""
+    check_form(me, token)
+    if not resolution.strip():
+        raise RuleViolation([Problem("resolution_missing", "Say how the case was resolved.")])
+    if desk.pending(session, number) is not None:
+        raise RuleViolation([Problem("proposal_pending", "Decide on the proposal first.")])
+    command = CloseCase(case=number, resolution=resolution.strip()[:500])
+    decisions.act(
+        session, command, key=f"console:close:{number}:{me.now.isoformat()}", actor=me.person.email, now=me.now
+    )
+    return RedirectResponse(f"/cases/{number}", status_code=303)
+
+
+@router.get("/messages/{number}/original")
+def original(number: int, session: Work, me: Me) -> Response:
+    """The raw bytes as text: nothing of a mail is ever rendered as HTML."""
+    raw = desk.message(session, number).raw
+    headers = {"Content-Disposition": f'inline; filename="message-{number}.txt"'}
+    return PlainTextResponse(raw.decode("utf-8", "replace"), headers=headers)
+
+
+@router.get("/orders/{number}")
+def order(number: str, session: Work, me: Me) -> HTMLResponse:
+    """One order: header, holds, lines, invoices, journal."""
+    found = sales.order(session, number)
+    return page(
+        "order.html", me, session, order=found, holds=sales.active_holds(session, number), total=sales.total(found),
+        backordered=sales.backordered, invoices=billing.invoices_of_orders(session, [number]), current="",
+        journal=desk.journal(session, subject_name=f"sales_order:{number}"), people={u.email: u.name for u, _ in desk.people(session)},
+        cases=desk.other_open_cases(session, None, number, 0),
+    )  # fmt: skip
+
+
+@router.get("/journal")
+def journal(session: Work, me: Me) -> HTMLResponse:
+    """The latest entries."""
+    people = {user.email: user.name for user, _ in desk.people(session)}
+    return page("journal.html", me, session, journal=desk.journal(session), people=people, current="Journal")
+
+
+@router.get("/policy")
+def policy_page(session: Work, me: Me) -> HTMLResponse:
+    """Who may sign what, and the numbers that rules use."""
+    active = policy.load()
+    people = [(user, person.roles) for user, person in desk.people(session)]
+    return page(
+        "policy.html", me, session, rules=rules.rule_names(active.authority).values(), users=people, current="Policy"
+    )
+
+
+@router.get("/rail")
+def rail(session: Work, me: Me) -> HTMLResponse:
+    """The counts of the rail, refreshed by the browser."""
+    return page("rail.html", me, session, current="")

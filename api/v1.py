@@ -1,0 +1,150 @@
+"""The HTTP interface: the same cases, previews and decisions as the console, described by /openapi.json."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Body, Header, Query
+from pydantic import BaseModel, Field
+
+from api.access import Me, Work
+from api.views import case_json, proposal_json, row_json
+from erp_core import policy
+from erp_core.actions import desk as decisions
+from erp_core.actions.desk import Said
+from erp_core.commands import Command, PlaceOrder
+from erp_core.queries import desk, sales
+from erp_core.queries.desk import Filter
+from erp_core.values import Verdict
+
+router = APIRouter(prefix="/api/v1", tags=["Countersign"])
+
+
+class DecisionIn(BaseModel):
+    """What you say to a proposal. `digest` is the one of the preview you saw; an approval needs it."""
+
+    verdict: Verdict
+    reason: str = Field("", max_length=1000)
+    digest: str | None = None
+    commands: list[dict[str, Any]] | None = Field(None, description="The amended commands, for the verdict `amend`")
+    until: datetime | None = Field(None, description="For the verdict `snooze`")
+
+
+class DecisionOut(BaseModel):
+    """What became of the decision."""
+
+    outcome: str
+    text: str
+    detail: dict[str, Any]
+    decision: int | None
+
+
+@router.get("/queues")
+def queues(session: Work, me: Me) -> list[dict[str, Any]]:
+    """Open, late and signable cases of each queue."""
+    return [q.__dict__ for q in desk.queue_counts(session, me.now)]
+
+
+@router.get("/cases")
+def cases(
+    session: Work,
+    me: Me,
+    queue: str | None = None,
+    q: Annotated[str, Query(description="Words of title, customer, order or sender")] = "",
+    closed: bool = False,
+    limit: Annotated[int, Query(ge=1, le=500)] = 100,
+    offset: Annotated[int, Query(ge=0)] = 0,
+) -> list[dict[str, Any]]:
+    """Cases by priority and due time."""
+    wanted = Filter(queue=queue, words=q, closed=closed)
+    return [row_json(row, me.now) for row in desk.case_rows(session, wanted, me.now, limit, offset)]
+
+
+@router.get("/cases/{number}")
+def case(number: int, session: Work, me: Me) -> dict[str, Any]:
+    """Everything on one case: mail, findings, proposal with preview, decisions, journal."""
+    return case_json(session, desk.case_file(session, number), me.now)
+
+
+@router.get("/proposals/{number}")
+def proposal(number: int, session: Work, me: Me) -> dict[str, Any]:
+    """A proposal with what signing would do now."""
+    return proposal_json(session, desk.proposal(session, number), me.now)
+
+
+@router.post("/proposals/{number}/decisions")
+def decide(number: int, said: DecisionIn, session: Work, me: Me) -> DecisionOut:
+    """Approve, amend, reject, instruct, escalate or snooze. Refused and stale are outcomes with status 200, and recorded."""
+    result = decisions.decide(session, number, Said(**said.model_dump()), actor=me.person.email, now=me.now)
+    return DecisionOut(outcome=result.outcome, text=result.text, detail=result.detail, decision=result.decision)
+
+
+@router.post("/orders", status_code=201)
+def place_order(
+    command: PlaceOrder, session: Work, me: Me, idempotency_key: Annotated[str, Header(min_length=8, max_length=200)]
+) -> dict[str, Any]:
+    """Enter an order; its problems become holds and cases. The same key and body give the first answer again."""
+    return _run(session, me, command, idempotency_key)
+
+
+@router.post("/commands", status_code=201)
+def run_command(
+    command: Annotated[Command, Body(discriminator="type")],
+    session: Work,
+    me: Me,
+    idempotency_key: Annotated[str, Header(min_length=8, max_length=200)],
+) -> dict[str, Any]:
+    """Run one command under your own authority."""
+    return _run(session, me, command, idempotency_key)
+
+
+def _run(session: Work, me: Me, command: Command, key: str) -> dict[str, Any]:
+    result = decisions.act(session, command, key=f"api:{me.person.email}:{key}", actor=me.person.email, now=me.now)
+    return {"subject": result.change.subject, "tag": result.change.tag, "after": result.change.after}
+
+
+@router.get("/orders/{number}")
+def order(number: str, session: Work, me: Me) -> dict[str, Any]:
+    """An order with lines and holds."""
+    found = sales.order(session, number)
+    head = {
+        "number": found.number,
+        "customer": found.customer,
+        "customer_po": found.customer_po,
+        "version": found.version,
+    }
+    return {**head, **sales.snapshot(session, number)}
+
+
+@router.get("/journal")
+def journal(
+    session: Work,
+    me: Me,
+    case: int | None = None,
+    subject: str | None = None,
+    limit: Annotated[int, Query(ge=1, le=1000)] = 200,
+) -> list[dict[str, Any]]:
+    """Who did what, when, under which policy; newest first."""
+    return [
+        {
+            "id": e.id,
+            "at": e.at,
+            "actor": e.actor,
+            "tag": e.tag,
+            "key": e.key,
+            "subject": e.subject,
+            "case": e.case_id,
+            "command": e.command,
+            "before": e.before,
+            "after": e.after,
+            "facts": e.facts,
+        }
+        for e in desk.journal(session, case, subject, limit)
+    ]
+
+
+@router.get("/policy")
+def active_policy(me: Me) -> dict[str, Any]:
+    """The policy in force, with its hash."""
+    return policy.load().model_dump(mode="json")

@@ -1,0 +1,61 @@
+"""What the clock does: proposals expire, signed mail is delivered. Each step is one transaction of its caller."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+
+from sqlalchemy import func, select, text
+from sqlalchemy.orm import Session
+
+from erp_core import policy as policy_module
+from erp_core.actions.context import Change, Context, write_journal
+from erp_core.tables.desk import Case, OutboxMail, Proposal
+from erp_core.values import CASE_STEPS, CaseStatus, ProposalStatus, transition
+
+CLOCK = "clock"
+MOST_ATTEMPTS = 8
+
+
+def lead(session: Session) -> bool:
+    """True for the one clock that works; the lock lasts as long as the session's connection."""
+    return bool(session.execute(text("SELECT pg_try_advisory_lock(7002)")).scalar_one())
+
+
+def expire_proposals(session: Session, now: datetime) -> int:
+    """Proposals past their time give their cases back to the agent."""
+    query = select(Proposal).where(Proposal.status == ProposalStatus.PENDING, Proposal.expires_at <= now).with_for_update(skip_locked=True)
+    expired = list(session.scalars(query))
+    for proposal in expired:
+        proposal.status = ProposalStatus.EXPIRED
+        case = session.get_one(Case, proposal.case_id, with_for_update=True)
+        if case.status == CaseStatus.AWAITING_REVIEW:
+            case.status = transition(CASE_STEPS, CaseStatus.AWAITING_REVIEW, CaseStatus.INVESTIGATING)
+            case.worked, case.attempts = False, 0
+        context = Context(session, f"expire:{proposal.id}", CLOCK, now, policy_module.load(), proposal.case_id)
+        change = Change("proposal:desk:expired", f"proposal:{proposal.id}", {"status": "pending"}, {"status": "expired"})
+        write_journal(context, change, context.key, None)
+    return len(expired)
+
+
+def deliver_next(session: Session, now: datetime, send: Callable[[OutboxMail], None]) -> bool:
+    """Send the oldest mail that is due; False when none is. A crash after sending repeats it under the same Message-ID."""
+    pause = OutboxMail.queued_at + func.make_interval(0, 0, 0, 0, 0, 0, func.power(2, OutboxMail.attempts) - 1)
+    query = select(OutboxMail).where(OutboxMail.status == "waiting", pause <= now).order_by(OutboxMail.id).limit(1)
+    mail = session.scalars(query.with_for_update(skip_locked=True)).one_or_none()
+    if mail is None:
+        return False
+    mail.attempts += 1
+    try:
+        send(mail)
+        mail.status, mail.sent_at, mail.last_error = "sent", now, None
+    except OSError as error:  # smtplib's errors are OSErrors too
+        mail.last_error = str(error)[:500]
+        mail.status = "failed" if mail.attempts >= MOST_ATTEMPTS else "waiting"
+        if mail.status == "waiting":
+            mail.queued_at = now
+    if mail.status != "waiting":
+        context = Context(session, f"outbox:{mail.id}:{mail.status}", CLOCK, now, policy_module.load(), mail.case_id)
+        change = Change(f"message:outbox:{mail.status}", f"mail:{mail.to}", None, {"to": mail.to, "message_id": mail.message_id})
+        write_journal(context, change, context.key, None)
+    return True
