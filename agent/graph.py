@@ -109,7 +109,7 @@ def gather(state: State) -> dict[str, Any]:
 def propose(state: State) -> dict[str, Any]:
     """One to three commands with their reasons."""
     choice = choosing.choose(choosing.known_of(state["read"], state["gathered"]), policy.load())
-    choice = instructing.override(choice, state["read"])
+    choice = instructing.override(choice, state["read"], state["input"])
     draft = proposing.Draft(state["case"], state["read"], state["gathered"], choice)
     if state["input"]["kind"].startswith("hold_"):
         instructing.propose_for_hold(draft, state["input"])

@@ -99,8 +99,11 @@ def _items(
     return list(read["items"])
 
 
-def override(choice: Choice, read: Facts) -> Choice:
-    """The reviewer's action and queue instead of the agent's choice."""
+def override(choice: Choice, read: Facts, given: Facts) -> Choice:
+    """The reviewer's action and queue instead of the agent's choice; a case of the core stays in the core's queue."""
+    if given["parsed"] is None:
+        action = {"hold_credit": Action.REVIEW_CREDIT_HOLD, "hold_price": Action.REVIEW_PRICE, "hold_margin": Action.REVIEW_PRICE}
+        return Choice(action.get(given["kind"], Action.CHANGE_ORDER), Queue(given["queue"]), Priority(given["priority"]), "a held order")
     if read.get("forced_queue"):
         return Choice(
             Action.NO_ACTION, Queue(read["forced_queue"]), choice.priority, "no request: routed as instructed"

@@ -66,7 +66,8 @@ class Draft:
 
     def span(self, kind: str, fact: str) -> str:
         """Cite the place in the mail where a reference, item or date stands."""
-        for place in self.read["places"]:
+        own_text_first = sorted(self.read["places"], key=lambda p: p["part"] != "newest")
+        for place in own_text_first:
             if place["kind"] == kind:
                 return self.evidence.cite("mail", fact, part=place["part"], start=place["start"], end=place["end"])
         return self.evidence.cite("mail", fact)

@@ -44,6 +44,7 @@ TEMPLATES.filters |= {
     "rationale": views.marked_rationale,
     "summary": views.summary_of,
     "day": words.day,
+    "due": words.due,
 }
 QUEUE_ICONS = {
     "customer_service": "inbox",
@@ -312,6 +313,6 @@ def policy_page(session: Work, me: Me) -> HTMLResponse:
 
 
 @router.get("/rail")
-def rail(session: Work, me: Me) -> HTMLResponse:
+def rail(session: Work, me: Me, current: str = "") -> HTMLResponse:
     """The counts of the rail, refreshed by the browser."""
-    return page("rail.html", me, session, current="")
+    return page("rail.html", me, session, current=current)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -85,6 +86,13 @@ def left(due: datetime | None, now: datetime) -> tuple[str, str]:
     if rest < timedelta(0):
         return f"−{text}", "over"
     return text, "soon" if rest < timedelta(hours=2) else "calm"
+
+
+def due(value: datetime | None, now: datetime) -> str:
+    """15:42 today, Jun 16 on another day."""
+    if value is None:
+        return ""
+    return f"{value:%H:%M}" if value.date() == now.date() else f"{value:%b} {value.day}"
 
 
 def initials(name: str) -> str:
@@ -178,10 +186,16 @@ FIELDS = {
 
 def diff_rows(before: Mapping[str, Any] | None, after: Mapping[str, Any] | None) -> list[dict[str, str]]:
     """Fields that change: name, now, after."""
+    if after and {"reason", "code", "text"} <= after.keys():
+        line = f", line {after['line']}" if after.get("line") else ""
+        return [{"field": f"{title(after['reason'])} hold{line}", "was": "–", "now": str(after["text"])}]
+    if after and {"to", "subject", "body"} <= after.keys():
+        attached = f", with {', '.join(after['attachments'])}" if after["attachments"] else ""
+        return [{"field": "Mail to", "was": "–", "now": f"{after['to']}{attached}"}]
     old, new = _flat(before or {}), _flat(after or {})
     rows = []
     for name in [*old, *(n for n in new if n not in old)]:
-        if old.get(name) != new.get(name) and not name.endswith("body"):
+        if old.get(name) != new.get(name):
             rows.append({"field": name, "was": _shown(old.get(name)), "now": _shown(new.get(name))})
     return rows
 
@@ -194,7 +208,7 @@ def _flat(values: Mapping[str, Any]) -> dict[str, Any]:
                 for field, content in fields.items():
                     flat[f"Line {line}, {fields['sku']} {field.replace('_', ' ')}"] = content
         elif name == "matter" and isinstance(value, dict):
-            flat |= {f"Matter, {k.replace('_', ' ')}": v for k, v in value.items() if k not in ("marks", "note")}
+            flat |= {f"Matter, {k.replace('_', ' ')}": v for k, v in value.items() if v and k not in ("marks", "note")}
         else:
             flat[FIELDS.get(name, title(name))] = value
     return flat
@@ -207,6 +221,8 @@ def _shown(value: Any) -> str:
         return "Yes" if value else "No"
     if isinstance(value, list):
         return ", ".join(_shown(v) for v in value)
+    if isinstance(value, str) and re.fullmatch(r"[a-z]+(?:_[a-z]+)+", value):
+        return title(value)
     if isinstance(value, dict):
         return " ".join(_shown(v) for v in value.values() if v is not None)
     return str(value)

@@ -105,7 +105,7 @@ END
 $$;
 REVOKE ALL ON FUNCTION casework.held FROM PUBLIC;
 
--- 3. Record what a run read and saw. The first findings also give the case its queue and priority; the due time never moves back.
+-- 3. Record what a run read and saw. The first findings also give a mail its queue and priority (the core's own cases have theirs); the due time never moves back.
 CREATE OR REPLACE FUNCTION casework.record_findings(p_case bigint, p_worker text, p_run text, p_content jsonb, p_queue text, p_priority text,
     p_customer text, p_supplier text, p_order text, p_at_stake numeric) RETURNS void
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = public, pg_temp AS $$
@@ -113,7 +113,7 @@ DECLARE
     held case_file := casework.held(p_case, p_worker);
     is_machine boolean := EXISTS (SELECT 1 FROM message WHERE case_id = p_case AND machine);
 BEGIN
-    IF NOT EXISTS (SELECT 1 FROM finding WHERE case_id = p_case) THEN
+    IF held.kind = 'mail' AND NOT EXISTS (SELECT 1 FROM finding WHERE case_id = p_case) THEN
         UPDATE case_file SET
             queue = CASE WHEN p_queue <> 'none' THEN p_queue WHEN is_machine THEN 'none' ELSE queue END,
             priority = p_priority, customer = p_customer, supplier = p_supplier, order_number = p_order, at_stake = p_at_stake,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import cache
 from typing import Any
 
 from sqlalchemy import Engine, create_engine, event
@@ -25,6 +24,7 @@ __all__ = [
     "check_role",
     "dsn",
     "engine",
+    "forget_engines",
     "in_use",
     "reading",
     "transaction",
@@ -43,19 +43,25 @@ def dsn(role: str) -> str:
     return settings.dsns[role].replace("postgresql://", "postgresql+psycopg://", 1)
 
 
-@cache
+_engines: dict[str, Engine] = {}
+
+
 def engine(role: str) -> Engine:
     """One pool a role. Every new connection proves that it is that role and no superuser.
 
     The agent reads a dozen times a mail, so its connections are not asked before each use; its loop outlives a lost one.
     """
-    made = create_engine(dsn(role), pool_size=8, max_overflow=8, pool_pre_ping=role != AGENT)
+    if role not in _engines:
+        made = create_engine(dsn(role), pool_size=8, max_overflow=8, pool_pre_ping=role != AGENT)
+        event.listen(made, "connect", lambda connection, _record: check_role(connection, role))
+        _engines[role] = made
+    return _engines[role]
 
-    @event.listens_for(made, "connect")
-    def _check(connection: Any, _record: Any) -> None:
-        check_role(connection, role)
 
-    return made
+def forget_engines() -> None:
+    """Close all pools; the next use reads the settings anew."""
+    while _engines:
+        _engines.popitem()[1].dispose()
 
 
 def check_role(connection: Any, role: str) -> None:
@@ -97,14 +103,4 @@ def in_use() -> Iterator[None]:
         try:
             yield
         finally:
-            for made in list(_made_engines()):
-                made.dispose()
-
-
-def _made_engines() -> Iterator[Engine]:
-    for role in settings_module.ROLES:
-        if engine.cache_info().currsize:
-            try:
-                yield engine(role)
-            except BadSetting:
-                continue
+            forget_engines()

@@ -15,6 +15,7 @@ import pwd
 import secrets
 import shutil
 import subprocess
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -82,13 +83,28 @@ class Cluster:
             os.close(users)
 
     def running(self) -> bool:
-        """True when the postmaster answers."""
+        """True when the postmaster lives."""
+        self._bury_zombie()
         return (self.data / "PG_VERSION").exists() and self._ctl("status", check=False) == 0
+
+    def _bury_zombie(self) -> None:
+        """A killed postmaster that nobody reaps (containers without an init) looks alive to pg_ctl; its lock file goes.
+
+        First its backends must be gone: they see their postmaster's death and leave by themselves.
+        """
+        lock = self.data / "postmaster.pid"
+        if not lock.exists() or not _is_zombie(lock.read_text().split("\n")[0]):
+            return
+        until = time.monotonic() + 30
+        while _processes_in(self.data) and time.monotonic() < until:
+            time.sleep(0.05)
+        if not _processes_in(self.data):
+            lock.unlink(missing_ok=True)
 
     def stop(self) -> None:
         """Stop the server, cutting off whoever is still connected."""
-        if self.running():
-            self._ctl("stop", "-m", "fast", "-w")
+        if self.running() and self._ctl("stop", "-m", "fast", "-w", check=False) and self.running():
+            self._ctl("stop", "-m", "immediate", "-w")
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
@@ -198,6 +214,24 @@ def _reachable(path: Path) -> bool:
     """True when every parent that exists lets other users pass."""
     parents = [parent for parent in (path, *path.parents) if parent.exists() and parent != path]
     return all(parent.stat().st_mode & 0o001 for parent in parents)
+
+
+def _is_zombie(pid: str) -> bool:
+    try:
+        return Path(f"/proc/{int(pid)}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+    except (OSError, ValueError, IndexError):
+        return False
+
+
+def _processes_in(folder: Path) -> bool:
+    """Does any living process work in this folder?"""
+    for link in Path("/proc").glob("[0-9]*/cwd"):
+        try:
+            if link.readlink() == folder:
+                return True
+        except OSError:
+            continue
+    return False
 
 
 def _make_os_user() -> None:

@@ -1,0 +1,62 @@
+# Countersign. Python 3.11 and make are all you need; everything else is set up under .venv and var.
+PYTHON ?= python3.11
+ifeq (, $(shell command -v $(PYTHON) 2>/dev/null))
+PYTHON := python3
+endif
+BIN := .venv/bin
+READY := .venv/ready
+JOBS ?= 2
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo serve stop test check lint types imports eval bench migrate campaign lock
+
+help: ## show this list
+	@grep -E '^[a-z]+:.*##' Makefile | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+
+$(READY): requirements.lock pyproject.toml
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $(READY)
+
+setup: $(READY) ## build the virtual environment from the lock file
+
+demo: $(READY) ## sample distributor, its inbox worked, the console (SERVE=0 ends after the table)
+	@COUNTERSIGN_HOME=$(CURDIR)/var/demo $(BIN)/countersign demo
+
+serve: $(READY) ## console, API, agent and clock for your own data, under var
+	@$(BIN)/countersign serve
+
+stop: $(READY) ## end what serve and demo started
+	@$(BIN)/countersign stop
+	@COUNTERSIGN_HOME=$(CURDIR)/var/demo $(BIN)/countersign stop
+
+migrate: $(READY) ## set up or update the database
+	@$(BIN)/countersign migrate
+
+test: $(READY) ## all tests but the full campaigns, in parallel
+	@$(BIN)/pytest -n $(JOBS) -m "not campaign"
+
+lint: $(READY) ## format and style
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+
+types: $(READY) ## mypy, strict
+	@$(BIN)/mypy
+
+imports: $(READY) ## who may import whom
+	@$(BIN)/lint-imports
+
+check: lint types imports test ## the one meaning of green
+
+campaign: $(READY) ## attacks and races at full size
+	@COUNTERSIGN_CAMPAIGN=full $(BIN)/pytest -n $(JOBS) -m "campaign" -s
+
+eval: $(READY) ## measure triage on the sample inbox, or on another: make eval INBOX=path
+	@COUNTERSIGN_HOME=$(CURDIR)/var/eval $(BIN)/countersign eval $(or $(INBOX),evals/sample)
+
+bench: $(READY) ## measure speed; prints, judges nothing
+	@COUNTERSIGN_HOME=$(CURDIR)/var/bench $(BIN)/countersign bench
+
+lock: $(READY) ## renew requirements.lock from pyproject.toml
+	@$(BIN)/pip-compile -q --generate-hashes --no-emit-index-url --no-emit-trusted-host --no-emit-find-links --strip-extras --extra dev --allow-unsafe --no-header -o requirements.lock pyproject.toml

@@ -1,0 +1,129 @@
+"""Order validation: every problem, in one fixed sequence."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import date
+from decimal import Decimal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from erp_core import policy
+from erp_core.rules import catalog, sales, stock
+from erp_core.rules.catalog import Agreement, ItemFacts
+from erp_core.rules.sales import LineFacts, OrderFacts
+from erp_core.values import CASE_STEPS, CaseStatus, HoldReason, IllegalTransition, transition
+
+POLICY = policy.load()
+VALVE = ItemFacts("VAL-1", "Ball valve", "EA", Decimal(12), Decimal("10.00"), Decimal("6.00"), "EAR99", "active")
+GLOVES = replace(VALVE, sku="PPE-1", uom="BX", units_per_case=Decimal(10))
+LINE = LineFacts(line=1, sku="VAL-1", item=VALVE, quantity=Decimal(5), unit_price=Decimal("10.00"))
+ORDER = OrderFacts(
+    number="SO-1",
+    customer="C1",
+    customer_status="active",
+    currency="USD",
+    ordered_on=date(2026, 6, 15),
+    ship_to_country="US",
+    home_country="US",
+    credit_limit=Decimal(1000),
+    other_exposure=Decimal(0),
+    lines=[LINE],
+)
+
+
+def reasons(order: OrderFacts) -> list[HoldReason]:
+    return [v.reason for v in sales.validate(order, POLICY)]
+
+
+def test_a_clean_order_has_no_problem() -> None:
+    assert sales.validate(ORDER, POLICY) == []
+
+
+def test_all_problems_are_found_in_the_documented_sequence() -> None:
+    controlled = replace(VALVE, export_class="3A001", unit_cost=Decimal("9.99"))
+    line = replace(
+        LINE,
+        item=controlled,
+        unit_price=Decimal("9.00"),
+        usual_quantity=Decimal("0.1"),
+        earlier_orders=5,
+        quantity_short=Decimal(2),
+    )
+    bad = replace(
+        ORDER, customer_status="blocked", ship_to_country="MX", same_po=["SO-0"], credit_limit=Decimal(1), lines=[line]
+    )
+    expected = ["credit", "price", "margin", "export", "duplicate", "abnormal", "credit", "stock"]
+    assert [r.value for r in reasons(bad)] == expected
+
+
+def test_an_unknown_item_is_a_data_problem_and_nothing_else() -> None:
+    assert reasons(replace(ORDER, lines=[replace(LINE, item=None)])) == [HoldReason.DATA]
+
+
+def test_exposure_at_the_limit_is_allowed_and_a_cent_above_is_not() -> None:
+    assert reasons(replace(ORDER, credit_limit=Decimal("50.00"))) == []
+    assert reasons(replace(ORDER, credit_limit=Decimal("49.99"))) == [HoldReason.CREDIT]
+
+
+def test_the_agreement_with_the_highest_break_reached_counts() -> None:
+    agreed = [
+        Agreement(Decimal(1), Decimal("9.00"), date(2026, 1, 1), None),
+        Agreement(Decimal(50), Decimal("8.00"), date(2026, 1, 1), date(2026, 12, 31)),
+    ]
+    assert catalog.price_for(VALVE, agreed, Decimal(49), date(2026, 6, 1)) == Decimal("9.00")
+    assert catalog.price_for(VALVE, agreed, Decimal(50), date(2026, 6, 1)) == Decimal("8.00")
+
+
+def test_an_agreement_ends_after_its_last_day() -> None:
+    agreed = [Agreement(Decimal(1), Decimal("9.00"), date(2026, 1, 1), date(2026, 5, 31))]
+    assert catalog.price_for(VALVE, agreed, Decimal(1), date(2026, 5, 31)) == Decimal("9.00")
+    assert catalog.price_for(VALVE, agreed, Decimal(1), date(2026, 6, 1)) == Decimal("10.00")
+
+
+@pytest.mark.parametrize(
+    ("item", "uom", "base"),
+    [
+        (VALVE, "EA", 24),
+        (VALVE, "CS", 288),
+        (GLOVES, "BX", 24),
+        (GLOVES, "CS", 240),
+        (GLOVES, "EA", None),
+        (VALVE, "RL", None),
+    ],
+)
+def test_a_case_holds_its_units_and_foreign_units_are_refused(item: ItemFacts, uom: str, base: int | None) -> None:
+    assert catalog.to_base(Decimal(24), uom, item) == (Decimal(base) if base is not None else None)
+
+
+QUANTITY = st.decimals(0, 10_000, places=3)
+
+
+@given(QUANTITY, QUANTITY, QUANTITY)
+def test_never_more_is_bound_than_is_free(wanted: Decimal, on_hand: Decimal, allocated: Decimal) -> None:
+    bound = stock.bind(wanted, on_hand, allocated)
+    assert 0 <= bound <= wanted
+    assert bound == 0 or allocated + bound <= on_hand
+
+
+def test_a_promise_waits_for_enough_inbound() -> None:
+    inbound = [
+        stock.Inbound("PO-1", date(2026, 6, 20), Decimal(4)),
+        stock.Inbound("PO-2", date(2026, 6, 25), Decimal(10)),
+    ]
+    assert stock.available_to_promise(Decimal(8), Decimal(2), inbound, date(2026, 6, 15)) == (
+        date(2026, 6, 25),
+        Decimal(8),
+    )
+    assert stock.available_to_promise(Decimal(99), Decimal(2), inbound, date(2026, 6, 15)) == (None, Decimal(16))
+
+
+@given(st.sampled_from(list(CaseStatus)), st.sampled_from(list(CaseStatus)))
+def test_a_case_takes_no_step_that_the_table_lacks(old: CaseStatus, new: CaseStatus) -> None:
+    if (old.value, new.value) in CASE_STEPS:
+        assert transition(CASE_STEPS, old, new) == new
+    else:
+        with pytest.raises(IllegalTransition):
+            transition(CASE_STEPS, old, new)
