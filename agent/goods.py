@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
+from itertools import pairwise
 
 from agent import quantities
 from agent.linking import in_english, named_words
@@ -251,7 +252,7 @@ def _whole(text: str) -> bool:
 
 
 def _part_of_whole(text: str, found: Sequence[quantities.Count]) -> tuple[quantities.Count, quantities.Count] | None:
-    for part, whole in zip(found, found[1:], strict=False):
+    for part, whole in pairwise(found):
         if OF.fullmatch(text[part.end : whole.start]) and part.value <= whole.value:
             return part, whole
     return None

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import asdict
 from datetime import datetime
 from decimal import Decimal
+from itertools import pairwise
 from typing import Any, TypedDict
 
 from langgraph.checkpoint.base import BaseCheckpointSaver
@@ -65,7 +66,7 @@ EMPTY: State = {
 
 def build(nlp: Language, saver: BaseCheckpointSaver[Any] | None) -> Any:
     """The compiled graph. One thread a case: `case:<id>`."""
-    graph = StateGraph(State)
+    graph: Any = StateGraph(State)
     steps: list[tuple[str, Callable[[State], Any]]] = [
         ("read", read),
         ("understand", lambda state: understand(state, nlp)),
@@ -77,7 +78,7 @@ def build(nlp: Language, saver: BaseCheckpointSaver[Any] | None) -> Any:
     for name, step in steps:
         graph.add_node(name, step)
     graph.add_edge(START, "read")
-    for (name, _), (following, _) in zip(steps, steps[1:], strict=False):
+    for (name, _), (following, _) in pairwise(steps):
         graph.add_edge(name, following)
     graph.add_edge("file", END)
     return graph.compile(checkpointer=saver)

@@ -102,8 +102,17 @@ def _items(
 def override(choice: Choice, read: Facts, given: Facts) -> Choice:
     """The reviewer's action and queue instead of the agent's choice; a case of the core stays in the core's queue."""
     if given["parsed"] is None:
-        action = {"hold_credit": Action.REVIEW_CREDIT_HOLD, "hold_price": Action.REVIEW_PRICE, "hold_margin": Action.REVIEW_PRICE}
-        return Choice(action.get(given["kind"], Action.CHANGE_ORDER), Queue(given["queue"]), Priority(given["priority"]), "a held order")
+        action = {
+            "hold_credit": Action.REVIEW_CREDIT_HOLD,
+            "hold_price": Action.REVIEW_PRICE,
+            "hold_margin": Action.REVIEW_PRICE,
+        }
+        return Choice(
+            action.get(given["kind"], Action.CHANGE_ORDER),
+            Queue(given["queue"]),
+            Priority(given["priority"]),
+            "a held order",
+        )
     if read.get("forced_queue"):
         return Choice(
             Action.NO_ACTION, Queue(read["forced_queue"]), choice.priority, "no request: routed as instructed"
@@ -179,7 +188,7 @@ def propose_for_hold(draft: Draft, given: Facts) -> None:
             kind=kinds.get(reason, "hand_over"),
             order=order["number"],
             note="; ".join(given["details"].get("problems", []))[:2000],
-        )  # type: ignore[arg-type]
+        )
         queue = Queue(given["queue"])
         draft.add(RouteCase(case=draft.case, queue=queue, priority=Priority(given["priority"]), matter=matter))
         draft.say("Whether it may go on is a judgement for the desk; nothing but the hand-over is proposed.")

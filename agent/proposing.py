@@ -110,7 +110,7 @@ def _route(draft: Draft, kind: str, note: str = "") -> RouteCase:
     read = draft.read
     queue = draft.choice.queue if draft.choice.queue != Queue.NONE else Queue.CUSTOMER_SERVICE
     matter = Matter(
-        kind=kind,  # type: ignore[arg-type]
+        kind=kind,
         order=read["order"] or read["cited_order"],
         purchase_order=next(iter(read["refs"]["purchase_order"]), None),
         shipment=next(iter(read["refs"]["shipment"] or read["refs"]["tracking"]), None),

@@ -239,8 +239,8 @@ def _wishes(parsed: Parsed, own: str, sender: Sender, domains: Mapping[str, str]
         found.append(Mark("bank_change", bank.group(), "newest"))
     if PAY_NOW.search(own) and stranger and (SECRET.search(own) or hostile > 0.8):
         found.append(Mark("payment_fraud", PAY_NOW.search(own).group(), "newest"))  # type: ignore[union-attr]
-    if hit := _others_data(own, domains, sender):
-        found.append(Mark("data_exfiltration", hit, "newest"))
+    if said := _others_data(own, domains, sender):
+        found.append(Mark("data_exfiltration", said, "newest"))
     if stranger and SHIP_NEW.search(own) and hostile > 0.7:
         found.append(Mark("impersonation", SHIP_NEW.search(own).group(), "newest"))  # type: ignore[union-attr]
     if hostile > 0.93:

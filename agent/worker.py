@@ -78,7 +78,7 @@ def worker() -> Iterator[Worker]:
         pass
     pool = checkpoints.pool(db.dsn(db.AGENT))
     try:
-        yield Worker(PostgresSaver(pool))  # type: ignore[arg-type]
+        yield Worker(PostgresSaver(pool))
     finally:
         pool.close()
 

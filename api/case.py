@@ -25,7 +25,9 @@ def main(argv: list[str]) -> int:
     if arguments.json:
         print(json.dumps(found, default=str))
         return 0
-    print(f"#{found['case']} {found['title']}\n{found['status']} in {found['queue']}, {found['priority']}, due {found['due_at']}\n")
+    print(
+        f"#{found['case']} {found['title']}\n{found['status']} in {found['queue']}, {found['priority']}, due {found['due_at']}\n"
+    )
     for message in found["messages"]:
         print(f"From {message['from']}: {message['subject']}\n{message['text']}\n")
     if found["proposal"]:

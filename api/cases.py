@@ -17,7 +17,9 @@ from erp_core.queries.desk import Filter
 def main(argv: list[str]) -> int:
     """List cases by priority and due time."""
     parser = argparse.ArgumentParser(
-        prog="countersign cases", description="List open cases.", epilog="Example: countersign cases --queue credit --json"
+        prog="countersign cases",
+        description="List open cases.",
+        epilog="Example: countersign cases --queue credit --json",
     )
     parser.add_argument("--queue")
     parser.add_argument("--search", default="", metavar="WORDS")

@@ -72,6 +72,10 @@ def _show(session: db.Session, number: int, *, quiet: bool) -> str | None:
 
 def _print(result: DecisionResult, *, as_json: bool) -> None:
     if as_json:
-        print(json.dumps({"outcome": result.outcome, "text": result.text, "detail": result.detail, "decision": result.decision}))
+        print(
+            json.dumps(
+                {"outcome": result.outcome, "text": result.text, "detail": result.detail, "decision": result.decision}
+            )
+        )
     else:
         print(f"{result.outcome}: {result.text}")

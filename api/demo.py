@@ -6,6 +6,7 @@ import argparse
 import subprocess
 import sys
 import time
+from datetime import date
 from pathlib import Path
 
 from rich.console import Console
@@ -51,7 +52,7 @@ def main(argv: list[str]) -> int:
 
 def _import() -> None:
     with db.transaction(db.API) as session:
-        importer.set_clock(session, importer.date.fromisoformat(AS_OF))
+        importer.set_clock(session, date.fromisoformat(AS_OF))
         report = importer.import_folder(session, SAMPLE / "world", clock.now(session))
         if report.complaints:
             raise BadSetting(f"The sample world is damaged: {report.complaints[0]}")
@@ -65,10 +66,14 @@ def _table(session: Session, seconds: float) -> None:
     table = Table("Queue", "Open", "Proposals to sign", "Late", title="Cases by queue")
     counts = sorted(desk.queue_counts(session, now), key=lambda q: -q.open)
     for q in counts:
-        table.add_row("machine mail" if q.queue == "none" else q.queue.replace("_", " "), str(q.open), str(q.to_sign), str(q.late))
+        table.add_row(
+            "machine mail" if q.queue == "none" else q.queue.replace("_", " "), str(q.open), str(q.to_sign), str(q.late)
+        )
     totals = desk.totals(session)
     table.add_section()
-    table.add_row("all", str(sum(q.open for q in counts)), str(sum(q.to_sign for q in counts)), str(sum(q.late for q in counts)))
+    table.add_row(
+        "all", str(sum(q.open for q in counts)), str(sum(q.to_sign for q in counts)), str(sum(q.late for q in counts))
+    )
     out = Console()
     out.print(table)
     out.print(f"{totals.messages} messages, {totals.cases} cases, {totals.proposals} proposals, {seconds:.1f} s")

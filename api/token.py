@@ -11,7 +11,9 @@ from erp_core.actions import access
 def main(argv: list[str]) -> int:
     """Print a new token; it lasts 90 days or until the password changes."""
     parser = argparse.ArgumentParser(
-        prog="countersign token", description="Make an API token for a user.", epilog="Example: countersign token ida@example.com"
+        prog="countersign token",
+        description="Make an API token for a user.",
+        epilog="Example: countersign token ida@example.com",
     )
     parser.add_argument("email")
     arguments = parser.parse_args(argv)

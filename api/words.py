@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -137,7 +137,7 @@ def _on_line(command: Mapping[str, Any]) -> str:
     return f", line {command['line']}" if command.get("line") else ""
 
 
-_COMMANDS = {
+_COMMANDS: dict[str, Callable[[Mapping[str, Any]], str]] = {
     "place_order": lambda c: (
         f"Enter an order for {c['customer']}"
         + (f", PO {c['customer_po']}" if c.get("customer_po") else "")

@@ -100,13 +100,13 @@ def _make_role(connection: Connection, role: str, password: str) -> None:
     verb = "ALTER" if exists else "CREATE"
     rights = "LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPASSRLS"
     raw: Any = connection.connection.driver_connection
-    statement = sql.SQL(f"{verb} ROLE {{}} {rights} PASSWORD {{}}")  # type: ignore[arg-type]
+    statement = sql.SQL(f"{verb} ROLE {{}} {rights} PASSWORD {{}}")
     raw.execute(statement.format(sql.Identifier(role), sql.Literal(password)))
 
 
 def _ddl(connection: Connection, statement: str, *names: str) -> None:
     raw: Any = connection.connection.driver_connection
-    raw.execute(sql.SQL(statement).format(*map(sql.Identifier, names)))  # type: ignore[arg-type]
+    raw.execute(sql.SQL(statement).format(*map(sql.Identifier, names)))
 
 
 def _run_script(connection: Connection, script: str) -> None:

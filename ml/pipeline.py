@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 import spacy
-from spacy.language import Language
+from spacy.language import Language as Language  # re-exported: elsewhere nobody names spaCy
 from spacy.tokens import Doc
 
 from erp_core.errors import CountersignError
@@ -75,7 +75,7 @@ class MailReader:
         return self
 
 
-@Language.factory("countersign_mail_reader")
+@Language.factory("countersign_mail_reader")  # type: ignore[untyped-decorator]
 def make_reader(nlp: Language, name: str) -> MailReader:
     """spaCy asks for the component by this name."""
     return MailReader()

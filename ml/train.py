@@ -72,8 +72,8 @@ def train(models: Path, progress: Report | None = None) -> dict[str, Any]:
     said("Training intents", 0.6)
     nlp = pipeline.blank()
     reader = nlp.get_pipe("countersign_mail_reader")
-    reader.idf = idf  # type: ignore[attr-defined]
-    reader.models = _models(features, examples, kept, temperature, said)  # type: ignore[attr-defined]
+    reader.idf = idf
+    reader.models = _models(features, examples, kept, temperature, said)
     figures = {"examples": len(examples), "hands": len({e.hand for e in examples}), **figures}
     figures["seconds"] = round(time.monotonic() - started, 1)
     nlp.meta.update({"training_text": corpus.fingerprint(), "figures": figures})

@@ -102,8 +102,8 @@ def parse(raw: bytes, limits: MailPolicy) -> Parsed:
         )
     try:
         message = email.message_from_bytes(raw, policy=email.policy.default)
-        parsed = _headers(message, fallback, fingerprint)  # type: ignore[arg-type]
-        _Body(parsed, limits).read(message)  # type: ignore[arg-type]
+        parsed = _headers(message, fallback, fingerprint)
+        _Body(parsed, limits).read(message)
     except Exception as error:  # a mail that breaks the parser must still reach a person
         return Parsed(
             fallback, fingerprint, problems=[f"The message cannot be parsed ({type(error).__name__}: {error})."]
@@ -211,7 +211,7 @@ class _Body:
     def _passed_on(self, part: EmailMessage) -> None:
         for inner in part.iter_parts():
             name = str(inner.get("Subject") or "")
-            body = inner.get_body(("plain", "html"))  # type: ignore[attr-defined]
+            body = inner.get_body(("plain", "html"))
             text = _text_of(body) if body is not None else ""
             if body is not None and body.get_content_type() == "text/html":
                 text = html.read_html(text).text

@@ -58,7 +58,8 @@ def split(text: str, subject: str) -> Split:
 
 
 def _without_marks(text: str) -> tuple[str, str]:
-    own, marked = [], []
+    own: list[str] = []
+    marked: list[str] = []
     for line in text.replace("\r\n", "\n").split("\n"):
         (marked if line.lstrip().startswith(">") else own).append(line)
     return "\n".join(own), "\n".join(line.lstrip("> ") for line in marked)

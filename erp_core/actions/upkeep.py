@@ -24,7 +24,11 @@ def lead(session: Session) -> bool:
 
 def expire_proposals(session: Session, now: datetime) -> int:
     """Proposals past their time give their cases back to the agent."""
-    query = select(Proposal).where(Proposal.status == ProposalStatus.PENDING, Proposal.expires_at <= now).with_for_update(skip_locked=True)
+    query = (
+        select(Proposal)
+        .where(Proposal.status == ProposalStatus.PENDING, Proposal.expires_at <= now)
+        .with_for_update(skip_locked=True)
+    )
     expired = list(session.scalars(query))
     for proposal in expired:
         proposal.status = ProposalStatus.EXPIRED
@@ -33,7 +37,9 @@ def expire_proposals(session: Session, now: datetime) -> int:
             case.status = transition(CASE_STEPS, CaseStatus.AWAITING_REVIEW, CaseStatus.INVESTIGATING)
             case.worked, case.attempts = False, 0
         context = Context(session, f"expire:{proposal.id}", CLOCK, now, policy_module.load(), proposal.case_id)
-        change = Change("proposal:desk:expired", f"proposal:{proposal.id}", {"status": "pending"}, {"status": "expired"})
+        change = Change(
+            "proposal:desk:expired", f"proposal:{proposal.id}", {"status": "pending"}, {"status": "expired"}
+        )
         write_journal(context, change, context.key, None)
     return len(expired)
 
@@ -56,6 +62,8 @@ def deliver_next(session: Session, now: datetime, send: Callable[[OutboxMail], N
             mail.queued_at = now
     if mail.status != "waiting":
         context = Context(session, f"outbox:{mail.id}:{mail.status}", CLOCK, now, policy_module.load(), mail.case_id)
-        change = Change(f"message:outbox:{mail.status}", f"mail:{mail.to}", None, {"to": mail.to, "message_id": mail.message_id})
+        change = Change(
+            f"message:outbox:{mail.status}", f"mail:{mail.to}", None, {"to": mail.to, "message_id": mail.message_id}
+        )
         write_journal(context, change, context.key, None)
     return True

@@ -8,7 +8,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import Select, and_, func, or_, select
+from sqlalchemy import ColumnElement, Select, and_, func, or_, select
 from sqlalchemy.orm import Session, defer
 
 from erp_core.commands import Command, PlaceOrder, RecordRemittance, ReleaseHold
@@ -138,7 +138,7 @@ def case_rows(session: Session, wanted: Filter, now: datetime, limit: int = 100,
     return [CaseRow(c, p, name, sender) for c, p, name, sender in rows]
 
 
-def _narrow(query: Select[Any], wanted: Filter, now: datetime) -> Select[Any]:
+def _narrow(query: Any, wanted: Filter, now: datetime) -> Any:
     query = query.where(Case.status.in_(OPEN_CASE_STATUSES) if not wanted.closed else Case.resolved_at.is_not(None))
     if not wanted.closed:
         asleep = Case.snoozed_until > now
@@ -154,7 +154,7 @@ def _narrow(query: Select[Any], wanted: Filter, now: datetime) -> Select[Any]:
     if wanted.words:
         like = f"%{wanted.words.strip().lower()}%"
         fields = (Case.title, Customer.name, Case.order_number, Message.sender, Customer.code)
-        matches = [func.lower(field).like(like) for field in fields]
+        matches: list[ColumnElement[bool]] = [func.lower(field).like(like) for field in fields]
         if wanted.words.strip("# ").isdigit():
             matches.append(Case.id == int(wanted.words.strip("# ")))
         query = query.where(or_(*matches))
@@ -257,7 +257,7 @@ def latest_mail(session: Session, number: int) -> Message | None:
     return session.scalars(query).one_or_none()
 
 
-def _outbox(number: int) -> Select[tuple[OutboxMail]]:
+def _outbox(number: int) -> Select[OutboxMail]:
     return select(OutboxMail).where(OutboxMail.case_id == number).order_by(OutboxMail.id)
 
 
