@@ -23,8 +23,10 @@ $$;
 CREATE OR REPLACE FUNCTION casework.machine_mail(p_raw bytea) RETURNS boolean
 LANGUAGE plpgsql IMMUTABLE AS $$
 DECLARE
-    head text := replace(convert_from(substring(p_raw FROM 1 FOR 65536), 'LATIN1'), E'\r', '');
+    head text;
 BEGIN
+    -- in here, so that bytes which are no text (a NUL, say) reach the handler below
+    head := replace(convert_from(substring(p_raw FROM 1 FOR 65536), 'LATIN1'), E'\r', '');
     head := split_part(head, E'\n\n', 1);
     RETURN head ~* '(^|\n)auto-submitted:\s*auto-replied'
         OR head ~* '(^|\n)content-type:\s*multipart/report'

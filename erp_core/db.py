@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from sqlalchemy import Engine, create_engine, event
+from sqlalchemy.exc import DBAPIError as Refused
 from sqlalchemy.exc import OperationalError as Lost
 from sqlalchemy.orm import Session
 
@@ -20,6 +21,7 @@ __all__ = [
     "OWNER",
     "READER",
     "Lost",
+    "Refused",
     "Session",
     "check_role",
     "dsn",

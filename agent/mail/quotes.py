@@ -17,7 +17,7 @@ SEPARATOR = re.compile(
     re.M | re.I,
 )
 HEADER_BLOCK = re.compile(
-    r"^[>\s]*\*?(?:From|De|Von|Da)\*?\s?:[^\n]+\n(?:[>\s]*\*?[A-Za-zÀ-ÿ-]{2,12}\*?\s?:[^\n]*\n(?:[ \t]+[^\n]+\n)*){2,7}",
+    r"^[>\s]*\*?(?:From|De|Von|Da)\*?\s?:[^\n]+\n(?:[>\s]*\*?[A-Za-zÀ-ÿ-]{1,12}\*?\s?:[^\n]*\n(?:[ \t]+[^\n]+\n)*){2,7}",
     re.M | re.I,
 )
 FORWARD = re.compile(

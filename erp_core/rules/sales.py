@@ -101,8 +101,8 @@ def _price(order: OrderFacts, policy: Policy) -> Iterator[Violation]:
         tolerance = expected * policy.orders.price_tolerance_percent / 100
         if abs(line.unit_price - expected) > tolerance:
             source = "agreed" if agreed else "list"
-            text = f"Line {line.line}: {line.sku} at {line.unit_price}, {source} price is {expected}."
-            facts = {"sku": line.sku, "price": str(line.unit_price), "expected": str(expected), "source": source}
+            text = f"Line {line.line}: {line.sku} at {plain(line.unit_price)}, {source} price is {plain(expected)}."
+            facts = {"sku": line.sku, "price": plain(line.unit_price), "expected": plain(expected), "source": source}
             yield Violation(HoldReason.PRICE, line.line, Problem("price_differs", text, facts))
 
 

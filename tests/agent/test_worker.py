@@ -1,0 +1,133 @@
+"""The agent on the sample inbox: nothing lost, nothing changed, one proposal a mail; a second run starts clean."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import func, select, text
+
+from agent.ingest import triage
+from agent.mail import fetch
+from agent.mail.fetch import Raw
+from erp_core import db
+from erp_core.actions import desk as decisions
+from erp_core.actions.desk import Said
+from erp_core.db import Session
+from erp_core.queries import desk
+from erp_core.tables import Base
+from erp_core.tables.desk import Case, Message, Proposal
+from erp_core.values import Outcome, Verdict
+from tests.conftest import SAMPLE, TODAY
+
+DESK = {"case_file", "message", "finding", "note", "proposal", "journal_entry", "decision", "outbox"}
+AVA = "ava.stone@northfieldsupply.example"
+
+
+def erp_digest(session: Session) -> str:
+    """One fingerprint over all ERP tables."""
+    parts = []
+    for name in sorted(set(Base.metadata.tables) - DESK):
+        parts.append(
+            session.execute(
+                text(f"SELECT md5(coalesce(string_agg(t::text, '|' ORDER BY t::text), '')) FROM \"{name}\" t")
+            ).scalar_one()
+        )
+    return "".join(parts)
+
+
+def sample(name: str) -> Raw:
+    return Raw(name, (SAMPLE / "inbox" / name).read_bytes())
+
+
+def test_the_sample_inbox_is_worked_whole_and_the_erp_stays_as_it_was(worker: Any, api: Session) -> None:
+    before = erp_digest(api)
+    api.rollback()
+    mails = list(fetch.from_path(SAMPLE / "inbox"))
+    lines = [triage(worker, raw) for raw in mails]
+    assert not [line for line in lines if line.get("error")]
+    assert all(line["new"] for line in lines)
+    assert erp_digest(api) == before
+    assert api.scalar(select(func.count()).select_from(Message)) == len(mails)
+    assert api.scalar(select(func.count()).select_from(Proposal).where(Proposal.status == "pending")) == len(mails)
+    again = [triage(worker, raw) for raw in mails]
+    assert not any(line["new"] for line in again)
+    same = ("intent", "order", "items", "action", "queue", "priority", "refs")
+    assert [[a[k] for k in same] for a in again] == [[b[k] for k in same] for b in lines]
+    assert erp_digest(api) == before
+    hostile = [line for line in lines if line["action"] == "flag_security"]
+    assert {c["type"] for line in hostile for c in line["proposal"]["commands"]} == {"route_case"}
+
+
+def test_whatever_cannot_be_read_becomes_a_case(worker: Any, api: Session) -> None:
+    line = triage(worker, Raw("broken", b"\xff\xfe\x00 not a mail"))
+    case = api.get_one(Case, line["case"])
+    assert case.queue == "customer_service"
+    assert line["proposal"]["commands"][0]["type"] == "route_case"
+
+
+def test_a_second_run_keeps_nothing_of_the_first_but_the_threads_memory(worker: Any, api: Session) -> None:
+    line = triage(worker, sample("0075.eml"))
+    case = line["case"]
+    config = {"configurable": {"thread_id": f"case:{case}"}}
+    first = worker.graph.get_state(config).values
+    said = Said(Verdict.INSTRUCT, "make it 30 instead")
+    result = decisions.decide(api, line["proposal"]["id"], said, actor=AVA, now=TODAY)
+    assert result.outcome == Outcome.RETURNED
+    api.commit()
+    assert worker.work(case) is not None
+    second = worker.graph.get_state(config).values
+    assert len(second["memory"]) == 2
+    assert second["memory"][0] == first["memory"][0]
+    assert second["run"] != first["run"]
+    assert len(second["commands"]) == len(first["commands"])
+    assert second["evidence"][0]["n"] == 1
+    quantity = desk.pending(api, case).commands[0]["changes"][0]["quantity"]  # type: ignore[union-attr]
+    assert quantity == "30"
+    assert desk.pending(api, case).asked_by == AVA  # type: ignore[union-attr]
+
+
+def test_a_case_is_claimed_by_one_worker_only(worker: Any, api: Session) -> None:
+    recorded = worker.take(sample("0075.eml"))
+    with db.transaction(db.AGENT) as session:
+        from erp_core import casework
+
+        assert casework.claim_case(session, "other", 60, recorded.case) == recorded.case
+    assert worker.work(recorded.case) is None
+
+
+def test_a_number_of_somebody_elses_is_marked_and_not_linked(worker: Any, api: Session) -> None:
+    foreign = "SO-40210"  # belongs to C1038
+    raw = (
+        "From: Nadia Patel <nadia.patel@copperhillpropertyservices.example>\r\nTo: o@x.example\r\nSubject: where is it\r\n"
+        f"Message-ID: <foreign@x>\r\nDate: Mon, 15 Jun 2026 09:00:00 -0400\r\n\r\nWhere is order {foreign}? When will it ship?\r\n"
+    )
+    line = triage(worker, Raw("foreign", raw.encode()))
+    assert line["order"] is None
+    assert "foreign_number" in line["suspicious"]
+    assert foreign not in str(line["proposal"]["commands"][0].get("body", ""))
+
+
+@pytest.mark.parametrize("name", sorted(p.name for p in (SAMPLE / "inbox").glob("*.eml"))[:6])
+def test_evidence_points_to_the_words_it_quotes(worker: Any, api: Session, name: str) -> None:
+    line = triage(worker, sample(name))
+    message = api.scalars(select(Message).where(Message.case_id == line["case"])).one()
+    for fact in desk.pending(api, line["case"]).evidence:  # type: ignore[union-attr]
+        if fact.get("part") in ("newest", "subject", "forwarded"):
+            whole = message.subject if fact["part"] == "subject" else message.parsed[fact["part"]]
+            assert whole[fact["start"] : fact["end"]].strip()
+
+
+def test_a_hold_case_is_worked_in_its_own_queue(worker: Any, api: Session) -> None:
+    case = api.scalars(select(Case).where(Case.kind == "hold_stock")).first()
+    assert case is not None
+    api.rollback()
+    assert worker.work(case.id)["proposal"]
+    assert api.get_one(Case, case.id, populate_existing=True).queue == "allocation"
+
+
+def test_the_sample_folder_is_complete() -> None:
+    names = {p.name for p in (SAMPLE / "inbox").glob("*.eml")}
+    assert len(names) >= 60
+    assert Path(SAMPLE / "labels.jsonl").read_text().count("\n") == len(names)
