@@ -20,7 +20,7 @@ from ml.pipeline import Language
 from tools import world
 from tools.world import SenderFacts, World
 
-FURTHER_FROM = 0.62
+FURTHER_FROM = 0.5
 REF_KINDS = ("sales_order", "customer_po", "invoice", "shipment", "purchase_order", "tracking")
 
 

@@ -88,7 +88,7 @@ class Cluster:
         return (self.data / "PG_VERSION").exists() and self._ctl("status", check=False) == 0
 
     def _bury_zombie(self) -> None:
-        """A killed postmaster that nobody reaps (containers without an init) looks alive to pg_ctl; its lock file goes.
+        """A killed postmaster that nobody reaps (containers without an init) looks alive to pg_ctl; its lock files go.
 
         First its backends must be gone: they see their postmaster's death and leave by themselves.
         """
@@ -100,6 +100,7 @@ class Cluster:
             time.sleep(0.05)
         if not _processes_in(self.data):
             lock.unlink(missing_ok=True)
+            (self.run / ".s.PGSQL.5432.lock").unlink(missing_ok=True)
 
     def stop(self) -> None:
         """Stop the server, cutting off whoever is still connected."""

@@ -24,7 +24,7 @@ from ml import corpus, linear, pipeline, prepare, tracking
 from ml.corpus import Example
 from ml.linear import Array, Linear
 
-FOLDS = 4
+FOLDS = 3
 Report = Callable[[str, float], None]
 
 
