@@ -27,6 +27,7 @@ from ml import pipeline
 from ml.pipeline import Language
 from ml.prepare import own_words
 from tools import world
+from tools.registry import together
 
 STRENGTHS = ((0.8, "strong"), (0.6, "good"), (0.4, "fair"), (0.0, "weak"))
 
@@ -104,7 +105,8 @@ def understand(state: State, nlp: Language) -> dict[str, Any]:
 
 def gather(state: State) -> dict[str, Any]:
     """Facts of the core that this matter needs."""
-    return {"gathered": gathering.gather(state["read"], state["case"])}
+    with together():
+        return {"gathered": gathering.gather(state["read"], state["case"])}
 
 
 def propose(state: State) -> dict[str, Any]:

@@ -122,7 +122,8 @@ def _headers(message: EmailMessage, fallback: str, fingerprint: str) -> Parsed:
     parsed.subject = _clean(_header(message, "Subject"))[:500]
     parsed.in_reply_to = _one_line(message.get("In-Reply-To"))[:900]
     parsed.authentication = _authentication(_header(message, "Authentication-Results"))
-    parsed.headers = {h: _one_line(_header(message, h))[:300] for h in KEPT_HEADERS if message.get(h) is not None}
+    present = {name.lower() for name in message.keys()}  # noqa: SIM118 - a message is no mapping of this kind
+    parsed.headers = {h: _one_line(_header(message, h))[:300] for h in KEPT_HEADERS if h in present}
     try:
         local = parsedate_to_datetime(_header(message, "Date"))
         local = local if local.tzinfo else local.replace(tzinfo=UTC)

@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from functools import cache
+from functools import cache, lru_cache
 
 import cedarpy
 
@@ -42,6 +42,12 @@ class Ruling:
 
 def authority(policy: Policy, person: Person, subject: Subject) -> Ruling:
     """May this person sign this command? Default deny."""
+    return _ruling(policy.authority, person, subject)
+
+
+@lru_cache(maxsize=20_000)
+def _ruling(cedar: str, person: Person, subject: Subject) -> Ruling:
+    """Cedar's answer depends on these three alone, so it may be remembered."""
     principal = {
         "uid": {"type": "User", "id": person.email},
         "attrs": {"roles": list(person.roles), "limit": _cents(person.approval_limit)},
@@ -55,8 +61,8 @@ def authority(policy: Policy, person: Person, subject: Subject) -> Ruling:
         "resource": f"Command::{json.dumps(subject.action)}",
         "context": {},
     }
-    answer = cedarpy.is_authorized(request, _parsed(policy.authority), [principal, resource])
-    names = rule_names(policy.authority)
+    answer = cedarpy.is_authorized(request, _parsed(cedar), [principal, resource])
+    names = rule_names(cedar)
     allowed = bool(answer.allowed) and not answer.diagnostics.errors
     return Ruling(allowed, tuple(sorted(names[r][0] for r in answer.diagnostics.reasons)))
 
