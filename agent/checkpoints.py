@@ -29,11 +29,14 @@ def setup(owner_dsn: str) -> None:
 
 
 def pool(agent_dsn: str) -> ConnectionPool[psycopg.Connection[DictRow]]:
-    """Connections for a PostgresSaver, which looks its tables up by search path."""
+    """Connections for a PostgresSaver, which looks its tables up by search path.
+
+    A checkpoint lost with the machine is only a thread's memory, so nobody waits for its disk.
+    """
     options = {
         "autocommit": True,
         "row_factory": dict_row,
-        "options": f"-c search_path={SCHEMA}",
+        "options": f"-c search_path={SCHEMA} -c synchronous_commit=off",
         "prepare_threshold": 0,
     }
     return ConnectionPool(_plain(agent_dsn), kwargs=options, min_size=1, max_size=4, open=True)

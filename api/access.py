@@ -62,5 +62,5 @@ Me = Annotated[Caller, Depends(caller)]
 
 def check_form(me: Caller, token: str) -> None:
     """Refuse a form that this session did not render."""
-    if not hmac.compare_digest(me.form_token, token):
+    if not hmac.compare_digest(me.form_token.encode(), token.encode()):
         raise NotAuthorised("This form is not from your session; reload the page.")

@@ -84,6 +84,11 @@ def make_app() -> FastAPI:
         assert isinstance(error, CountersignError)
         return _refusal(request, error)
 
+    @app.exception_handler(db.Refused)
+    async def refuse_data(request: Request, error: Exception) -> Response:
+        text = str(getattr(error, "orig", error)).split("\n")[0]
+        return JSONResponse({"error": "Refused", "text": f"The database refuses this input: {text}"}, status_code=422)
+
     @app.get("/healthz", include_in_schema=False)
     def healthz() -> PlainTextResponse:
         return PlainTextResponse("ok\n")

@@ -78,6 +78,7 @@ LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = public, pg_temp AS 
 DECLARE
     claimed bigint;
 BEGIN
+    PERFORM set_config('synchronous_commit', 'off', true);  -- a lost claim is only claimed again
     UPDATE case_file SET status = 'investigating', leased_by = p_worker, attempts = attempts + 1,
         leased_until = clock_timestamp() + make_interval(secs => least(greatest(p_seconds, 1), 600))
     WHERE id = (
@@ -140,6 +141,9 @@ DECLARE
 BEGIN
     IF jsonb_typeof(p_commands) <> 'array' OR jsonb_array_length(p_commands) NOT BETWEEN 1 AND 3 THEN
         RAISE EXCEPTION 'a proposal has one to three commands' USING ERRCODE = 'check_violation';
+    END IF;
+    IF jsonb_typeof(p_versions) <> 'object' OR EXISTS (SELECT 1 FROM jsonb_object_keys(p_versions) k WHERE k NOT LIKE 'sales_order:%') THEN
+        RAISE EXCEPTION 'versions name sales orders' USING ERRCODE = 'check_violation';
     END IF;
     IF EXISTS (SELECT 1 FROM jsonb_array_elements(p_commands) c WHERE c ? 'case' AND c ->> 'case' IS NOT NULL AND (c ->> 'case')::bigint <> p_case) THEN
         RAISE EXCEPTION 'a proposal touches no other case' USING ERRCODE = 'check_violation';

@@ -6,6 +6,7 @@ from sqlalchemy import select
 
 from erp_core.actions import cases, stock
 from erp_core.actions.context import Change, Context
+from erp_core.errors import Problem
 from erp_core.queries import sales
 from erp_core.rules import sales as rules
 from erp_core.rules.sales import Violation
@@ -38,13 +39,26 @@ def settle(order: SalesOrder, context: Context) -> None:
 def match(order: SalesOrder, context: Context) -> None:
     """Make the core's holds agree with its rules: place what is broken and not waived, lift what is mended."""
     violations = rules.validate(sales.facts(context.session, order, context.policy), context.policy)
-    broken = {(v.reason, v.line): v for v in violations}
+    broken = _merged(violations)
     for hold in sales.active_holds(context.session, order.number):
         if hold.placed_by == CORE and (HoldReason(hold.reason), hold.line) not in broken:
             _lift(order, hold, context)
     for violation in broken.values():
         if active(order, violation.line, violation.reason, context) is None and not _waived(order, violation, context):
             add(order, violation, CORE, context)
+
+
+def _merged(violations: list[Violation]) -> dict[tuple[HoldReason, int | None], Violation]:
+    """One hold a reason and line; several problems of it are told, and waived, together."""
+    found: dict[tuple[HoldReason, int | None], Violation] = {}
+    for one in violations:
+        known = found.get((one.reason, one.line))
+        if known is not None:
+            facts = {known.problem.code: known.problem.facts, one.problem.code: one.problem.facts}
+            text = f"{known.problem.text} {one.problem.text}"
+            one = Violation(one.reason, one.line, Problem(f"{known.problem.code}+{one.problem.code}", text, facts))
+        found[one.reason, one.line] = one
+    return found
 
 
 def blocked(order: SalesOrder, context: Context) -> set[str]:
@@ -57,7 +71,7 @@ def end_line(order: SalesOrder, line: int, context: Context) -> None:
     """A removed line takes its holds with it."""
     for hold in sales.active_holds(context.session, order.number):
         if hold.line == line:
-            hold.released_by, hold.released_at, hold.release_note = context.actor, context.now, "line removed"
+            hold.released_by, hold.released_at, hold.release_note = CORE, context.now, "line removed"
 
 
 def active(order: SalesOrder, line: int | None, reason: HoldReason, context: Context) -> Hold | None:

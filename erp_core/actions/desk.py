@@ -6,11 +6,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
+from pydantic import ValidationError
 from sqlalchemy import select
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
 from erp_core import actions
@@ -90,23 +92,36 @@ def commands_of(proposal: Proposal) -> list[Command]:
 
 def preview(session: Session, proposal: Proposal, now: datetime) -> Preview:
     """Execute in a savepoint and roll it back: the same path, with nothing left of it."""
-    commands = commands_of(proposal)
     policy = policy_module.load()
-    subjects = [queries.subject(session, command) for command in commands]
     changes: list[Change] = []
     problems: list[Problem] = []
+    try:
+        commands = commands_of(proposal)
+    except ValidationError as error:
+        unreadable = [Problem("commands_unreadable", f"The commands are not well-formed: {error.errors()[0]['msg']}.")]
+        return Preview([], unreadable, [], digest([proposal.amended or proposal.commands, policy.hash]))
+    subjects = [queries.subject(session, command) for command in commands]
     savepoint = session.begin_nested()
     try:
         for position, command in enumerate(commands, start=1):
             key = f"preview:{proposal.id}:{position}"
             result = actions.execute(session, command, key=key, actor="preview", now=now, case=proposal.case_id)
             changes += [result.change, *result.beside]
+        after = [queries.subject(session, command) for command in commands]
+        subjects = [larger(before, now_) for before, now_ in zip(subjects, after, strict=True)]
     except CountersignError as refusal:
         problems = _problems(refusal)
+    except DBAPIError as refusal:
+        problems = [Problem("refused_by_database", str(refusal.orig).split("\n")[0])]
     finally:
         savepoint.rollback()
         session.expire_all()
     return Preview(changes, problems, subjects, _fingerprint(commands, changes, problems, policy))
+
+
+def larger(before: Subject, after: Subject) -> Subject:
+    """A command moves the larger of the amounts before and after: growing an order asks for the authority it ends up needing."""
+    return before if before.amount >= after.amount else replace(before, amount=after.amount)
 
 
 def _fingerprint(
@@ -159,7 +174,11 @@ def act(session: Session, command: Command, *, key: str, actor: str, now: dateti
         raise NotAuthorised(f"No rule lets {actor} {command.type.replace('_', ' ')}.")
     if rules.needs_second(policy, subject):
         raise NotAuthorised(f"Policy wants two people for {command.type.replace('_', ' ')} of {subject.amount:,}.")
-    return actions.execute(session, command, key=key, actor=actor, now=now)
+    result = actions.execute(session, command, key=key, actor=actor, now=now)
+    after = larger(subject, queries.subject(session, command))
+    if not rules.authority(policy, person, after).allowed or rules.needs_second(policy, after):
+        raise NotAuthorised(f"This would come to {after.amount:,}, more than {actor} may sign alone.")
+    return result
 
 
 def assign(session: Session, number: int, *, actor: str, now: datetime) -> None:
@@ -218,7 +237,12 @@ def _repeated(desk: _Desk) -> DecisionResult | None:
 
 
 def _approve(desk: _Desk) -> DecisionResult:
-    commands = commands_of(desk.proposal)
+    if desk.case.status not in OPEN_CASE_STATUSES:
+        return _refused(f"Case {desk.case.id} is {desk.case.status}; nothing of it runs any more.", ["case_closed"])
+    try:
+        commands = commands_of(desk.proposal)
+    except ValidationError:
+        return _refused("The commands are not well-formed; reject the proposal.", ["commands_unreadable"])
     subjects = [queries.subject(desk.session, command) for command in commands]
     signature = _signature(desk.policy, desk.person, subjects)
     if not signature.covers:
@@ -239,7 +263,16 @@ def _approve(desk: _Desk) -> DecisionResult:
         )
     if seen.problems:
         return _refused("; ".join(p.text for p in seen.problems), [p.code for p in seen.problems])
-    return _sign(desk, commands, subjects, signature, seen)
+    signature = _signature(desk.policy, desk.person, seen.subjects)
+    if not signature.covers:
+        return _refused(f"What this comes to is more than {desk.person.email} may sign.", ["not_authorised"])
+    if not any(c.type == "route_case" for c in commands) and not _may_close(desk):
+        return _refused(f"No rule lets {desk.person.email} end a case of this queue.", ["not_authorised"])
+    return _sign(desk, commands, seen.subjects, signature, seen)
+
+
+def _may_close(desk: _Desk) -> bool:
+    return rules.authority(desk.policy, desk.person, Subject("close_case", queue=desk.case.queue)).allowed
 
 
 def _sign(
@@ -297,7 +330,14 @@ def _finish_case(desk: _Desk, commands: list[Command]) -> None:
 
 
 def _amend(desk: _Desk) -> DecisionResult:
-    commands = COMMANDS.validate_python(desk.said.commands)
+    try:
+        commands = COMMANDS.validate_python(desk.said.commands)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"])
+        raise RuleViolation([Problem("commands_unreadable", f"{place}: {first['msg']}".strip(": "))]) from error
+    if desk.case.status not in OPEN_CASE_STATUSES:
+        return _refused(f"Case {desk.case.id} is {desk.case.status}.", ["case_closed"])
     other = [c for c in commands if getattr(c, "case", None) not in (None, desk.case.id)]
     if other:
         raise RuleViolation([Problem("other_case", "An amendment touches no other case.")])
@@ -372,11 +412,7 @@ def _may_work(desk: _Desk) -> bool:
 
 def _moved(desk: _Desk, commands: Sequence[Command]) -> list[str]:
     now = queries.versions(desk.session, commands)
-    return sorted(
-        name.split(":", 1)[1]
-        for name in now.keys() | desk.proposal.versions.keys()
-        if now.get(name) != desk.proposal.versions.get(name)
-    )
+    return sorted(name.split(":", 1)[1] for name in now if now.get(name) != desk.proposal.versions.get(name))
 
 
 def _refused(text: str, codes: list[str]) -> DecisionResult:

@@ -14,7 +14,7 @@ from erp_core.tables.desk import Case, OutboxMail, Proposal
 from erp_core.values import CASE_STEPS, CaseStatus, ProposalStatus, transition
 
 CLOCK = "clock"
-MOST_ATTEMPTS = 8
+MOST_ATTEMPTS = 60  # with pauses of up to an hour: more than two days
 
 
 def lead(session: Session) -> bool:
@@ -46,7 +46,9 @@ def expire_proposals(session: Session, now: datetime) -> int:
 
 def deliver_next(session: Session, now: datetime, send: Callable[[OutboxMail], None]) -> bool:
     """Send the oldest mail that is due; False when none is. A crash after sending repeats it under the same Message-ID."""
-    pause = OutboxMail.queued_at + func.make_interval(0, 0, 0, 0, 0, 0, func.power(2, OutboxMail.attempts) - 1)
+    pause = OutboxMail.queued_at + func.make_interval(
+        0, 0, 0, 0, 0, 0, func.least(func.power(2, OutboxMail.attempts) - 1, 3600)
+    )
     query = select(OutboxMail).where(OutboxMail.status == "waiting", pause <= now).order_by(OutboxMail.id).limit(1)
     mail = session.scalars(query.with_for_update(skip_locked=True)).one_or_none()
     if mail is None:
@@ -55,7 +57,7 @@ def deliver_next(session: Session, now: datetime, send: Callable[[OutboxMail], N
     try:
         send(mail)
         mail.status, mail.sent_at, mail.last_error = "sent", now, None
-    except OSError as error:  # smtplib's errors are OSErrors too
+    except Exception as error:  # one bad mail must not keep the others waiting; the reason stays with it
         mail.last_error = str(error)[:500]
         mail.status = "failed" if mail.attempts >= MOST_ATTEMPTS else "waiting"
         if mail.status == "waiting":

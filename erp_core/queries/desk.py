@@ -155,7 +155,7 @@ def _narrow(query: Any, wanted: Filter, now: datetime) -> Any:
         like = f"%{wanted.words.strip().lower()}%"
         fields = (Case.title, Customer.name, Case.order_number, Message.sender, Customer.code)
         matches: list[ColumnElement[bool]] = [func.lower(field).like(like) for field in fields]
-        if wanted.words.strip("# ").isdigit():
+        if wanted.words.strip("# ").isdecimal() and len(wanted.words) < 15:
             matches.append(Case.id == int(wanted.words.strip("# ")))
         query = query.where(or_(*matches))
     return query

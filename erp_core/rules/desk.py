@@ -113,16 +113,14 @@ class Standing:
 def standing(
     policy: Policy, subjects: Sequence[Subject], signatures: Sequence[Signature], asked_by: str | None
 ) -> Standing:
-    """Which commands are signed. For those under four eyes whoever asked does not count, and two people must sign."""
+    """Which commands are signed. Under four eyes two people sign, at least one of whom did not ask for it."""
     unsigned: list[int] = []
     want_second: list[int] = []
     for position, subject in enumerate(subjects):
         signers = {s.email for s in signatures if position in s.covers}
         if not signers:
             unsigned.append(position)
-        elif (needs_second(policy, subject) and len(signers | ({asked_by} if asked_by else set())) < 2) or (
-            needs_second(policy, subject) and not signers - {asked_by}
-        ):
+        elif needs_second(policy, subject) and (len(signers) < 2 or not signers - {asked_by}):
             want_second.append(position)
     return Standing(tuple(unsigned), tuple(want_second))
 

@@ -124,7 +124,12 @@ def _export(order: OrderFacts, policy: Policy) -> Iterator[Violation]:
     for line in order.lines:
         if line.item is not None and (line.item.export_class or "") not in free:
             text = f"Line {line.line}: {line.sku} ({line.item.export_class}) leaves for {order.ship_to_country}."
-            facts = {"sku": line.sku, "export_class": line.item.export_class, "country": order.ship_to_country}
+            facts = {
+                "sku": line.sku,
+                "export_class": line.item.export_class,
+                "country": order.ship_to_country,
+                "quantity": plain(line.quantity or Decimal(0)),
+            }
             yield Violation(HoldReason.EXPORT, line.line, Problem("export_controlled", text, facts))
 
 

@@ -14,7 +14,16 @@ from erp_core import casework, db, policy
 from erp_core.actions import desk as decisions
 from erp_core.actions import execute
 from erp_core.actions.desk import Said
-from erp_core.commands import AmendOrder, CancelOrder, LineChange, NewLine, PlaceHold, PlaceOrder, ReleaseHold
+from erp_core.commands import (
+    AmendOrder,
+    CancelOrder,
+    CloseCase,
+    LineChange,
+    NewLine,
+    PlaceHold,
+    PlaceOrder,
+    ReleaseHold,
+)
 from erp_core.db import Session
 from erp_core.errors import IllegalTransition, KeyReused, NotAuthorised, RuleViolation
 from erp_core.queries import desk, sales
@@ -326,3 +335,48 @@ def test_orders_racing_for_the_same_stock_never_oversell(api: Session) -> None:
     assert after.quantity_allocated <= after.quantity_on_hand
     assert after.quantity_allocated == bound
     assert api.scalar(select(func.count()).select_from(Proposal)) == 0
+
+
+def test_removing_and_adding_a_line_does_not_lift_its_hold(api: Session) -> None:
+    place = PlaceOrder(
+        customer="C1001", lines=[NewLine(sku="ELC-8109", quantity=Decimal(1), unit_price=Decimal("900.00"))]
+    )
+    number = execute(api, place, key="k:11", actor=IDA, now=TODAY).change.subject.split(":")[1]
+    swap = [LineChange(line=1, quantity=Decimal(0)), LineChange(sku="ELC-8109", quantity=Decimal(1))]
+    execute(api, AmendOrder(order=number, changes=swap), key="k:12", actor=AVA, now=TODAY)
+    sales.order(api, number).lines[0].unit_price = Decimal("900.00")
+    execute(api, AmendOrder(order=number, requested_date=TODAY.date()), key="k:13", actor=AVA, now=TODAY)
+    assert "price" in [h.reason for h in sales.active_holds(api, number)]
+
+
+def test_an_order_cannot_be_grown_past_the_limit_by_an_amendment(api: Session) -> None:
+    order = free_order(api)
+    grown = AmendOrder(order=order.number, changes=[LineChange(line=order.lines[0].line, quantity=Decimal(999999))])
+    with pytest.raises(NotAuthorised):
+        decisions.act(api, grown, key="k:14", actor=IDA, now=TODAY)
+    api.rollback()
+    number = file(sales.order(api, order.number), [grown.model_dump(mode="json", exclude_none=True)])
+    assert approve(api, number, IDA).outcome == Outcome.REFUSED
+    assert approve(api, number, AVA).outcome == Outcome.SIGNED  # four eyes: she alone is not enough
+
+
+def test_commands_that_are_none_can_be_rejected_but_not_signed(api: Session) -> None:
+    order = free_order(api)
+    number = file(order, [{"type": "sql", "text": "DROP TABLE hold"}])
+    assert decisions.preview(api, desk.proposal(api, number), TODAY).problems[0].code == "commands_unreadable"
+    assert (
+        decisions.decide(api, number, Said(Verdict.APPROVE, "", "x"), actor=AVA, now=TODAY).outcome == Outcome.REFUSED
+    )
+    assert (
+        decisions.decide(api, number, Said(Verdict.REJECT, "nonsense"), actor=AVA, now=TODAY).outcome
+        == Outcome.REJECTED
+    )
+
+
+def test_nothing_of_a_closed_case_runs(api: Session) -> None:
+    order = free_order(api)
+    number = file(order, [to_one(order)])
+    shown = decisions.preview(api, desk.proposal(api, number), TODAY).digest
+    case = desk.proposal(api, number).case_id
+    execute(api, CloseCase(case=case, resolution="done by phone"), key="k:15", actor=AVA, now=TODAY)
+    assert approve(api, number, digest=shown).outcome == Outcome.REFUSED

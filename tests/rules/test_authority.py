@@ -73,7 +73,9 @@ def test_two_people_sign_above_the_limit_of_four_eyes() -> None:
 
 def test_who_asked_is_never_the_only_signature() -> None:
     assert desk.standing(POLICY, [LARGE], [Signature("a@x", frozenset({0}))], "a@x").want_second == (0,)
-    assert desk.standing(POLICY, [LARGE], [Signature("b@x", frozenset({0}))], "a@x").complete
+    assert desk.standing(POLICY, [LARGE], [Signature("b@x", frozenset({0}))], "a@x").want_second == (0,)
+    both = [Signature("a@x", frozenset({0})), Signature("b@x", frozenset({0}))]
+    assert desk.standing(POLICY, [LARGE], both, "a@x").complete
 
 
 def test_a_command_that_no_signer_covers_stays_unsigned() -> None:
