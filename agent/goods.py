@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from decimal import Decimal
 from itertools import pairwise
+from typing import Any
 
 from agent import quantities
 from agent.linking import in_english, named_words
 from agent.references import pattern
 from erp_core.queries.references import OrderCard, key
-from erp_core.values import Intent
+from erp_core.values import Intent, plain
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,10 @@ class Goods:
     part: str
     start: int
     end: int
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain JSON for the state of a run; quantities as text."""
+        return {**asdict(self), "quantity": plain(self.quantity) if self.quantity is not None else None}
 
 
 Line = tuple[int, str, str, Decimal, str]  # line, sku, item name, quantity, uom

@@ -22,10 +22,8 @@ from agent.reading import Understanding
 from erp_core import casework, db, policy
 from erp_core.casework import Filing, Triage
 from erp_core.commands import COMMANDS
-from erp_core.values import plain
 from ml import pipeline
 from ml.pipeline import Language
-from ml.prepare import own_words
 from tools import world
 from tools.registry import together
 
@@ -99,7 +97,7 @@ def understand(state: State, nlp: Language) -> dict[str, Any]:
     said = reading.read(parsed, nlp, datetime.fromisoformat(given["received_at"]), machine_mail=given["machine"])
     found = as_json(said, parsed)
     if given["instruction"]:
-        found = instructing.apply(found, given["instruction"], nlp)
+        found = instructing.apply(found, given["instruction"])
     return {"read": found}
 
 
@@ -187,8 +185,7 @@ def file(state: State) -> dict[str, Any]:
 
 def as_json(said: Understanding, parsed: Parsed) -> dict[str, Any]:
     """An understanding as plain JSON, with what the later nodes ask for."""
-    facts, own = said.facts, own_words(parsed.newest, parsed.sender_name)
-    passed_on = own_words(parsed.forwarded)
+    facts = said.facts
     attached = "\n".join(a.text[:2000] for a in parsed.attachments)
     known = [r for r in said.references if r.own]
     po = next((r for r in known if r.kind == "customer_po"), None)
@@ -206,7 +203,9 @@ def as_json(said: Understanding, parsed: Parsed) -> dict[str, Any]:
         "message_id": parsed.message_id,
         "subject": parsed.subject,
         "sent_day": (parsed.sent_local or parsed.sent_at or "")[:10],
-        "own_words": f"{parsed.subject}\n{own}\n{passed_on}\n{attached if len(own) < 300 else ''}".strip()[:20000],
+        "own_words": f"{parsed.subject}\n{said.own}\n{said.passed_on}\n{attached if len(said.own) < 300 else ''}".strip()[
+            :20000
+        ],
         "customer": said.customer,
         "customer_name": facts.name if said.customer else None,
         "country": facts.country,
@@ -222,7 +221,7 @@ def as_json(said: Understanding, parsed: Parsed) -> dict[str, Any]:
         "refs_unknown": any(r.value is not None and not r.own for r in said.references),
         "invoices": list(dict.fromkeys(r.value for r in known if r.kind == "invoice" and r.value)),
         "purchase_orders": list(dict.fromkeys(r.value for r in known if r.kind == "purchase_order" and r.value)),
-        "items": [_item(g) for g in said.items],
+        "items": [g.as_json() for g in said.items],
         "skus_said": sorted({g.sku for g in said.items} | set(said.skus_said)),
         "requested_date": said.requested_date,
         "marks": [{"name": m.name, "text": m.text, "part": m.part, "strong": m.strong} for m in said.marks],
@@ -235,18 +234,6 @@ def _as_called(said: Understanding) -> str | None:
     """The order as the customer calls it, for the reply."""
     own = next((r.written for r in said.references if r.order == said.order and r.own), None)
     return own or said.order
-
-
-def _item(goods: Any) -> dict[str, Any]:
-    quantity = plain(goods.quantity) if goods.quantity is not None else None
-    return {
-        "sku": goods.sku,
-        "quantity": quantity,
-        "uom": goods.uom,
-        "part": goods.part,
-        "start": goods.start,
-        "end": goods.end,
-    }
 
 
 def _places(said: Understanding) -> list[dict[str, Any]]:

@@ -14,7 +14,6 @@ from agent.choosing import Choice
 from agent.proposing import Draft, hand_over
 from erp_core.commands import Matter, PromiseDate, ReleaseHold, RouteCase
 from erp_core.values import Action, HoldReason, Intent, Priority, Queue, plain
-from ml.pipeline import Language
 from tools import world
 
 Facts = Mapping[str, Any]
@@ -36,7 +35,7 @@ WORDS: list[tuple[re.Pattern[str], Action, Intent]] = [
 ]
 
 
-def apply(read: dict[str, Any], text: str, nlp: Language) -> dict[str, Any]:
+def apply(read: dict[str, Any], text: str) -> dict[str, Any]:
     """What a reviewer says overrules what was read: order, items, date, action, queue. The mail's sender stays who it is."""
     slow = world.world()
     found = {**read, "instructed": True, "hostile": False, "auto": False, "confidence": 1.0, "strength": "strong"}
@@ -78,17 +77,7 @@ def _items(
     if named:
         said = {g.sku: g for g in named}
         kept = [i for i in read["items"] if i["sku"] not in said]
-        new = [
-            {
-                "sku": g.sku,
-                "quantity": plain(g.quantity) if g.quantity is not None else None,
-                "uom": g.uom,
-                "part": "instruction",
-                "start": g.start,
-                "end": g.end,
-            }
-            for g in named
-        ]
+        new = [g.as_json() for g in named]
         return new if re.search(r"\bonly\b", text, re.I) else [*kept, *new]
     pair = quantities.change(text)
     new_quantity = pair[1] if pair else quantities.only_new(text)

@@ -59,6 +59,8 @@ class Understanding:
     date_place: tuple[int, int] | None = None
     marks: list[Mark] = field(default_factory=list)
     skus_said: list[str] = field(default_factory=list)
+    own: str = ""
+    passed_on: str = ""
 
     @property
     def hostile(self) -> bool:
@@ -78,9 +80,11 @@ def read(parsed: Parsed, nlp: Language, moment: datetime, *, machine_mail: bool)
     party = (facts.sender.customer or facts.sender.supplier) if trusted else None
     said = Understanding(facts, customer=facts.sender.customer if trusted else None)
     said.supplier = facts.sender.supplier if trusted else None
+    said.own = prepare.own_words(parsed.newest, parsed.sender_name)
+    said.passed_on = prepare.own_words(parsed.forwarded)
     parts = _parts(parsed)
     said.references = _references(parts, slow, party, of_supplier=facts.sender.supplier is not None)
-    reading = pipeline.read(nlp, parsed.subject, _for_models(parsed), parsed.sender_name)
+    reading = pipeline.read(nlp, parsed.subject, _for_models(said, parsed), parsed.sender_name)
     said.language = reading.language
     said.marks = [*envelope, *suspicion.content(parsed, facts.sender, slow.domains, reading.hostile)]
     named = goods.by_number(parts, slow.skus, slow.shapes.get("sku", []), slow.names)
@@ -99,11 +103,9 @@ def _parts(parsed: Parsed) -> dict[str, str]:
     return parts
 
 
-def _for_models(parsed: Parsed) -> str:
-    own = prepare.own_words(parsed.newest, parsed.sender_name)
-    passed_on = prepare.own_words(parsed.forwarded)
-    attached = "\n".join(a.text[:600] for a in parsed.attachments) if len(own) < 400 else ""
-    return f"{own}\n{passed_on}\n{attached}".strip()
+def _for_models(said: Understanding, parsed: Parsed) -> str:
+    attached = "\n".join(a.text[:600] for a in parsed.attachments) if len(said.own) < 400 else ""
+    return f"{said.own}\n{said.passed_on}\n{attached}".strip()
 
 
 def _references(parts: dict[str, str], slow: World, party: str | None, *, of_supplier: bool) -> list[Reference]:
@@ -150,7 +152,7 @@ def _decide(
         attached_items=sum(1 for n in named if n.part.startswith("attachment")),
         offer_quoted=weighing.offers_substitute(parsed.quoted),
         asks_for_money=weighing.from_accounts(parsed.sender),
-        text=f"{parsed.subject}\n{prepare.own_words(parsed.newest, parsed.sender_name)}\n{parsed.forwarded}",
+        text=f"{parsed.subject}\n{said.own}\n{parsed.forwarded}",
     )
     weighed = weighing.weigh(reading.intents, signs)
     said.intent = max(weighed, key=lambda k: weighed[k])

@@ -32,7 +32,7 @@ from erp_core.errors import (
 from erp_core.policy import Policy
 from erp_core.queries import desk as queries
 from erp_core.rules import desk as rules
-from erp_core.rules.desk import Person, Signature, Standing, Subject
+from erp_core.rules.desk import Person, Signature, Subject
 from erp_core.tables.desk import Case, Decision, Proposal
 from erp_core.values import (
     CASE_STEPS,
@@ -46,7 +46,7 @@ from erp_core.values import (
     transition,
 )
 
-__all__ = ["DecisionResult", "Preview", "Said", "decide", "preview", "standing_of"]
+__all__ = ["DecisionResult", "Preview", "Said", "decide", "preview"]
 
 
 @dataclass(frozen=True)
@@ -154,13 +154,6 @@ def signatures_of(
 def _signature(policy: Policy, person: Person, subjects: Sequence[Subject]) -> Signature:
     covers = [i for i, subject in enumerate(subjects) if rules.authority(policy, person, subject).allowed]
     return Signature(person.email, frozenset(covers))
-
-
-def standing_of(session: Session, proposal: Proposal, seen: Preview) -> Standing:
-    """What the proposal still needs after the signatures given on this preview."""
-    policy = policy_module.load()
-    signed = signatures_of(session, proposal, seen.digest, seen.subjects, policy)
-    return rules.standing(policy, seen.subjects, signed, proposal.asked_by)
 
 
 def act(session: Session, command: Command, *, key: str, actor: str, now: datetime) -> actions.Result:

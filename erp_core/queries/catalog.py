@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date
 from decimal import Decimal
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from erp_core.rules.catalog import Agreement, ItemFacts, price_for
+from erp_core.rules.catalog import Agreement, ItemFacts
 from erp_core.rules.stock import Inbound, available_now
 from erp_core.tables.catalog import Item, Price, Substitute
 from erp_core.tables.purchasing import PurchaseOrder, PurchaseOrderLine
@@ -62,11 +61,6 @@ def inbound(session: Session, sku: str, warehouse: str | None = None) -> list[In
 def substitutes(session: Session, sku: str) -> Sequence[Substitute]:
     """Permitted substitutes, best first."""
     return list(session.scalars(select(Substitute).where(Substitute.sku == sku).order_by(Substitute.priority)))
-
-
-def today_price(session: Session, customer: str | None, item: ItemFacts, quantity: Decimal, on: date) -> Decimal:
-    """Agreed or list price per base unit."""
-    return price_for(item, agreements(session, customer, item.sku) if customer else [], quantity, on)
 
 
 @dataclass(frozen=True)
