@@ -6,7 +6,8 @@ import argparse
 import json
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -30,42 +31,40 @@ def main(argv: list[str]) -> int:
     parser.add_argument("source")
     parser.add_argument("--json", action="store_true", help="one JSON object a message")
     arguments = parser.parse_args(argv)
-    with db.in_use(), worker() as own:
-        new = known = failed = 0
-        for raw in _with_bar(arguments.source, quiet=False):
+    told: list[dict[str, Any]] = []
+    with db.in_use(), worker() as own, _bar(arguments.source) as advance:
+
+        def each(raw: Raw) -> None:
             line = triage(own, raw)
-            new, known = new + line["new"], known + (not line["new"])
-            failed += bool(line.get("error"))
+            told.append({"new": line.pop("new"), "error": line.get("error")})
             if arguments.json:
-                print(json.dumps({k: v for k, v in line.items() if k != "new"}), flush=True)
-    print(f"{new + known} messages: {new} new, {known} known, {failed} left to a person.", file=sys.stderr)
+                print(json.dumps(line), flush=True)
+            advance()
+
+        if arguments.source.startswith(("imap://", "imaps://")):
+            fetch.from_imap(arguments.source, settings.load().imap_password, once=True, taken=each)
+        else:
+            for raw in fetch.from_path(Path(arguments.source)):
+                each(raw)
+    new, failed = sum(t["new"] for t in told), sum(bool(t["error"]) for t in told)
+    print(f"{len(told)} messages: {new} new, {len(told) - new} known, {failed} left to a person.", file=sys.stderr)
     return 0
 
 
-def _messages(source: str) -> Iterator[Raw]:
-    if not source.startswith(("imap://", "imaps://")):
-        yield from fetch.from_path(Path(source))
-        return
-    taken: list[Raw] = []
-    fetch.from_imap(source, settings.load().imap_password, once=True, taken=taken.append)
-    yield from taken
-
-
-def _with_bar(source: str, *, quiet: bool) -> Iterator[Raw]:
+@contextmanager
+def _bar(source: str) -> Iterator[Callable[[], None]]:
+    """A progress bar where the output is a terminal; call what it yields once a message."""
     total = fetch.count(Path(source)) if "://" not in source else None
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=Console(stderr=True), disable=quiet or not sys.stderr.isatty()) as bar:
+    with Progress(*columns, console=Console(stderr=True), disable=not sys.stderr.isatty()) as bar:
         task = bar.add_task("Mail", total=total)
-        for raw in _messages(source):
-            yield raw
-            bar.advance(task)
+        yield lambda: bar.advance(task)
 
 
 def triage(own: Worker, raw: Raw) -> dict[str, Any]:
     """Record and work one message. A known one gives what was found the first time."""
     started = time.perf_counter()
-    recorded = own.take(raw)
-    state = own.work(recorded.case) if recorded.created else None
+    recorded, state = own.take_and_work(raw)
     line = _line(raw.name, state) if state and not state.get("error") else None
     if line is None:
         line = {"file": raw.name, **_known(recorded.case)}

@@ -18,6 +18,7 @@ from erp_core.values import Intent
 from ml import pipeline, prepare
 from ml.pipeline import Language
 from tools import world
+from tools.registry import together
 from tools.world import SenderFacts, World
 
 FURTHER_FROM = 0.5
@@ -74,7 +75,10 @@ class Understanding:
 def read(parsed: Parsed, nlp: Language, moment: datetime, *, machine_mail: bool) -> Understanding:
     """Understand one message as of `moment`."""
     slow = world.world()
-    facts = world.sender_facts(parsed.sender, min(moment, _sent(parsed, moment)))
+    parts = _parts(parsed)
+    with together():
+        facts = world.sender_facts(parsed.sender, min(moment, _sent(parsed, moment)))
+        numbers = _numbers(parts, slow, of_supplier=facts.sender.supplier is not None)
     envelope = suspicion.envelope(parsed, facts.sender, slow.domains, slow.colleagues)
     trusted = not any(m.name in ("spoofed_sender", "lookalike_domain") for m in envelope)
     party = (facts.sender.customer or facts.sender.supplier) if trusted else None
@@ -82,8 +86,8 @@ def read(parsed: Parsed, nlp: Language, moment: datetime, *, machine_mail: bool)
     said.supplier = facts.sender.supplier if trusted else None
     said.own = prepare.own_words(parsed.newest, parsed.sender_name)
     said.passed_on = prepare.own_words(parsed.forwarded)
-    parts = _parts(parsed)
-    said.references = _references(parts, slow, party, of_supplier=facts.sender.supplier is not None)
+    settled = [_reference(found, hits, party) for found, hits in numbers]
+    said.references = [r for r in settled if r is not None]
     reading = pipeline.read(nlp, parsed.subject, _for_models(said, parsed), parsed.sender_name)
     said.language = reading.language
     said.marks = [*envelope, *suspicion.content(parsed, facts.sender, slow.domains, reading.hostile)]
@@ -108,14 +112,14 @@ def _for_models(said: Understanding, parsed: Parsed) -> str:
     return f"{said.own}\n{said.passed_on}\n{attached}".strip()
 
 
-def _references(parts: dict[str, str], slow: World, party: str | None, *, of_supplier: bool) -> list[Reference]:
+def _numbers(parts: dict[str, str], slow: World, *, of_supplier: bool) -> list[tuple[Found, list[Hit]]]:
+    """Numbers in the mail, each with what it is among all of ours."""
     found = [
         f for part, text in parts.items() for f in references.find(part, text, slow.shapes, of_supplier=of_supplier)
     ]
     keys = {f: references.keys_of(f, slow.shapes) for f in found}
     hits = world.resolve({k for ks in keys.values() for k in ks})
-    settled = [_reference(f, [h for k in keys[f] for h in hits.get(k, [])], party) for f in found]
-    return [r for r in settled if r is not None]
+    return [(f, [h for k in keys[f] for h in hits.get(k, [])]) for f in found]
 
 
 def _reference(found: Found, hits: list[Hit], party: str | None) -> Reference | None:

@@ -17,7 +17,7 @@ from langgraph.checkpoint.postgres import PostgresSaver
 from agent import checkpoints, graph
 from agent.mail import fetch
 from agent.mail.fetch import Raw
-from agent.mail.parse import parse
+from agent.mail.parse import Parsed, parse
 from erp_core import casework, db, policy, settings
 from erp_core.casework import Recorded
 
@@ -36,39 +36,54 @@ class Worker:
         """Parse and record a message; it has a case from then on, whatever it holds."""
         parsed = parse(raw.data, policy.load().mail)
         with db.transaction(db.AGENT) as session:
-            return casework.record_message(
-                session,
-                message_id=parsed.message_id,
-                source=raw.name,
-                sender=parsed.sender or None,
-                sender_name=parsed.sender_name or None,
-                subject=parsed.subject,
-                sent_at=parsed.sent_at,  # type: ignore[arg-type]  # PostgreSQL reads ISO 8601
-                raw=raw.data,
-                parsed=parsed.as_json(),
+            return _record(session, raw, parsed)
+
+    def take_and_work(self, raw: Raw) -> tuple[Recorded, dict[str, Any] | None]:
+        """Record a message and work its case at once when it is new."""
+        parsed = parse(raw.data, policy.load().mail)
+        with db.transaction(db.AGENT) as session:
+            recorded = _record(session, raw, parsed)
+            claimed = (
+                casework.claim_case(session, self.name, LEASE_SECONDS, recorded.case) if recorded.created else None
             )
+        return recorded, self._run(claimed) if claimed is not None else None
 
     def work(self, case: int | None = None) -> dict[str, Any] | None:
-        """Claim and work one case; the final state of the run, or None when nothing was to be claimed."""
+        """Claim and work a case, else the most urgent one; the run's final state, or None when nothing was to be claimed."""
         with db.transaction(db.AGENT) as session:
             claimed = casework.claim_case(session, self.name, LEASE_SECONDS, case)
-        if claimed is None:
-            return None
-        run = f"{claimed}-{uuid.uuid4().hex[:8]}"
+        return self._run(claimed) if claimed is not None else None
+
+    def _run(self, case: int) -> dict[str, Any]:
+        run = f"{case}-{uuid.uuid4().hex[:8]}"
         try:
             state: dict[str, Any] = self.graph.invoke(
-                {"case": claimed, "worker": self.name, "run": run},
-                {"configurable": {"thread_id": f"case:{claimed}"}},
+                {"case": case, "worker": self.name, "run": run},
+                {"configurable": {"thread_id": f"case:{case}"}},
                 durability="exit",
             )
         except Exception as error:  # whatever a mail provokes, the case goes back with the reason
-            self._give_back(claimed, f"{type(error).__name__}: {error}")
-            return {"case": claimed, "error": str(error)}
+            self._give_back(case, f"{type(error).__name__}: {error}")
+            return {"case": case, "error": str(error)}
         return state
 
     def _give_back(self, case: int, reason: str) -> None:
         with db.transaction(db.AGENT) as session:
             casework.give_back(session, case, self.name, f"The agent could not work this case. {reason}"[:2000])
+
+
+def _record(session: db.Session, raw: Raw, parsed: Parsed) -> Recorded:
+    return casework.record_message(
+        session,
+        message_id=parsed.message_id,
+        source=raw.name,
+        sender=parsed.sender or None,
+        sender_name=parsed.sender_name or None,
+        subject=parsed.subject,
+        sent_at=parsed.sent_at,  # type: ignore[arg-type]  # PostgreSQL reads ISO 8601
+        raw=raw.data,
+        parsed=parsed.as_json(),
+    )
 
 
 @contextmanager

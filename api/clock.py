@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import os
 import signal
 import smtplib
+import ssl
 import sys
 import threading
 from email.message import EmailMessage
-from urllib.parse import unquote, urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 
 from erp_core import clock, db, settings
 from erp_core.actions import upkeep
@@ -17,6 +19,7 @@ from erp_core.settings import Settings
 from erp_core.tables.desk import OutboxMail
 
 TICK_SECONDS = 1.0
+NETWORK_SECONDS = 20
 
 
 def main(argv: list[str]) -> int:
@@ -35,22 +38,21 @@ def main(argv: list[str]) -> int:
         if arguments.once:
             tick(settings.load())
             return 0
+        me = f"{os.uname().nodename}:{os.getpid()}"
         while not stop.is_set():
             try:
-                _lead_until(stop)
+                if leads(me):
+                    tick(settings.load())
             except db.Lost as error:
                 print(f"The database cannot be reached: {error}", file=sys.stderr, flush=True)
             stop.wait(TICK_SECONDS)
     return 0
 
 
-def _lead_until(stop: threading.Event) -> None:
-    """Hold the lead and tick; whoever does not lead waits for its turn."""
-    with db.reading(db.API) as leadership:
-        while not stop.is_set():
-            if upkeep.lead(leadership):
-                tick(settings.load())
-            stop.wait(TICK_SECONDS)
+def leads(me: str) -> bool:
+    """Whether this process is the one that works now; whoever does not lead waits for its turn."""
+    with db.transaction(db.API) as session:
+        return upkeep.lead(session, me)
 
 
 def tick(config: Settings) -> None:
@@ -70,13 +72,22 @@ def send(mail: OutboxMail, config: Settings) -> None:
     parts = urlsplit(config.smtp_url or "")
     if parts.scheme not in ("smtp", "smtps") or not parts.hostname:
         raise BadSetting("COUNTERSIGN_SMTP_URL must read smtp://user@host:port or smtps://….")
-    kind = smtplib.SMTP_SSL if parts.scheme == "smtps" else smtplib.SMTP
-    with kind(parts.hostname, parts.port or (465 if parts.scheme == "smtps" else 25), timeout=20) as server:
-        if parts.scheme == "smtp" and server.has_extn("starttls"):
-            server.starttls()
+    with _connect(parts) as server:
         if parts.username:
             server.login(unquote(parts.username), config.smtp_password or "")
         server.send_message(as_mail(mail, config.mail_from))
+
+
+def _connect(parts: SplitResult) -> smtplib.SMTP:
+    """Certificates are checked; a server that offers encryption is taken at its word."""
+    host, trust = parts.hostname or "", ssl.create_default_context()
+    if parts.scheme == "smtps":
+        return smtplib.SMTP_SSL(host, parts.port or 465, timeout=NETWORK_SECONDS, context=trust)
+    server = smtplib.SMTP(host, parts.port or 25, timeout=NETWORK_SECONDS)
+    server.ehlo()
+    if server.has_extn("starttls"):
+        server.starttls(context=trust)
+    return server
 
 
 def as_mail(mail: OutboxMail, sender: str) -> EmailMessage:

@@ -106,7 +106,7 @@ def resolve(session: Session, keys: Iterable[str]) -> dict[str, list[Hit]]:
 @query
 def items(session: Session, skus: Iterable[str]) -> dict[str, Item]:
     """Items by number."""
-    return {sku: item for sku in skus if (item := session.get(Item, sku)) is not None}
+    return catalog.items(session, skus)
 
 
 @query
@@ -134,7 +134,7 @@ def case_input(session: Session, number: int) -> dict[str, Any]:
 def order_facts(session: Session, number: str, moment: datetime) -> dict[str, Any]:
     """An order with lines, holds, shipments, invoices, stock at its warehouse and elsewhere, and inbound goods."""
     order = sales.order(session, number)
-    snapshot = sales.snapshot(session, number)
+    snapshot = sales.snapshot_of(session, order)
     shipments = references.shipments_of(session, number)
     picture = catalog.stock_picture(session, {line.sku for line in order.lines})
     lines = [_line(line, order.warehouse, picture, moment) for line in order.lines]
@@ -145,7 +145,7 @@ def order_facts(session: Session, number: str, moment: datetime) -> dict[str, An
         "customer_po": order.customer_po,
         "warehouse": order.warehouse,
         "ordered_at": order.ordered_at.isoformat(),
-        "state": references.state_of(order, shipments, moment),
+        "state": references.state_of(order.status, [s.delivered_at for s in shipments], moment),
         "status": snapshot["status"],
         "requested_date": snapshot["requested_date"],
         "promised_date": snapshot["promised_date"],

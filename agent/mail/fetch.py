@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import imaplib
 import mailbox
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -16,6 +18,8 @@ from erp_core.errors import BadSetting, NotFound
 
 TAKEN = "$Countersign"  # a keyword on the server: survives restarts and a change of UIDVALIDITY
 IDLE_SECONDS = 60
+POLL_SECONDS = 15
+NETWORK_SECONDS = 60
 LONGEST_WAIT = 60
 
 
@@ -62,30 +66,51 @@ def _from_mbox(source: Path) -> Iterator[Raw]:
         box.close()
 
 
-def from_imap(url: str, password: str | None, *, once: bool, taken: Callable[[Raw], object]) -> None:
-    """Hand every new message of an IMAP folder to `taken`; then wait for more unless `once`.
+def from_imap(
+    url: str,
+    password: str | None,
+    *,
+    once: bool,
+    taken: Callable[[Raw], object],
+    stopped: Callable[[], bool] = lambda: False,
+    first_pause: float = 1.0,
+) -> None:
+    """Hand every new message of an IMAP folder to `taken`; then wait for more, until `stopped`, unless `once`.
 
     A message is marked on the server only after `taken` returned, so a crash in between fetches it again, and recording takes
-    each Message-ID once. A lost connection is made anew with growing pauses.
+    each Message-ID once. A lost connection is made anew with growing pauses. Raises BadSetting when the mailbox cannot be read
+    and it was to be read once.
     """
-    pause = 1.0
-    while True:
+    pause = first_pause
+    while not stopped():
         try:
-            with _connect(url, password) as box:
-                pause = 1.0
-                _take_new(box, taken)
-                while not once:
-                    box.idle.wait(timeout=IDLE_SECONDS)
-                    _take_new(box, taken)
+            with _connected(url, password) as box:
+                pause = first_pause
+                seen = _take_new(box, taken, set())
+                while not once and not stopped():
+                    _wait(box)
+                    seen = _take_new(box, taken, seen)
                 return
-        except (OSError, ImapToolsError) as error:
+        except (OSError, imaplib.IMAP4.error, ImapToolsError) as error:
             if once:
                 raise BadSetting(f"The mailbox {_shown(url)} cannot be read: {error}") from error
             time.sleep(pause)
             pause = min(pause * 2, LONGEST_WAIT)
 
 
-def _connect(url: str, password: str | None) -> BaseMailBox:
+@contextmanager
+def _connected(url: str, password: str | None) -> Iterator[BaseMailBox]:
+    box = _login(url, password)
+    try:
+        yield box
+    finally:
+        with suppress(OSError, imaplib.IMAP4.error, ImapToolsError):
+            box.logout()
+        with suppress(OSError):
+            box.client.shutdown()  # a broken line is not closed by a logout
+
+
+def _login(url: str, password: str | None) -> BaseMailBox:
     parts = urlsplit(url)
     if parts.scheme not in ("imap", "imaps") or not parts.hostname or not parts.username:
         raise BadSetting(f"'{_shown(url)}' is no mailbox; write imap://user@host/FOLDER.")
@@ -94,14 +119,35 @@ def _connect(url: str, password: str | None) -> BaseMailBox:
     secure = parts.scheme == "imaps" or parts.port in (None, 993)
     kind = MailBox if secure else MailBoxUnencrypted
     folder = unquote(parts.path.lstrip("/")) or "INBOX"
-    return kind(parts.hostname, parts.port or 993).login(unquote(parts.username), password, initial_folder=folder)
+    box = kind(parts.hostname, parts.port or 993, timeout=NETWORK_SECONDS)
+    return box.login(unquote(parts.username), password, initial_folder=folder)
 
 
-def _take_new(box: BaseMailBox, taken: Callable[[Raw], object]) -> None:
-    for uid in box.uids(NOT(AND(keyword=TAKEN))):
-        for message in box.fetch(AND(uid=uid), mark_seen=False):
-            taken(Raw(f"imap:{uid}", message.obj.as_bytes()))
-        box.flag(uid, TAKEN, True)
+def _wait(box: BaseMailBox) -> None:
+    """Until the server says that something came, or for a while; a server without IDLE is asked again and again."""
+    if "IDLE" in box.client.capabilities:
+        box.idle.wait(timeout=IDLE_SECONDS)
+    else:
+        time.sleep(POLL_SECONDS)
+
+
+def _take_new(box: BaseMailBox, taken: Callable[[Raw], object], seen: set[str]) -> set[str]:
+    """Messages without our mark, and not seen on this connection: some servers keep no marks of ours."""
+    waiting = box.uids(NOT(AND(keyword=TAKEN)))
+    for uid in waiting:
+        if uid in seen:
+            continue
+        data = _bytes_of(box, uid)
+        if data is not None:
+            taken(Raw(f"imap:{uid}", data))
+        box.client.uid("STORE", uid, "+FLAGS.SILENT", f"({TAKEN})")
+    return set(waiting)
+
+
+def _bytes_of(box: BaseMailBox, uid: str) -> bytes | None:
+    """The message exactly as it came, left unread; None when somebody removed it meanwhile."""
+    _, answer = box.client.uid("FETCH", uid, "(BODY.PEEK[])")
+    return next((part[1] for part in answer if isinstance(part, tuple)), None)
 
 
 def _shown(url: str) -> str:

@@ -3,23 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 
-from sqlalchemy import func, select, text
+from sqlalchemy import func, or_, select
+from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from erp_core import policy as policy_module
 from erp_core.actions.context import Change, Context, write_journal
-from erp_core.tables.desk import Case, OutboxMail, Proposal
+from erp_core.tables.desk import Case, Leadership, OutboxMail, Proposal
 from erp_core.values import CASE_STEPS, CaseStatus, ProposalStatus, transition
 
 CLOCK = "clock"
+LEAD_SECONDS = 10  # when a leader dies, another takes over after these
 MOST_ATTEMPTS = 60  # with pauses of up to an hour: more than two days
 
 
-def lead(session: Session) -> bool:
-    """True for the one clock that works; the lock lasts as long as the session's connection."""
-    return bool(session.execute(text("SELECT pg_try_advisory_lock(7002)")).scalar_one())
+def lead(session: Session, holder: str) -> bool:
+    """True for the one clock that works. A row and not an advisory lock, which any role could take away from us."""
+    free = or_(Leadership.holder == holder, Leadership.until < func.clock_timestamp())
+    until = func.clock_timestamp() + timedelta(seconds=LEAD_SECONDS)
+    taken = insert(Leadership).values(work=CLOCK, holder=holder, until=until)
+    taken = taken.on_conflict_do_update(
+        index_elements=["work"], set_={"holder": taken.excluded.holder, "until": taken.excluded.until}, where=free
+    )
+    return session.execute(taken.returning(Leadership.work)).first() is not None
 
 
 def expire_proposals(session: Session, now: datetime) -> int:

@@ -41,7 +41,8 @@ def exposure(session: Session, customer: str, on: date, without: str | None = No
             SalesOrder.number != (without or ""),
         )
     )
-    return Exposure(Decimal(session.scalar(owed) or 0), Decimal(session.scalar(ordered) or 0))
+    unpaid, still_open = session.execute(select(owed.scalar_subquery(), ordered.scalar_subquery())).one()
+    return Exposure(Decimal(unpaid), Decimal(still_open))
 
 
 def invoices_of_orders(session: Session, orders: list[str]) -> list[Invoice]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
@@ -19,8 +19,11 @@ from erp_core.tables.stock import StockLevel
 def item_facts(session: Session, sku: str) -> ItemFacts | None:
     """What rules know of an item; None when there is none."""
     item = session.get(Item, sku)
-    if item is None:
-        return None
+    return facts_of(item) if item is not None else None
+
+
+def facts_of(item: Item) -> ItemFacts:
+    """An item as rules know it."""
     return ItemFacts(
         item.sku,
         item.name,
@@ -31,6 +34,11 @@ def item_facts(session: Session, sku: str) -> ItemFacts | None:
         item.export_class,
         item.status,
     )
+
+
+def items(session: Session, skus: Iterable[str]) -> dict[str, Item]:
+    """The items there are, by number."""
+    return {item.sku: item for item in session.scalars(select(Item).where(Item.sku.in_(set(skus))))}
 
 
 def agreements(session: Session, customer: str, sku: str) -> list[Agreement]:

@@ -11,11 +11,12 @@ from typing import Any
 from sqlalchemy import ColumnElement, Select, and_, func, or_, select
 from sqlalchemy.orm import Session, defer
 
-from erp_core.commands import Command, PlaceOrder, RecordRemittance, ReleaseHold
+from erp_core.commands import Command, NewLine, PlaceOrder, RecordRemittance, ReleaseHold
 from erp_core.errors import NotFound
 from erp_core.queries import catalog, sales
 from erp_core.rules.catalog import price_for, to_base
 from erp_core.rules.desk import Person, Subject
+from erp_core.tables.catalog import Item
 from erp_core.tables.desk import Case, Decision, Finding, JournalEntry, Message, Note, OutboxMail, Proposal
 from erp_core.tables.parties import Customer, User
 from erp_core.tables.sales import SalesOrder
@@ -75,15 +76,15 @@ def _amount(session: Session, command: Command) -> Decimal:
     if isinstance(command, RecordRemittance):
         return money(command.amount)
     if isinstance(command, PlaceOrder):
-        return money(sum((_line_value(session, command, i) for i in range(len(command.lines))), Decimal(0)))
+        items = catalog.items(session, {line.sku for line in command.lines})
+        return money(sum((_line_value(session, command, line, items) for line in command.lines), Decimal(0)))
     number = getattr(command, "order", None)
     found = session.get(SalesOrder, number) if number else None
     return sales.total(found) if found else Decimal(0)
 
 
-def _line_value(session: Session, command: PlaceOrder, position: int) -> Decimal:
-    line = command.lines[position]
-    item = catalog.item_facts(session, line.sku)
+def _line_value(session: Session, command: PlaceOrder, line: NewLine, items: dict[str, Item]) -> Decimal:
+    item = catalog.facts_of(items[line.sku]) if line.sku in items else None
     base = to_base(line.quantity, line.uom, item) if item else None
     if line.unit_price is not None:
         return line.unit_price * line.quantity

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, func, null, select
+from sqlalchemy import func, select, text
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
+from erp_core.tables.base import SPELLED
 from erp_core.tables.billing import Invoice
 from erp_core.tables.catalog import Item
 from erp_core.tables.fulfilment import Shipment
@@ -71,10 +72,6 @@ def key(text: str) -> str:
     return re.sub(r"[^A-Z0-9]", "", text.upper())
 
 
-def _key_of(column: InstrumentedAttribute[Any]) -> ColumnElement[str]:
-    return func.regexp_replace(func.upper(column), "[^A-Z0-9]", "", "g")
-
-
 def shapes(session: Session) -> dict[str, list[str]]:
     """The shapes that our numbers have, by kind, digits written 9: ['SO-99999']. Rare shapes are left out."""
     found: dict[str, list[str]] = {}
@@ -101,32 +98,35 @@ def resolve(session: Session, keys: Iterable[str]) -> dict[str, list[Hit]]:
     if not wanted:
         return {}
     hits: dict[str, list[Hit]] = {k: [] for k in wanted}
-    for kind, query in _queries(wanted).items():
-        for spelled, value, order, party in session.execute(query):
-            hits[spelled].append(Hit(kind, value, order, party))
+    for spelled, kind, value, order, party, _ in session.execute(_RESOLVE, {"keys": wanted}):
+        hits[spelled].append(Hit(kind, value, order, party))
     return hits
 
 
-def _queries(wanted: list[str]) -> dict[str, Any]:
-    so, cpo = _key_of(SalesOrder.number), _key_of(SalesOrder.customer_po)
-    inv, shp, trk, po = (_key_of(KINDS[k]) for k in ("invoice", "shipment", "tracking", "purchase_order"))
-    order, customer = SalesOrder.number, SalesOrder.customer
-    return {
-        "sales_order": select(so, order, order, customer).where(so.in_(wanted)),
-        "customer_po": select(cpo, SalesOrder.customer_po, order, customer)
-        .where(cpo.in_(wanted))
-        .order_by(SalesOrder.ordered_at.desc()),
-        "invoice": select(inv, Invoice.number, order, customer)
-        .join(SalesOrder, order == Invoice.order_number)
-        .where(inv.in_(wanted)),
-        "shipment": select(shp, Shipment.number, order, customer)
-        .join(SalesOrder, order == Shipment.order_number)
-        .where(shp.in_(wanted)),
-        "tracking": select(trk, Shipment.tracking, order, customer)
-        .join(SalesOrder, order == Shipment.order_number)
-        .where(trk.in_(wanted)),
-        "purchase_order": select(po, PurchaseOrder.number, null(), PurchaseOrder.supplier).where(po.in_(wanted)),
-    }
+def _resolving(kind: str, table: str, column: str, joined: bool) -> str:
+    """Rows of one kind. The expression is the one that an index stands on."""
+    spelled = SPELLED.format(f"t.{column}")
+    join = " JOIN sales_order o ON o.number = t.order_number" if joined else ""
+    orders = "o.number, o.customer, o.ordered_at" if joined else "t.number, t.customer, t.ordered_at"
+    if kind == "purchase_order":
+        orders = "NULL, t.supplier, NULL"
+    return f"SELECT {spelled}, '{kind}', t.{column}, {orders} FROM {table} t{join} WHERE {spelled} = ANY(:keys)"
+
+
+_RESOLVE = text(
+    "SELECT * FROM ("
+    + " UNION ALL ".join(
+        [
+            _resolving("sales_order", "sales_order", "number", joined=False),
+            _resolving("customer_po", "sales_order", "customer_po", joined=False),
+            _resolving("invoice", "invoice", "number", joined=True),
+            _resolving("shipment", "shipment", "number", joined=True),
+            _resolving("tracking", "shipment", "tracking", joined=True),
+            _resolving("purchase_order", "purchase_order", "number", joined=False),
+        ]
+    )
+    + ") AS found (spelled, kind, value, order_number, party, ordered_at) ORDER BY ordered_at DESC NULLS LAST, kind, value"
+)
 
 
 @dataclass(frozen=True)
@@ -144,37 +144,34 @@ class OrderCard:
 
 def orders_of(session: Session, customer: str, now: Any) -> list[OrderCard]:
     """All orders of a customer, newest first."""
-    orders = list(
-        session.scalars(
-            select(SalesOrder).where(SalesOrder.customer == customer).order_by(SalesOrder.ordered_at.desc())
-        )
-    )
+    query = select(
+        SalesOrder.number, SalesOrder.customer_po, SalesOrder.status, SalesOrder.ordered_at, SalesOrder.requested_date
+    ).where(SalesOrder.customer == customer)
+    orders = list(session.execute(query.order_by(SalesOrder.ordered_at.desc())))
     numbers = [o.number for o in orders]
     lines: dict[str, list[Any]] = {n: [] for n in numbers}
-    query = (
-        select(OrderLine, Item.name).join(Item, Item.sku == OrderLine.sku).where(OrderLine.order_number.in_(numbers))
-    )
-    for line, name in session.execute(query.order_by(OrderLine.order_number, OrderLine.line)):
-        lines[line.order_number].append((line.line, line.sku, name, line.quantity_ordered, line.uom))
-    shipped: dict[str, list[Shipment]] = {n: [] for n in numbers}
-    for shipment in session.scalars(select(Shipment).where(Shipment.order_number.in_(numbers))):
+    of_line = OrderLine.line, OrderLine.sku, Item.name, OrderLine.quantity_ordered, OrderLine.uom
+    details = select(OrderLine.order_number, *of_line).join(Item, Item.sku == OrderLine.sku)
+    details = details.where(OrderLine.order_number.in_(numbers)).order_by(OrderLine.order_number, OrderLine.line)
+    for number, *line in session.execute(details):
+        lines[number].append(tuple(line))
+    shipped: dict[str, list[Any]] = {n: [] for n in numbers}
+    for shipment in session.execute(
+        select(Shipment.order_number, Shipment.delivered_at).where(Shipment.order_number.in_(numbers))
+    ):
         shipped[shipment.order_number].append(shipment)
     return [
         OrderCard(
             o.number,
             o.customer_po,
-            state_of(o, shipped[o.number], now),
+            state_of(o.status, [s.delivered_at for s in shipped[o.number]], now),
             o.ordered_at,
             o.requested_date,
-            _delivered(shipped[o.number]),
+            max((s.delivered_at for s in shipped[o.number] if s.delivered_at), default=None),
             tuple(lines[o.number]),
         )
         for o in orders
     ]
-
-
-def _delivered(shipments: list[Shipment]) -> Any:
-    return max((s.delivered_at for s in shipments if s.delivered_at), default=None)
 
 
 def shipments_of(session: Session, number: str) -> list[Shipment]:
@@ -182,11 +179,10 @@ def shipments_of(session: Session, number: str) -> list[Shipment]:
     return list(session.scalars(select(Shipment).where(Shipment.order_number == number).order_by(Shipment.shipped_at)))
 
 
-def state_of(order: SalesOrder, shipments: list[Shipment], now: Any) -> str:
-    """open, shipped (on its way), delivered or cancelled, as of `now`."""
-    if order.status == "cancelled":
+def state_of(status: str, delivered: Sequence[Any], now: Any) -> str:
+    """open, shipped (on its way), delivered or cancelled, as of `now`; `delivered` has a moment or None a shipment."""
+    if status == "cancelled":
         return "cancelled"
-    if shipments:
-        arrived = all(s.delivered_at is not None and s.delivered_at <= now for s in shipments)
-        return "delivered" if arrived else "shipped"
-    return "delivered" if order.status in ("shipped", "invoiced", "closed") else "open"
+    if delivered:
+        return "delivered" if all(moment is not None and moment <= now for moment in delivered) else "shipped"
+    return "delivered" if status in ("shipped", "invoiced", "closed") else "open"

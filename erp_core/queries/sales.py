@@ -38,7 +38,11 @@ def active_holds(session: Session, number: str) -> list[Hold]:
 
 def snapshot(session: Session, number: str) -> dict[str, Any]:
     """The order as the journal, the preview and the screen show it: plain values, no technical ids."""
-    found = order(session, number)
+    return snapshot_of(session, order(session, number))
+
+
+def snapshot_of(session: Session, found: SalesOrder) -> dict[str, Any]:
+    """The snapshot of an order that was read already."""
     return {
         "status": found.status,
         "requested_date": _day(found.requested_date),
@@ -57,7 +61,7 @@ def snapshot(session: Session, number: str) -> dict[str, Any]:
             }
             for x in found.lines
         },
-        "holds": sorted(_hold_word(h) for h in active_holds(session, number)),
+        "holds": sorted(_hold_word(h) for h in active_holds(session, found.number)),
     }
 
 

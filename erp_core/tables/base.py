@@ -8,7 +8,7 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Annotated, Any
 
-from sqlalchemy import CheckConstraint, DateTime, MetaData, Numeric, Text
+from sqlalchemy import CheckConstraint, DateTime, Index, MetaData, Numeric, Text, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import DeclarativeBase, mapped_column
 
@@ -39,3 +39,11 @@ def one_of(column: str, words: Iterable[StrEnum | str]) -> CheckConstraint:
     """The database agrees with the closed set."""
     listed = ", ".join(f"'{word}'" for word in words)
     return CheckConstraint(f"{column} IN ({listed})", name=column)
+
+
+SPELLED = "regexp_replace(upper({}), '[^A-Z0-9]', '', 'g')"  # a number as people write it: letters and digits alone
+
+
+def spelled(table: str, column: str) -> Index:
+    """Finds a number whatever spaces, dashes and case it was written with."""
+    return Index(f"ix_{table}_{column}_spelled", text(SPELLED.format(column)))

@@ -7,13 +7,14 @@ from datetime import date
 from sqlalchemy import CheckConstraint, ForeignKey, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
-from erp_core.tables.base import Base, JsonList, Moment, Money
+from erp_core.tables.base import Base, JsonList, Moment, Money, spelled
 
 
 class Invoice(Base):
     """What we billed, in the customer's currency."""
 
     __tablename__ = "invoice"
+    __table_args__ = (spelled("invoice", "number"),)
     number: Mapped[str] = mapped_column(primary_key=True)
     order_number: Mapped[str] = mapped_column(ForeignKey("sales_order.number"), index=True)
     shipment: Mapped[str | None] = mapped_column(ForeignKey("shipment.number"))

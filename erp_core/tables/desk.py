@@ -190,3 +190,12 @@ class OutboxMail(Base):
     last_error: Mapped[str | None]
     queued_at: Mapped[Moment]
     sent_at: Mapped[Moment | None]
+
+
+class Leadership(Base):
+    """Which process does a work that only one may do, and until when it need not be asked again."""
+
+    __tablename__ = "leadership"
+    work: Mapped[str] = mapped_column(primary_key=True)
+    holder: Mapped[str]
+    until: Mapped[Moment]

@@ -5,13 +5,17 @@ from __future__ import annotations
 from sqlalchemy import ForeignKey
 from sqlalchemy.orm import Mapped, mapped_column
 
-from erp_core.tables.base import Base, Moment, Quantity
+from erp_core.tables.base import Base, Moment, Quantity, spelled
 
 
 class Shipment(Base):
     """One departure of goods for one order."""
 
     __tablename__ = "shipment"
+    __table_args__ = (
+        spelled("shipment", "number"),
+        spelled("shipment", "tracking"),
+    )
     number: Mapped[str] = mapped_column(primary_key=True)
     order_number: Mapped[str] = mapped_column(ForeignKey("sales_order.number"), index=True)
     warehouse: Mapped[str] = mapped_column(ForeignKey("warehouse.code"))

@@ -7,14 +7,14 @@ from datetime import date
 from sqlalchemy import ForeignKey
 from sqlalchemy.orm import Mapped, mapped_column
 
-from erp_core.tables.base import Base, Quantity, UnitPrice, one_of
+from erp_core.tables.base import Base, Quantity, UnitPrice, one_of, spelled
 
 
 class PurchaseOrder(Base):
     """What we asked a supplier for."""
 
     __tablename__ = "purchase_order"
-    __table_args__ = (one_of("status", ("open", "approved", "received")),)
+    __table_args__ = (one_of("status", ("open", "approved", "received")), spelled("purchase_order", "number"))
     number: Mapped[str] = mapped_column(primary_key=True)
     supplier: Mapped[str] = mapped_column(ForeignKey("supplier.code"), index=True)
     warehouse: Mapped[str] = mapped_column(ForeignKey("warehouse.code"))

@@ -7,7 +7,7 @@ from datetime import date
 from sqlalchemy import CheckConstraint, ForeignKey, ForeignKeyConstraint, Index
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
-from erp_core.tables.base import Base, Json, Moment, Quantity, UnitPrice, one_of
+from erp_core.tables.base import Base, Json, Moment, Quantity, UnitPrice, one_of, spelled
 from erp_core.values import HoldReason, OrderStatus
 
 CHANNELS = ("email", "edi", "portal", "sales_rep", "ecommerce")
@@ -17,7 +17,12 @@ class SalesOrder(Base):
     """What a customer asked for; `version` counts every change of the order, its lines and holds."""
 
     __tablename__ = "sales_order"
-    __table_args__ = (one_of("status", OrderStatus), one_of("channel", CHANNELS))
+    __table_args__ = (
+        one_of("status", OrderStatus),
+        one_of("channel", CHANNELS),
+        spelled("sales_order", "number"),
+        spelled("sales_order", "customer_po"),
+    )
     number: Mapped[str] = mapped_column(primary_key=True)
     customer: Mapped[str] = mapped_column(ForeignKey("customer.code"), index=True)
     channel: Mapped[str]
