@@ -205,6 +205,7 @@ GRANT EXECUTE ON FUNCTION casework.desk_now, casework.policy_content, casework.d
 GRANT SELECT ON ALL TABLES IN SCHEMA public TO countersign_api;
 GRANT INSERT, UPDATE ON ALL TABLES IN SCHEMA public TO countersign_api;
 GRANT USAGE ON ALL SEQUENCES IN SCHEMA public TO countersign_api;
+GRANT SELECT, UPDATE ON SEQUENCE order_number TO countersign_api;
 GRANT DELETE ON sign_in, order_line, allocation TO countersign_api;
 REVOKE UPDATE ON journal_entry, decision, message, finding, policy_version, note FROM countersign_api;
 REVOKE ALL ON alembic_version FROM countersign_api;
@@ -212,10 +213,12 @@ GRANT SELECT ON alembic_version TO countersign_api;
 
 GRANT SELECT ON entity, customer, contact, ship_to, supplier, app_user, item, substitute, price, warehouse, stock_level, allocation,
     sales_order, order_line, hold, purchase_order, purchase_order_line, shipment, shipment_line, invoice, remittance, policy_version,
-    installation, case_file, message, finding, note, proposal, decision, journal_entry TO countersign_agent;
+    installation, case_file, message, finding, note, proposal, decision, journal_entry, item_unit, tier_price, customer_account,
+    customer_item, invoice_line, credit_memo, return_order, return_line TO countersign_agent;
 GRANT EXECUTE ON FUNCTION casework.record_message, casework.claim_case, casework.record_findings, casework.file_proposal,
     casework.give_back, casework.add_note TO countersign_agent;
 
 GRANT SELECT ON entity, customer, supplier, item, substitute, price, warehouse, stock_level, allocation, sales_order, order_line, hold,
-    purchase_order, purchase_order_line, shipment, shipment_line, invoice, remittance, case_file, proposal, decision, journal_entry
+    purchase_order, purchase_order_line, shipment, shipment_line, invoice, invoice_line, credit_memo, payment, remittance, return_order,
+    return_line, item_unit, tier_price, customer_account, customer_item, case_file, proposal, decision, journal_entry
     TO countersign_reader;

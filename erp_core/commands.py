@@ -45,6 +45,7 @@ class PlaceOrder(Strict):
     warehouse: str | None = None
     ship_to: Sentence | None = None
     ship_to_country: str | None = Field(None, pattern=r"^[A-Z]{2}$")
+    payment_terms_days: Annotated[int, Field(ge=0, le=365)] | None = None
     lines: Annotated[list[NewLine], Field(min_length=1, max_length=500)]
 
 

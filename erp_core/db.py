@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import psycopg
 from sqlalchemy import Engine, create_engine, event
 from sqlalchemy.exc import DBAPIError as Refused
 from sqlalchemy.exc import OperationalError as Lost
@@ -28,6 +29,7 @@ __all__ = [
     "engine",
     "forget_engines",
     "in_use",
+    "raw",
     "reading",
     "transaction",
 ]
@@ -92,6 +94,16 @@ def reading(role: str) -> Iterator[Session]:
     with Session(engine(role).execution_options(postgresql_readonly=True), expire_on_commit=False) as session:
         yield session
         session.expunge_all()  # what was read stays readable
+
+
+@contextmanager
+def raw(session: Session) -> Iterator[Any]:
+    """The driver's connection inside the session's transaction, for statements sent together. Errors come as SQLAlchemy's."""
+    try:
+        yield session.connection().connection.driver_connection
+    except psycopg.Error as error:
+        session.rollback()
+        raise Refused.instance("pipeline", None, error, psycopg.Error) from error
 
 
 @contextmanager

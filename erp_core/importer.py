@@ -13,20 +13,22 @@ import sys
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import inspect, select
+from sqlalchemy import inspect, select, text
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from erp_core import clock, db
-from erp_core.actions import execute
+from erp_core.actions import accounts, execute_orders
+from erp_core.actions.intake import Asked
 from erp_core.commands import NewLine, PlaceOrder
-from erp_core.errors import CountersignError, RuleViolation
+from erp_core.errors import CountersignError
 from erp_core.queries import catalog as catalog_queries
+from erp_core.queries import sales as sales_queries
 from erp_core.rules.catalog import to_base
 from erp_core.tables import Base
 from erp_core.tables.billing import Invoice
@@ -388,6 +390,7 @@ def import_folder(session: Session, folder: Path, now: datetime, *, partial: boo
             _orders(session, files, report, now)
         _store(session, read, report)
     _shipped_quantities(session, [values["number"] for _, values, _ in _rows(files, "sales_orders")])
+    accounts.recount(session)
     if any(report.imported.values()):
         _journal(session, folder, report, now)
     return report
@@ -484,6 +487,8 @@ def _rows(files: list[_Read], name: str) -> list[tuple[int, Row, Row]]:
 def _store(session: Session, read: _Read, report: Report) -> None:
     spec = read.spec
     records = [{(spec.columns[k].attribute or k): v for k, v in values.items()} for _, values, _ in read.rows]
+    if spec.name == "invoices":
+        _owed_by(session, records)
     stored = 0
     for start in range(0, len(records), 1000):
         statement = insert(spec.table).values(records[start : start + 1000]).on_conflict_do_nothing()
@@ -493,45 +498,107 @@ def _store(session: Session, read: _Read, report: Report) -> None:
     report.known[spec.name] += len(records) - stored
 
 
+def _owed_by(session: Session, records: list[Row]) -> None:
+    """An invoice belongs to the customer of its order and is due by the customer's terms."""
+    query = select(SalesOrder.number, Customer.code, Customer.payment_terms_days).join(
+        Customer, Customer.code == SalesOrder.customer
+    )
+    owner = {
+        n: (c, days)
+        for n, c, days in session.execute(query.where(SalesOrder.number.in_({r["order_number"] for r in records})))
+    }
+    for record in records:
+        record["customer"], days = owner[record["order_number"]]
+        record["due_on"] = record["invoiced_at"] + timedelta(days=days)
+        record["amount_settled"] = record["amount"] if record["paid_at"] else Decimal(0)
+
+
+BATCH = 200
+
+
 def _orders(session: Session, files: list[_Read], report: Report, now: datetime) -> None:
-    """Orders with their lines, oldest first, so that stock and credit go to whom they went."""
+    """History first, then the new orders in batches, oldest first, so that stock and credit go to whom they went."""
     lines: dict[str, list[tuple[int, Row, Row]]] = defaultdict(list)
     for line in _rows(files, "sales_order_lines"):
         lines[line[1]["order"]].append(line)
     known = set(session.scalars(select(SalesOrder.number)))
+    new: list[_Told] = []
     for number_of_line, values, raw in sorted(_rows(files, "sales_orders"), key=lambda r: r[1]["ordered_at"]):
-        own = sorted(lines.get(values["number"], []), key=lambda r: r[1]["line"])
+        told = _Told(
+            number_of_line, values, raw, sorted((x for _, x, _ in lines[values["number"]]), key=lambda x: x["line"])
+        )
         if values["number"] in known:
             report.known["sales_orders"] += 1
-            report.known["sales_order_lines"] += len(own)
-            continue
-        complaint = _order(session, values, [x for _, x, _ in own], now)
-        if complaint:
-            spec = next(s for s in FILES if s.name == "sales_orders")
-            _reject(report, spec, number_of_line, raw, [Complaint("sales_orders", number_of_line, "number", complaint)])
-            continue
-        report.imported["sales_orders"] += 1
-        report.imported["sales_order_lines"] += len(own)
+            report.known["sales_order_lines"] += len(told.lines)
+        elif not told.lines:
+            _reject_order(report, told, f"{values['number']} has no lines")
+        elif values["status"] == "new":
+            new.append(told)
+        else:
+            _count(report, told, _history(session, values, told.lines))
+    session.flush()
+    accounts.recount(session)
+    _last_number(session)
+    for start in range(0, len(new), BATCH):
+        _place(session, new[start : start + BATCH], report, now)
+    _last_number(session)
 
 
-def _order(session: Session, values: Row, lines: list[Row], now: datetime) -> str | None:
-    """Store or place one order; the reason when it cannot be."""
-    if not lines:
-        return f"{values['number']} has no lines"
-    if values["status"] != "new":
-        return _history(session, values, lines)
-    try:
-        new = [NewLine(sku=x["sku"], quantity=x["quantity"], uom=x["uom"], unit_price=x["unit_price"]) for x in lines]
-        order = {k: v for k, v in values.items() if k != "status"}
-        command = PlaceOrder(**order, lines=new)
-        with session.begin_nested():
-            execute(session, command, key=f"import:{values['number']}", actor=ACTOR, now=now)
-    except (RuleViolation, ValueError) as error:
-        return str(error)
-    return None
+@dataclass(frozen=True)
+class _Told:
+    """An order as the files tell it."""
+
+    place: int
+    values: Row
+    raw: Row
+    lines: list[Row]
+
+
+def _place(session: Session, told: list[_Told], report: Report, now: datetime) -> None:
+    """New orders through the door that every order takes."""
+    asked: list[tuple[_Told, Asked]] = []
+    for one in told:
+        try:
+            asked.append((one, Asked(_command(one), f"import:{one.values['number']}")))
+        except ValueError as error:
+            _reject_order(report, one, str(error))
+    if not asked:
+        return
+    verdicts = execute_orders(session, [a for _, a in asked], actor=ACTOR, now=now)
+    for (one, _), verdict in zip(asked, verdicts, strict=True):
+        _count(report, one, "; ".join(p.text for p in verdict.problems) or None)
+
+
+def _command(told: _Told) -> PlaceOrder:
+    new = [NewLine(sku=x["sku"], quantity=x["quantity"], uom=x["uom"], unit_price=x["unit_price"]) for x in told.lines]
+    return PlaceOrder(**{k: v for k, v in told.values.items() if k != "status"}, lines=new)
+
+
+def _count(report: Report, told: _Told, complaint: str | None) -> None:
+    if complaint:
+        _reject_order(report, told, complaint)
+        return
+    report.imported["sales_orders"] += 1
+    report.imported["sales_order_lines"] += len(told.lines)
+
+
+def _reject_order(report: Report, told: _Told, complaint: str) -> None:
+    spec = next(s for s in FILES if s.name == "sales_orders")
+    _reject(report, spec, told.place, told.raw, [Complaint("sales_orders", told.place, "number", complaint)])
+
+
+def _last_number(session: Session) -> None:
+    """Our own series goes on after the highest number that came in."""
+    session.execute(
+        text(
+            "SELECT setval('order_number', greatest((SELECT last_value FROM order_number), "
+            "(SELECT max(substring(number FROM '^SO-([0-9]{1,15})$')::bigint) FROM sales_order)))"
+        )
+    )
 
 
 def _history(session: Session, values: Row, lines: list[Row]) -> str | None:
+    """Store an order of the past as it is told; the reason when it cannot be."""
     order = SalesOrder(**values)
     for line in lines:
         item = catalog_queries.item_facts(session, line["sku"])
@@ -548,8 +615,8 @@ def _history(session: Session, values: Row, lines: list[Row]) -> str | None:
                 unit_price=line["unit_price"],
             )
         )
+    order.basket = sales_queries.draft_of(order, Decimal(0)).basket
     session.add(order)
-    session.flush()
     return None
 
 

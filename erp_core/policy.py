@@ -7,11 +7,11 @@ import tomllib
 from decimal import Decimal
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from erp_core.values import Action, HoldReason, Priority, Queue
+from erp_core.values import Action, Disposition, HoldReason, Priority, Queue, ReturnReason
 
 HERE = Path(__file__).parent
 
@@ -26,8 +26,40 @@ class OrderPolicy(_Part):
     duplicate_days: int = Field(ge=0)
     abnormal_factor: Decimal = Field(gt=1)
     abnormal_minimum_orders: int = Field(ge=1)
-    credit_tolerance_percent: Decimal = Field(ge=0)
+    similar_days: int = Field(ge=0)
+    similar_percent: Decimal = Field(ge=0)
+    abnormal_order_factor: Decimal = Field(gt=1)
     unrestricted_export_classes: list[str]
+
+
+class CreditPolicy(_Part):
+    tolerance_percent: Decimal = Field(ge=0)
+    free_below: Decimal = Field(ge=0)
+    overdue_amount: Decimal = Field(ge=0)
+    overdue_days: int = Field(ge=0)
+    grace_days: int = Field(ge=0)
+    order_percent_of_limit: Decimal = Field(gt=0)
+    watch_changes_days: int = Field(ge=0)
+
+
+class CostPolicy(_Part):
+    freight_percent: Decimal = Field(ge=0)
+    fulfilment_per_line: Decimal = Field(ge=0)
+
+
+class AllocationPolicy(_Part):
+    tier_weight: dict[str, int]
+    late_weight_per_day: int
+    expedited_weight: int
+    margin_weight_per_percent: Decimal
+    reserve_hours: int = Field(gt=0)
+
+
+class ReturnPolicy(_Part):
+    days: int = Field(ge=0)
+    approve_above: Decimal = Field(ge=0)
+    restocking_percent: dict[ReturnReason, Decimal]
+    disposition: dict[ReturnReason, Disposition]
 
 
 class ProposalPolicy(_Part):
@@ -47,7 +79,8 @@ class MailPolicy(_Part):
 class HoldPolicy(_Part):
     queue: Queue
     priority: Priority
-    blocks: list[str]
+    blocks: list[Literal["allocate", "release", "ship", "invoice"]]
+    waiver_hours: int = Field(gt=0)
     keeps_stock: bool
     rule: str
 
@@ -57,6 +90,11 @@ class Policy(_Part):
 
     name: str
     orders: OrderPolicy
+    credit: CreditPolicy
+    costs: CostPolicy
+    tax_percent: dict[str, Decimal]
+    allocation: AllocationPolicy
+    returns: ReturnPolicy
     proposals: ProposalPolicy
     mail: MailPolicy
     sla_hours: dict[Priority, int]

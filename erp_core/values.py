@@ -37,6 +37,37 @@ class HoldReason(StrEnum):
     MANUAL = "manual"
 
 
+class ReturnStatus(StrEnum):
+    REQUESTED = "requested"
+    AUTHORISED = "authorised"
+    RECEIVED = "received"
+    CREDITED = "credited"
+    REFUSED = "refused"
+    CLOSED = "closed"
+
+
+class ReturnReason(StrEnum):
+    """Why goods come back: a closed list, so that it can be counted."""
+
+    DAMAGED = "damaged"
+    DEFECTIVE = "defective"
+    WRONG_ITEM = "wrong_item"
+    WRONG_QUANTITY = "wrong_quantity"
+    ORDERED_IN_ERROR = "ordered_in_error"
+    NO_LONGER_NEEDED = "no_longer_needed"
+    LATE = "late"
+    WARRANTY = "warranty"
+
+
+class Disposition(StrEnum):
+    """What becomes of returned goods."""
+
+    RESTOCK = "restock"
+    QUARANTINE = "quarantine"
+    SCRAP = "scrap"
+    RETURN_TO_SUPPLIER = "return_to_supplier"
+
+
 class CaseStatus(StrEnum):
     NEW = "new"
     INVESTIGATING = "investigating"
@@ -160,6 +191,17 @@ ORDER_STEPS = frozenset(
         ("validated", "cancelled"),
         ("allocated", "cancelled"),
         ("released", "cancelled"),
+    }
+)
+
+RETURN_STEPS = frozenset(
+    {
+        ("requested", "authorised"),
+        ("requested", "refused"),
+        ("authorised", "received"),
+        ("authorised", "closed"),
+        ("received", "credited"),
+        ("received", "closed"),
     }
 )
 

@@ -100,8 +100,9 @@ def from_imap(
 
 @contextmanager
 def _connected(url: str, password: str | None) -> Iterator[BaseMailBox]:
-    box = _login(url, password)
+    box, login = _box(url, password)
     try:
+        login()
         yield box
     finally:
         with suppress(OSError, imaplib.IMAP4.error, ImapToolsError):
@@ -110,7 +111,7 @@ def _connected(url: str, password: str | None) -> Iterator[BaseMailBox]:
             box.client.shutdown()  # a broken line is not closed by a logout
 
 
-def _login(url: str, password: str | None) -> BaseMailBox:
+def _box(url: str, password: str | None) -> tuple[BaseMailBox, Callable[[], object]]:
     parts = urlsplit(url)
     if parts.scheme not in ("imap", "imaps") or not parts.hostname or not parts.username:
         raise BadSetting(f"'{_shown(url)}' is no mailbox; write imap://user@host/FOLDER.")
@@ -120,7 +121,8 @@ def _login(url: str, password: str | None) -> BaseMailBox:
     kind = MailBox if secure else MailBoxUnencrypted
     folder = unquote(parts.path.lstrip("/")) or "INBOX"
     box = kind(parts.hostname, parts.port or 993, timeout=NETWORK_SECONDS)
-    return box.login(unquote(parts.username), password, initial_folder=folder)
+    user = unquote(parts.username)
+    return box, lambda: box.login(user, password, initial_folder=folder)
 
 
 def _wait(box: BaseMailBox) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -11,17 +11,16 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from erp_core import policy as policy_module
-from erp_core.actions import billing, cases, holds, messages, orders, parties
+from erp_core.actions import billing, cases, holds, intake, messages, orders, parties
 from erp_core.actions.context import Change, Context, write_journal
-from erp_core.commands import Command
-from erp_core.errors import KeyReused
+from erp_core.commands import Command, PlaceOrder
+from erp_core.errors import KeyReused, Problem, RuleViolation
 from erp_core.tables.desk import JournalEntry
 from erp_core.values import digest
 
 Act = Callable[[Any, Context], Change]
 
 ACTS: dict[str, Act] = {
-    "place_order": orders.place,
     "amend_order": orders.amend,
     "cancel_order": orders.cancel,
     "expedite_order": orders.expedite,
@@ -63,6 +62,9 @@ def execute(
 
     Raises NotFound, RuleViolation, IllegalTransition or Conflict; then nothing of it remains.
     """
+    if isinstance(command, PlaceOrder):
+        asked = intake.Asked(command, key, facts or {})
+        return execute_orders(session, [asked], actor=actor, now=now, case=case)[0].result()
     # one writer a key: a second one waits here, then finds the entry
     session.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(f"key:{key}", 0))))
     said = command.model_dump(mode="json")
@@ -74,6 +76,35 @@ def execute(
     session.flush()
     write_journal(context, change, key, said, getattr(command, "case", None))
     return Result(change, context.beside)
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What became of one order of a batch."""
+
+    placed: intake.Placed
+
+    @property
+    def problems(self) -> Sequence[Problem]:
+        """Why it was not entered; empty when it was."""
+        return self.placed.problems
+
+    def result(self) -> Result:
+        """What `execute` returns. Raises RuleViolation for an order that was not entered."""
+        if self.placed.change is None:
+            raise RuleViolation(self.placed.problems)
+        return Result(self.placed.change, self.placed.beside, self.placed.replayed)
+
+
+def execute_orders(
+    session: Session, asked: Sequence[intake.Asked], *, actor: str, now: datetime, case: int | None = None
+) -> list[Verdict]:
+    """Place many orders in one go: the same rules and verdicts as one by one, each under a key of its own.
+
+    Raises KeyReused when a key stands for another input.
+    """
+    placed = intake.place(session, asked, actor=actor, now=now, policy=policy_module.load(), case=case)
+    return [Verdict(one) for one in placed]
 
 
 def _stored(entry: JournalEntry, said: dict[str, Any]) -> Result:

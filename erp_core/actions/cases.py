@@ -81,13 +81,13 @@ def for_hold(order: SalesOrder, violation: Violation, context: Context) -> int:
     return _add(command, context).id
 
 
-def end_hold_case(order: SalesOrder, reason: HoldReason, context: Context) -> None:
+def end_hold_case(order: SalesOrder, reason: HoldReason, context: Context, cause: str = "reason gone") -> None:
     """When the last hold of a reason is gone, its case has nothing left to see to."""
     query = select(Hold).where(Hold.order_number == order.number, Hold.reason == reason, Hold.released_at.is_(None))
     if context.session.scalars(query).first() is None:
         case = _open_one(f"hold_{reason.value}", order.number, context)
         if case is not None:
-            resolve(case, context, "reason gone")
+            resolve(case, context, cause)
 
 
 def due_at(policy: Policy, start: datetime, queue: Queue | str, priority: Priority | str) -> datetime | None:

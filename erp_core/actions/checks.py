@@ -1,70 +1,73 @@
-"""Checks: bind stock, run the rules, and make the core's holds agree with them."""
+"""Checks of orders that were entered: bind stock, run the rules, and make the core's holds agree with them."""
 
 from __future__ import annotations
 
-from sqlalchemy import select
+from collections.abc import Sequence
+from decimal import Decimal
+
+from sqlalchemy import or_, select
 
 from erp_core.actions import cases, stock
 from erp_core.actions.context import Change, Context
-from erp_core.errors import Problem
-from erp_core.queries import sales
-from erp_core.rules import sales as rules
-from erp_core.rules.sales import Violation
+from erp_core.errors import NotFound
+from erp_core.queries import intake, sales
+from erp_core.rules import intake as rules
+from erp_core.rules.sales import Violation, fingerprint
 from erp_core.tables.sales import Hold, SalesOrder
-from erp_core.values import ORDER_STEPS, HoldReason, OrderStatus, digest, transition
+from erp_core.values import CHANGEABLE_ORDER_STATUSES, ORDER_STEPS, HoldReason, OrderStatus, transition
 
 CORE = "core"
 
 
-def settle(order: SalesOrder, context: Context) -> None:
-    """Bind stock, run all checks, place and lift the core's own holds, and take the order as far as they allow."""
+def settle(order: SalesOrder, context: Context, own_value: Decimal | None = None) -> None:
+    """Bind stock, run all checks, place and lift the core's own holds, and take the order as far as they allow.
+
+    `own_value` is what the order stands with in the customer's open orders; its present value unless it was just changed.
+    """
     session = context.session
     session.flush()
-    if order.status in (OrderStatus.ALLOCATED, OrderStatus.RELEASED):
-        order.status = transition(ORDER_STEPS, OrderStatus(order.status), OrderStatus.VALIDATED)
-    if order.status == OrderStatus.ENTERED:
-        order.status = transition(ORDER_STEPS, OrderStatus.ENTERED, OrderStatus.VALIDATED)
-    stock.bind(order, context)
-    match(order, context)
-    stopped = blocked(order, context)
-    if "allocate" in stopped:
-        stock.free(order, context)
-    elif all(sales.backordered(line) == 0 for line in order.lines):
-        order.status = transition(ORDER_STEPS, OrderStatus.VALIDATED, OrderStatus.ALLOCATED)
-        if "release" not in stopped:
-            order.status = transition(ORDER_STEPS, OrderStatus.ALLOCATED, OrderStatus.RELEASED)
+    draft = sales.draft_of(order, sales.open_value(order) if own_value is None else own_value)
+    taken = intake.take(session, [draft], context.policy, context.now.date())
+    customer = taken.picture.customers[order.customer]
+    taken.picture.numbers.clear()  # that the order is there is no problem of it
+    broken, bound = rules.examine(draft, taken.picture, context.policy, context.now.date())
+    match(order, broken, context)
+    need = [(x.line, x.quantity_base - x.quantity_shipped, bound[x.line]) for x in order.lines]
+    holds = [(HoldReason(h.reason), h.line) for h in sales.active_holds(session, order.number)]
+    status, allocated, released = rules.stage(need, holds, context.policy, partial=customer.ships_partial)
+    for line in sorted(order.lines, key=lambda x: x.sku):
+        stock.rebind(order, line, allocated[line.line], released[line.line], context)
+    _move(order, status)
     session.flush()
 
 
-def match(order: SalesOrder, context: Context) -> None:
+def _move(order: SalesOrder, status: OrderStatus) -> None:
+    """Through every step between where the order stands and where it may stand; back to validation first when it went too far."""
+    path = [OrderStatus.ENTERED, OrderStatus.VALIDATED, OrderStatus.ALLOCATED, OrderStatus.RELEASED]
+    here = OrderStatus(order.status)
+    if here in path and path.index(here) > path.index(status):
+        here = transition(ORDER_STEPS, here, OrderStatus.VALIDATED)
+    while here != status:
+        here = transition(ORDER_STEPS, here, path[path.index(here) + 1])
+    order.status = here
+
+
+def match(order: SalesOrder, violations: Sequence[Violation], context: Context) -> None:
     """Make the core's holds agree with its rules: place what is broken and not waived, lift what is mended."""
-    violations = rules.validate(sales.facts(context.session, order, context.policy), context.policy)
-    broken = _merged(violations)
+    broken = {(v.reason, v.line): v for v in violations}
     for hold in sales.active_holds(context.session, order.number):
-        if hold.placed_by == CORE and (HoldReason(hold.reason), hold.line) not in broken:
+        violation = broken.get((HoldReason(hold.reason), hold.line))
+        if hold.placed_by == CORE and violation is None:
             _lift(order, hold, context)
+        elif (
+            hold.placed_by == CORE
+            and violation is not None
+            and hold.problem.get("facts_hash") != fingerprint(violation)
+        ):
+            hold.problem = _stored(violation)  # what a person releases is what is broken now
     for violation in broken.values():
         if active(order, violation.line, violation.reason, context) is None and not _waived(order, violation, context):
             add(order, violation, CORE, context)
-
-
-def _merged(violations: list[Violation]) -> dict[tuple[HoldReason, int | None], Violation]:
-    """One hold a reason and line; several problems of it are told, and waived, together."""
-    found: dict[tuple[HoldReason, int | None], Violation] = {}
-    for one in violations:
-        known = found.get((one.reason, one.line))
-        if known is not None:
-            facts = {known.problem.code: known.problem.facts, one.problem.code: one.problem.facts}
-            text = f"{known.problem.text} {one.problem.text}"
-            one = Violation(one.reason, one.line, Problem(f"{known.problem.code}+{one.problem.code}", text, facts))
-        found[one.reason, one.line] = one
-    return found
-
-
-def blocked(order: SalesOrder, context: Context) -> set[str]:
-    """Transactions that active holds stop, by policy."""
-    active = sales.active_holds(context.session, order.number)
-    return {name for hold in active for name in context.policy.holds[HoldReason(hold.reason)].blocks}
 
 
 def end_line(order: SalesOrder, line: int, context: Context) -> None:
@@ -72,6 +75,26 @@ def end_line(order: SalesOrder, line: int, context: Context) -> None:
     for hold in sales.active_holds(context.session, order.number):
         if hold.line == line:
             hold.released_by, hold.released_at, hold.release_note = CORE, context.now, "line removed"
+
+
+def end_all(order: SalesOrder, note: str, context: Context) -> None:
+    """The order needs no holds any more; their cases have nothing left to see to."""
+    holds = sales.active_holds(context.session, order.number)
+    for hold in holds:
+        hold.released_by, hold.released_at, hold.release_note = CORE, context.now, note
+    context.session.flush()
+    for reason in sorted({hold.reason for hold in holds}):
+        cases.end_hold_case(order, HoldReason(reason), context, note)
+
+
+def blocked(order: SalesOrder, what: str, context: Context, line: int | None = None) -> list[Hold]:
+    """Active holds that stop a transaction of the order, or of one of its lines."""
+    return [
+        hold
+        for hold in sales.active_holds(context.session, order.number)
+        if what in context.policy.holds[HoldReason(hold.reason)].blocks
+        and (hold.line is None or line in (None, hold.line))
+    ]
 
 
 def active(order: SalesOrder, line: int | None, reason: HoldReason, context: Context) -> Hold | None:
@@ -86,31 +109,32 @@ def active(order: SalesOrder, line: int | None, reason: HoldReason, context: Con
 
 
 def _waived(order: SalesOrder, violation: Violation, context: Context) -> bool:
-    """A person released this very violation on these very facts."""
+    """A person released this very violation on these very facts, and the waiver has not run out."""
     query = select(Hold.problem).where(
         Hold.order_number == order.number,
         Hold.line.is_(None) if violation.line is None else Hold.line == violation.line,
         Hold.reason == violation.reason,
         Hold.released_by.is_not(None),
         Hold.released_by != CORE,
+        or_(Hold.waived_until.is_(None), Hold.waived_until > context.now),
     )
-    return any(old.get("facts_hash") == _facts_hash(violation) for old in context.session.scalars(query))
+    return any(old.get("facts_hash") == fingerprint(violation) for old in context.session.scalars(query))
 
 
-def _facts_hash(violation: Violation) -> str:
-    return digest([violation.problem.code, violation.line, violation.problem.facts])
+def _stored(violation: Violation) -> dict[str, object]:
+    problem = violation.problem
+    return {"code": problem.code, "text": problem.text, "facts": problem.facts, "facts_hash": fingerprint(violation)}
 
 
 def add(order: SalesOrder, violation: Violation, by: str, context: Context) -> None:
     """Place a hold, with its case."""
     problem = violation.problem
-    stored = {"code": problem.code, "text": problem.text, "facts": problem.facts, "facts_hash": _facts_hash(violation)}
     context.session.add(
         Hold(
             order_number=order.number,
             line=violation.line,
             reason=violation.reason,
-            problem=stored,
+            problem=_stored(violation),
             placed_by=by,
             placed_at=context.now,
         )
@@ -128,3 +152,23 @@ def _lift(order: SalesOrder, hold: Hold, context: Context) -> None:
     after = {"reason": hold.reason, "line": hold.line, "note": hold.release_note}
     context.also(Change("order:hold:lifted", f"sales_order:{order.number}", None, after))
     cases.end_hold_case(order, HoldReason(hold.reason), context)
+
+
+def recheck(numbers: Sequence[str], context: Context) -> list[str]:
+    """Run the checks of open orders anew because a fact they rest on changed; those whose state changed, by number."""
+    changed = []
+    for number in numbers:
+        try:
+            order = sales.order(context.session, number, lock=True)
+        except NotFound:
+            continue
+        if order.status not in CHANGEABLE_ORDER_STATUSES:
+            continue
+        before = sales.snapshot_of(context.session, order)
+        settle(order, context)
+        after = sales.snapshot_of(context.session, order)
+        if before != after:
+            order.version += 1
+            context.also(Change("order:sales:rechecked", f"sales_order:{number}", before, after))
+            changed.append(number)
+    return changed

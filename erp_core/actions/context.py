@@ -46,6 +46,11 @@ class Context:
         write_journal(self, change, f"{self.key}#{self.depth}", None, case)
 
 
+def facts_of(policy: Policy, more: dict[str, Any]) -> dict[str, Any]:
+    """What an entry says about the ground it stands on."""
+    return {"policy": policy.hash, "policy_name": policy.name, **more}
+
+
 def write_journal(
     context: Context, change: Change, key: str, command: dict[str, Any] | None, case: int | None = None
 ) -> JournalEntry:
@@ -61,7 +66,7 @@ def write_journal(
         command=command,
         before=change.before,
         after=change.after,
-        facts={"policy": context.policy.hash, "policy_name": context.policy.name, **context.facts},
+        facts=facts_of(context.policy, context.facts),
     )
     context.session.add(entry)
     context.session.flush()

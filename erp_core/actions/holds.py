@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
-from erp_core.actions import cases, checks
+from erp_core.actions import cases, checks, orders
 from erp_core.actions.context import Change, Context
 from erp_core.commands import PlaceHold, ReleaseHold
 from erp_core.errors import IllegalTransition, NotFound, Problem, RuleViolation
@@ -37,6 +38,7 @@ def release(command: ReleaseHold, context: Context) -> Change:
             + (f" on line {command.line}." if command.line else ".")
         )
     hold.released_by, hold.released_at, hold.release_note = context.actor, context.now, command.note
+    hold.waived_until = context.now + timedelta(hours=context.policy.holds[command.reason].waiver_hours)
     context.session.flush()
     cases.end_hold_case(order, command.reason, context)
     return _settled("order:hold:released", order, before, context)
@@ -50,7 +52,7 @@ def _settled(tag: str, order: SalesOrder, before: dict[str, Any], context: Conte
 
 
 def _held_order(number: str, context: Context) -> SalesOrder:
-    order = sales.order(context.session, number, lock=True)
+    order = orders.locked(number, context)
     if order.status not in CHANGEABLE_ORDER_STATUSES:
         raise IllegalTransition(f"{number} is {order.status}; holds no longer matter.")
     return order

@@ -1,15 +1,12 @@
-"""Orders: entered, changed, cancelled. Each change runs all checks anew."""
+"""Orders that were entered: changed, cancelled. Each change runs all checks anew."""
 
 from __future__ import annotations
 
-from datetime import date
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import func, select, text
-
-from erp_core.actions import checks, stock
-from erp_core.actions.checks import settle
+from erp_core.actions import accounts, checks, stock
 from erp_core.actions.context import Change, Context
 from erp_core.commands import (
     AmendOrder,
@@ -18,52 +15,17 @@ from erp_core.commands import (
     ExpediteOrder,
     LineChange,
     NewLine,
-    PlaceOrder,
     PromiseDate,
     SubstituteItem,
 )
 from erp_core.errors import IllegalTransition, NotFound, Problem, RuleViolation
 from erp_core.queries import catalog, sales
-from erp_core.rules.catalog import ItemFacts, price_for, to_base
+from erp_core.rules.catalog import to_base
 from erp_core.tables.catalog import Substitute
-from erp_core.tables.parties import Customer
 from erp_core.tables.sales import OrderLine, SalesOrder
-from erp_core.tables.stock import Warehouse
 from erp_core.values import CHANGEABLE_ORDER_STATUSES, ORDER_STEPS, OrderStatus, transition
 
-
-def place(command: PlaceOrder, context: Context) -> Change:
-    """Enter the order, check it, and bind stock; a clean order is released at once."""
-    session = context.session
-    customer = session.get(Customer, command.customer, with_for_update=True)
-    if customer is None:
-        raise NotFound(f"There is no customer {command.customer}.")
-    number = command.number or _next_number(context)
-    if session.get(SalesOrder, number) is not None:
-        raise RuleViolation([Problem("order_exists", f"There is a sales order {number} already.", {"order": number})])
-    # only history tells its own time: a backdated order would choose its prices and escape the duplicate check
-    ordered = command.ordered_at if command.ordered_at and context.actor == "import" else context.now
-    order = SalesOrder(
-        number=number,
-        customer=customer.code,
-        channel=command.channel,
-        customer_po=command.customer_po,
-        ordered_at=ordered,
-        requested_date=command.requested_date,
-        warehouse=command.warehouse or _warehouse(context, customer),
-        ship_to_country=command.ship_to_country or customer.country,
-        ship_to=command.ship_to,
-        status=OrderStatus.ENTERED,
-    )
-    problems = [p for line in command.lines for p in _line_problems(context, line)]
-    if problems:
-        raise RuleViolation(problems)
-    session.add(order)
-    for position, line in enumerate(command.lines, start=1):
-        order.lines.append(_new_line(context, order, position, line))
-    session.flush()
-    settle(order, context)
-    return Change("order:sales:placed", f"sales_order:{number}", None, sales.snapshot(session, number))
+PRICE_PLACES = Decimal("0.0001")
 
 
 def amend(command: AmendOrder, context: Context) -> Change:
@@ -87,8 +49,7 @@ def cancel(command: CancelOrder, context: Context) -> Change:
     """Cancel the order and free its stock; its holds end with it."""
     order, before = _changeable(command.order, context)
     stock.free(order, context)
-    for hold in sales.active_holds(context.session, order.number):
-        hold.released_by, hold.released_at, hold.release_note = checks.CORE, context.now, "order cancelled"
+    checks.end_all(order, "order cancelled", context)
     order.status = transition(ORDER_STEPS, OrderStatus(order.status), OrderStatus.CANCELLED)
     return _closed("order:sales:cancelled", order, before, context)
 
@@ -124,9 +85,9 @@ def decline_substitution(command: DeclineSubstitution, context: Context) -> Chan
     order, before = _changeable(command.order, context)
     if command.line is not None:
         _line(order, command.line)
-    after = {**sales.snapshot(context.session, order.number), "substitution": f"declined; {command.note}".strip("; ")}
+    after = {**before.shown, "substitution": f"declined; {command.note}".strip("; ")}
     order.version += 1
-    return Change("order:substitution:declined", f"sales_order:{order.number}", before, after)
+    return Change("order:substitution:declined", f"sales_order:{order.number}", before.shown, after)
 
 
 def promise(command: PromiseDate, context: Context) -> Change:
@@ -139,22 +100,38 @@ def promise(command: PromiseDate, context: Context) -> Change:
     return _closed("order:date:promised", order, before, context)
 
 
-def _changeable(number: str, context: Context) -> tuple[SalesOrder, dict[str, Any]]:
-    order = sales.order(context.session, number, lock=True)
+def locked(number: str, context: Context) -> SalesOrder:
+    """The order, locked; its customer first, in the order that everybody keeps."""
+    accounts.lock(context.session, sales.order(context.session, number).customer)
+    return sales.order(context.session, number, lock=True)
+
+
+@dataclass(frozen=True)
+class _Before:
+    """An order before a change: what the journal shows, and what it stood with in the customer's open orders."""
+
+    shown: dict[str, Any]
+    value: Decimal
+
+
+def _changeable(number: str, context: Context) -> tuple[SalesOrder, _Before]:
+    order = locked(number, context)
     if order.status not in CHANGEABLE_ORDER_STATUSES:
         raise IllegalTransition(f"{number} is {order.status}; it can no longer be changed.")
-    return order, sales.snapshot(context.session, number)
+    return order, _Before(sales.snapshot_of(context.session, order), sales.open_value(order))
 
 
-def _changed(tag: str, order: SalesOrder, before: dict[str, Any], context: Context) -> Change:
-    settle(order, context)
+def _changed(tag: str, order: SalesOrder, before: _Before, context: Context) -> Change:
+    order.basket = sales.draft_of(order, before.value).basket
+    checks.settle(order, context, before.value)
     return _closed(tag, order, before, context)
 
 
-def _closed(tag: str, order: SalesOrder, before: dict[str, Any], context: Context) -> Change:
+def _closed(tag: str, order: SalesOrder, before: _Before, context: Context) -> Change:
     order.version += 1
     context.session.flush()
-    return Change(tag, f"sales_order:{order.number}", before, sales.snapshot(context.session, order.number))
+    accounts.carry(context.session, order.customer, sales.open_value(order) - before.value)
+    return Change(tag, f"sales_order:{order.number}", before.shown, sales.snapshot_of(context.session, order))
 
 
 def _line(order: SalesOrder, number: int) -> OrderLine:
@@ -221,6 +198,10 @@ def _new_line(context: Context, order: SalesOrder, position: int, line: NewLine)
     assert item is not None
     base = to_base(line.quantity, line.uom, item)
     assert base is not None
+    price = line.unit_price
+    if price is None:
+        found = catalog.price_found(context.session, order.customer, item, base, order.ordered_at.date())
+        price = (found.unit_price * base / line.quantity).quantize(PRICE_PLACES)
     return OrderLine(
         line=position,
         sku=line.sku,
@@ -228,35 +209,8 @@ def _new_line(context: Context, order: SalesOrder, position: int, line: NewLine)
         uom=line.uom,
         quantity_base=base,
         quantity_allocated=Decimal(0),
+        quantity_released=Decimal(0),
         quantity_shipped=Decimal(0),
-        unit_price=line.unit_price
-        if line.unit_price is not None
-        else _price(context, order.customer, item, base, order.ordered_at.date()) * base / line.quantity,
+        quantity_invoiced=Decimal(0),
+        unit_price=price,
     )
-
-
-def _price(context: Context, customer: str, item: ItemFacts, base: Decimal, on: date) -> Decimal:
-    return price_for(item, catalog.agreements(context.session, customer, item.sku), base, on)
-
-
-def _warehouse(context: Context, customer: Customer) -> str:
-    """The warehouse of the customer's last order, else the first of its country or firm."""
-    session = context.session
-    last = (
-        select(SalesOrder.warehouse).where(SalesOrder.customer == customer.code).order_by(SalesOrder.ordered_at.desc())
-    )
-    found = session.scalars(last.limit(1)).one_or_none()
-    if found is None:
-        here = (Warehouse.country != customer.country, Warehouse.entity != customer.entity, Warehouse.code)
-        found = session.scalars(select(Warehouse.code).order_by(*here).limit(1)).one_or_none()
-    if found is None:
-        raise NotFound("There is no warehouse to deliver from.")
-    return found
-
-
-def _next_number(context: Context) -> str:
-    """One more than the highest SO-number; the lock keeps two from getting the same."""
-    context.session.execute(select(func.pg_advisory_xact_lock(7001)))
-    query = text("SELECT max(substring(number FROM '^SO-([0-9]{1,15})$')::bigint) FROM sales_order")
-    highest = context.session.execute(query).scalar_one_or_none()
-    return f"SO-{(highest or 10000) + 1}"

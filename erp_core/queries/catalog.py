@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from datetime import date
 from decimal import Decimal
+from fractions import Fraction
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from erp_core.rules.catalog import Agreement, ItemFacts
+from erp_core.rules.catalog import Agreement, ItemFacts, PriceFound, find_price
 from erp_core.rules.stock import Inbound, available_now
-from erp_core.tables.catalog import Item, Price, Substitute
+from erp_core.tables.catalog import Item, ItemUnit, Price, Substitute, TierPrice
+from erp_core.tables.parties import Customer
 from erp_core.tables.purchasing import PurchaseOrder, PurchaseOrderLine
 from erp_core.tables.stock import StockLevel
 
@@ -19,11 +22,14 @@ from erp_core.tables.stock import StockLevel
 def item_facts(session: Session, sku: str) -> ItemFacts | None:
     """What rules know of an item; None when there is none."""
     item = session.get(Item, sku)
-    return facts_of(item) if item is not None else None
+    return facts_of(session, item) if item is not None else None
 
 
-def facts_of(item: Item) -> ItemFacts:
+def facts_of(session: Session, item: Item) -> ItemFacts:
     """An item as rules know it."""
+    units = session.execute(
+        select(ItemUnit.uom, ItemUnit.numerator, ItemUnit.denominator).where(ItemUnit.sku == item.sku)
+    )
     return ItemFacts(
         item.sku,
         item.name,
@@ -33,6 +39,8 @@ def facts_of(item: Item) -> ItemFacts:
         item.unit_cost,
         item.export_class,
         item.status,
+        item.hazmat,
+        {uom: Fraction(numerator, denominator) for uom, numerator, denominator in units},
     )
 
 
@@ -47,10 +55,21 @@ def agreements(session: Session, customer: str, sku: str) -> list[Agreement]:
     return [Agreement(p.min_quantity, p.unit_price, p.valid_from, p.valid_to) for p in session.scalars(query)]
 
 
+def price_found(session: Session, customer: str, item: ItemFacts, quantity: Decimal, on: date) -> PriceFound:
+    """The price of an item for a customer, by the one hierarchy. Raises when there is no such customer."""
+    known = session.get_one(Customer, customer)
+    query = select(TierPrice).where(TierPrice.tier == known.tier, TierPrice.sku == item.sku)
+    tier = [Agreement(p.min_quantity, p.unit_price, p.valid_from, p.valid_to) for p in session.scalars(query)]
+    return find_price(item, agreements(session, customer, item.sku), tier, known.discount_percent, quantity, on)
+
+
 def free_stock(session: Session, sku: str) -> dict[str, Decimal]:
     """Unbound stock by warehouse, in base units."""
     query = select(StockLevel).where(StockLevel.sku == sku).order_by(StockLevel.warehouse)
-    return {s.warehouse: available_now(s.quantity_on_hand, s.quantity_allocated) for s in session.scalars(query)}
+    return {
+        s.warehouse: available_now(s.quantity_on_hand, s.quantity_allocated + s.quantity_held)
+        for s in session.scalars(query)
+    }
 
 
 def inbound(session: Session, sku: str, warehouse: str | None = None) -> list[Inbound]:
@@ -87,7 +106,9 @@ def stock_picture(session: Session, skus: set[str]) -> StockPicture:
     free: dict[str, dict[str, Decimal]] = {sku: {} for sku in skus}
     levels = select(StockLevel).where(StockLevel.sku.in_(skus)).order_by(StockLevel.warehouse)
     for level in session.scalars(levels):
-        free[level.sku][level.warehouse] = available_now(level.quantity_on_hand, level.quantity_allocated)
+        free[level.sku][level.warehouse] = available_now(
+            level.quantity_on_hand, level.quantity_allocated + level.quantity_held
+        )
     coming: dict[tuple[str, str], list[Inbound]] = {}
     orders = (
         select(

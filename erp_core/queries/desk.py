@@ -84,7 +84,7 @@ def _amount(session: Session, command: Command) -> Decimal:
 
 
 def _line_value(session: Session, command: PlaceOrder, line: NewLine, items: dict[str, Item]) -> Decimal:
-    item = catalog.facts_of(items[line.sku]) if line.sku in items else None
+    item = catalog.facts_of(session, items[line.sku]) if line.sku in items else None
     base = to_base(line.quantity, line.uom, item) if item else None
     if line.unit_price is not None:
         return line.unit_price * line.quantity

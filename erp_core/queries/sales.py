@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session, selectinload
 
 from erp_core.errors import NotFound
-from erp_core.policy import Policy
-from erp_core.queries import billing, catalog
-from erp_core.rules.sales import LineFacts, OrderFacts
-from erp_core.tables.parties import Customer, Entity
+from erp_core.rules.intake import Decided
+from erp_core.rules.picture import Draft, DraftLine
 from erp_core.tables.sales import Hold, OrderLine, SalesOrder
-from erp_core.values import plain
+from erp_core.values import OrderStatus, money, plain
 
 
 def order(session: Session, number: str, *, lock: bool = False) -> SalesOrder:
@@ -55,13 +51,15 @@ def snapshot_of(session: Session, found: SalesOrder) -> dict[str, Any]:
                 "sku": x.sku,
                 "quantity": f"{plain(x.quantity_ordered)} {x.uom}",
                 "allocated": plain(x.quantity_allocated),
+                "released": plain(x.quantity_released),
                 "backordered": plain(backordered(x)),
+                "shipped": plain(x.quantity_shipped),
                 "price": str(x.unit_price),
                 "requested_date": _day(x.requested_date),
             }
             for x in found.lines
         },
-        "holds": sorted(_hold_word(h) for h in active_holds(session, found.number)),
+        "holds": sorted(_hold_words(h.reason, h.line) for h in active_holds(session, found.number)),
     }
 
 
@@ -75,79 +73,82 @@ def backordered(line: OrderLine) -> Decimal:
     return max(line.quantity_base - line.quantity_allocated - line.quantity_shipped, Decimal(0))
 
 
-def facts(session: Session, found: SalesOrder, policy: Policy) -> OrderFacts:
-    """Everything validation looks at; the order itself is not part of the exposure it is added to."""
-    customer = session.get_one(Customer, found.customer)
-    entity = session.get_one(Entity, customer.entity)
-    return OrderFacts(
-        number=found.number,
-        customer=customer.code,
-        customer_status=customer.status,
-        currency=customer.currency,
-        ordered_on=found.ordered_at.date(),
-        ship_to_country=found.ship_to_country,
-        home_country=entity.country,
-        credit_limit=customer.credit_limit,
-        other_exposure=billing.exposure(session, customer.code, found.ordered_at.date(), without=found.number).total,
-        same_po=_same_po(session, found, policy.orders.duplicate_days),
-        lines=[_line_facts(session, found, x) for x in found.lines],
-    )
-
-
-def _line_facts(session: Session, found: SalesOrder, line: OrderLine) -> LineFacts:
-    item = catalog.item_facts(session, line.sku)
-    usual, earlier = _usual(session, found, line.sku)
-    per_base = line.unit_price * line.quantity_ordered / line.quantity_base if line.quantity_base else line.unit_price
-    return LineFacts(
-        line=line.line,
-        sku=line.sku,
-        item=item,
-        quantity=line.quantity_base,
-        unit_price=per_base,
-        agreements=catalog.agreements(session, found.customer, line.sku),
-        usual_quantity=usual,
-        earlier_orders=earlier,
-        quantity_short=backordered(line),
-    )
-
-
-def _same_po(session: Session, found: SalesOrder, days: int) -> Sequence[str]:
-    if not found.customer_po:
-        return ()
-    since: datetime = found.ordered_at - timedelta(days=days)
-    query = (
-        select(SalesOrder.number)
-        .where(
-            SalesOrder.customer == found.customer,
-            func.lower(SalesOrder.customer_po) == found.customer_po.lower(),
-            SalesOrder.number != found.number,
-            SalesOrder.status != "cancelled",
-            SalesOrder.ordered_at.between(since, found.ordered_at),
-        )
-        .order_by(SalesOrder.number)
-    )
-    return list(session.scalars(query))
-
-
-def _usual(session: Session, found: SalesOrder, sku: str) -> tuple[Decimal | None, int]:
-    query = (
-        select(func.avg(OrderLine.quantity_base), func.count())
-        .join(SalesOrder, SalesOrder.number == OrderLine.order_number)
-        .where(
-            SalesOrder.customer == found.customer,
-            OrderLine.sku == sku,
-            SalesOrder.number != found.number,
-            SalesOrder.status != "cancelled",
-            SalesOrder.ordered_at < found.ordered_at,
+def open_value(found: SalesOrder) -> Decimal:
+    """What of the order's value is neither invoiced nor cancelled: the part that counts as exposure."""
+    if found.status in (OrderStatus.CANCELLED, OrderStatus.INVOICED, OrderStatus.CLOSED):
+        return Decimal(0)
+    return money(
+        sum(
+            (
+                x.unit_price * x.quantity_ordered * (x.quantity_base - x.quantity_invoiced) / x.quantity_base
+                for x in found.lines
+                if x.quantity_base
+            ),
+            Decimal(0),
         )
     )
-    average, count = session.execute(query).one()
-    return (Decimal(average).quantize(Decimal("0.001")) if average is not None else None), int(count)
+
+
+def draft_of(found: SalesOrder, own_value: Decimal) -> Draft:
+    """An order as it stands, to be looked at as if it came in now. `own_value` is its part of the customer's open orders."""
+    lines = [
+        DraftLine(
+            x.line,
+            x.sku,
+            x.quantity_ordered,
+            x.uom,
+            x.unit_price,
+            x.requested_date,
+            x.quantity_allocated,
+            x.quantity_shipped,
+        )
+        for x in found.lines
+    ]
+    return Draft(
+        found.number,
+        found.customer,
+        found.channel,
+        found.ordered_at,
+        lines,
+        found.customer_po,
+        found.requested_date,
+        found.warehouse,
+        found.ship_to,
+        found.ship_to_country,
+        found.payment_terms_days,
+        own_value,
+    )
+
+
+def snapshot_from(decided: Decided) -> dict[str, Any]:
+    """The snapshot of an order that is about to be entered."""
+    return {
+        "status": decided.status.value,
+        "requested_date": _day(decided.draft.requested_date),
+        "promised_date": None,
+        "ship_to": decided.draft.ship_to,
+        "expedited": False,
+        "total": str(decided.total),
+        "lines": {
+            str(x.line): {
+                "sku": x.sku,
+                "quantity": f"{plain(x.quantity)} {x.uom}",
+                "allocated": plain(x.quantity_allocated),
+                "released": plain(x.quantity_released),
+                "backordered": plain(x.quantity_base - x.quantity_allocated),
+                "shipped": "0",
+                "price": str(x.unit_price),
+                "requested_date": _day(x.requested_date),
+            }
+            for x in decided.lines
+        },
+        "holds": sorted(_hold_words(h.reason.value, h.line) for h in decided.holds),
+    }
 
 
 def _day(value: Any) -> str | None:
     return value.isoformat() if value is not None else None
 
 
-def _hold_word(hold: Hold) -> str:
-    return hold.reason if hold.line is None else f"{hold.reason} on line {hold.line}"
+def _hold_words(reason: str, line: int | None) -> str:
+    return reason if line is None else f"{reason} on line {line}"

@@ -1,6 +1,6 @@
 """What is: the schema, room by room. Importing this package loads every table into `Base.metadata`."""
 
-from erp_core.tables import billing, catalog, desk, fulfilment, governance, parties, purchasing, sales, stock
+from erp_core.tables import billing, catalog, desk, fulfilment, governance, parties, purchasing, returns, sales, stock
 from erp_core.tables.base import Base
 
 __all__ = [
@@ -12,6 +12,7 @@ __all__ = [
     "governance",
     "parties",
     "purchasing",
+    "returns",
     "sales",
     "stock",
 ]

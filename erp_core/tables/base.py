@@ -14,6 +14,7 @@ from sqlalchemy.orm import DeclarativeBase, mapped_column
 
 Money = Annotated[Decimal, mapped_column(Numeric(16, 2))]
 UnitPrice = Annotated[Decimal, mapped_column(Numeric(16, 4))]
+Percent = Annotated[Decimal, mapped_column(Numeric(7, 3))]
 Quantity = Annotated[Decimal, mapped_column(Numeric(16, 3))]
 Moment = Annotated[datetime, mapped_column(DateTime(timezone=True))]
 Json = Annotated[dict[str, Any], mapped_column(JSONB)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import date
 
-from sqlalchemy import ForeignKey, UniqueConstraint
+from sqlalchemy import CheckConstraint, ForeignKey, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from erp_core.tables.base import Base, Quantity, UnitPrice, one_of
@@ -25,6 +25,31 @@ class Item(Base):
     export_class: Mapped[str | None]
     hazmat: Mapped[bool]
     status: Mapped[str]
+
+
+class ItemUnit(Base):
+    """A further unit of an item: one of it holds exactly `numerator / denominator` base units."""
+
+    __tablename__ = "item_unit"
+    __table_args__ = (CheckConstraint("numerator > 0 AND denominator > 0", name="ratio_positive"),)
+    sku: Mapped[str] = mapped_column(ForeignKey("item.sku"), primary_key=True)
+    uom: Mapped[str] = mapped_column(primary_key=True)
+    numerator: Mapped[int]
+    denominator: Mapped[int] = mapped_column(default=1, server_default="1")
+
+
+class TierPrice(Base):
+    """The price of a customer tier from a quantity on, valid inclusive of both dates; a contract price beats it."""
+
+    __tablename__ = "tier_price"
+    __table_args__ = (one_of("tier", ("A", "B", "C")), UniqueConstraint("tier", "sku", "min_quantity", "valid_from"))
+    id: Mapped[int] = mapped_column(primary_key=True)
+    tier: Mapped[str]
+    sku: Mapped[str] = mapped_column(ForeignKey("item.sku"), index=True)
+    min_quantity: Mapped[Quantity]
+    unit_price: Mapped[UnitPrice]
+    valid_from: Mapped[date]
+    valid_to: Mapped[date | None]
 
 
 class Substitute(Base):

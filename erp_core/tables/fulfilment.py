@@ -5,7 +5,7 @@ from __future__ import annotations
 from sqlalchemy import ForeignKey
 from sqlalchemy.orm import Mapped, mapped_column
 
-from erp_core.tables.base import Base, Moment, Quantity, spelled
+from erp_core.tables.base import Base, Json, Moment, Quantity, spelled
 
 
 class Shipment(Base):
@@ -23,6 +23,19 @@ class Shipment(Base):
     carrier: Mapped[str | None]
     tracking: Mapped[str | None] = mapped_column(index=True)
     delivered_at: Mapped[Moment | None]
+    expected_at: Mapped[Moment | None]
+
+
+class WaitingEvent(Base):
+    """An event that came before what it is about; it is applied when that arrives."""
+
+    __tablename__ = "waiting_event"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    subject: Mapped[str] = mapped_column(index=True)
+    key: Mapped[str] = mapped_column(unique=True)
+    command: Mapped[Json]
+    received_at: Mapped[Moment]
+    applied_at: Mapped[Moment | None]
 
 
 class ShipmentLine(Base):

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import date
+
 from sqlalchemy import ARRAY, ForeignKey, Index, Text, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from erp_core.tables.base import Base, Moment, Money, one_of
+from erp_core.tables.base import Base, Json, Moment, Money, Percent, one_of
 
 
 class Entity(Base):
@@ -19,7 +21,11 @@ class Entity(Base):
 
 
 class Customer(Base):
-    """Who buys; `credit_limit` in the customer's currency."""
+    """Who buys; `credit_limit` in the customer's currency.
+
+    `delivery` holds the customer's own constraints: `countries`, `no_hazmat`, `weekdays` (1 is Monday), `smallest_order`.
+    `discount_percent` is off the list price, `rebate_percent` is given back later and counts against margin.
+    """
 
     __tablename__ = "customer"
     __table_args__ = (one_of("status", ("active", "blocked")), one_of("tier", ("A", "B", "C")))
@@ -34,6 +40,26 @@ class Customer(Base):
     country: Mapped[str]
     email_domain: Mapped[str | None] = mapped_column(index=True)
     status: Mapped[str]
+    steward: Mapped[str | None]
+    ships_partial: Mapped[bool] = mapped_column(default=False, server_default="false")
+    delivery: Mapped[Json] = mapped_column(default=dict, server_default="{}")
+    rebate_percent: Mapped[Percent] = mapped_column(default=0, server_default="0")
+    discount_percent: Mapped[Percent] = mapped_column(default=0, server_default="0")
+    discount_changed_on: Mapped[date | None]
+    terms_changed_on: Mapped[date | None]
+    limit_expires: Mapped[date | None]
+    credit_excluded: Mapped[bool] = mapped_column(default=False, server_default="false")
+    tax_exempt: Mapped[bool] = mapped_column(default=True, server_default="true")
+    version: Mapped[int] = mapped_column(default=1, server_default="1")
+
+
+class BankAccount(Base):
+    """Where a customer's refunds go; the agent's role cannot read this table."""
+
+    __tablename__ = "bank_account"
+    customer: Mapped[str] = mapped_column(ForeignKey("customer.code"), primary_key=True)
+    iban: Mapped[str]
+    version: Mapped[int] = mapped_column(default=1, server_default="1")
 
 
 class Contact(Base):

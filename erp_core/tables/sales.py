@@ -4,17 +4,21 @@ from __future__ import annotations
 
 from datetime import date
 
-from sqlalchemy import CheckConstraint, ForeignKey, ForeignKeyConstraint, Index
+from sqlalchemy import CheckConstraint, ForeignKey, ForeignKeyConstraint, Index, text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from erp_core.tables.base import Base, Json, Moment, Quantity, UnitPrice, one_of, spelled
-from erp_core.values import HoldReason, OrderStatus
+from erp_core.values import CHANGEABLE_ORDER_STATUSES, HoldReason, OrderStatus
 
 CHANNELS = ("email", "edi", "portal", "sales_rep", "ecommerce")
+OPEN_LIST = ", ".join(f"'{status}'" for status in CHANGEABLE_ORDER_STATUSES)
 
 
 class SalesOrder(Base):
-    """What a customer asked for; `version` counts every change of the order, its lines and holds."""
+    """What a customer asked for; `version` counts every change of the order, its lines and holds.
+
+    `basket` is a digest of the items ordered, whatever their quantities: it finds orders for the same things.
+    """
 
     __tablename__ = "sales_order"
     __table_args__ = (
@@ -22,6 +26,9 @@ class SalesOrder(Base):
         one_of("channel", CHANNELS),
         spelled("sales_order", "number"),
         spelled("sales_order", "customer_po"),
+        Index("ix_sales_order_own_po", "customer", text("lower(customer_po)")),
+        Index("ix_sales_order_basket", "customer", "basket", "ordered_at"),
+        Index("ix_sales_order_open", "status", postgresql_where=text(f"status IN ({OPEN_LIST})")),
     )
     number: Mapped[str] = mapped_column(primary_key=True)
     customer: Mapped[str] = mapped_column(ForeignKey("customer.code"), index=True)
@@ -33,6 +40,8 @@ class SalesOrder(Base):
     warehouse: Mapped[str] = mapped_column(ForeignKey("warehouse.code"))
     ship_to_country: Mapped[str]
     ship_to: Mapped[str | None]
+    payment_terms_days: Mapped[int | None]
+    basket: Mapped[str | None]
     expedited: Mapped[bool] = mapped_column(default=False, server_default="false")
     status: Mapped[str]
     version: Mapped[int] = mapped_column(default=1, server_default="1")
@@ -42,12 +51,21 @@ class SalesOrder(Base):
 
 
 class OrderLine(Base):
-    """One item of an order. Quantities are in `uom` as ordered; `quantity_base` is in the item's base unit."""
+    """One item of an order. `quantity_ordered` is in `uom`; all other quantities are in the item's base unit.
+
+    Allocated is what is bound and has not left; released is the part of it that the warehouse may work on.
+    """
 
     __tablename__ = "order_line"
     __table_args__ = (
         CheckConstraint("quantity_ordered >= 0", name="ordered_not_negative"),
         CheckConstraint("unit_price >= 0", name="price_not_negative"),
+        CheckConstraint("quantity_allocated >= 0", name="allocated_not_negative"),
+        CheckConstraint("quantity_released <= quantity_allocated", name="released_within_allocated"),
+        CheckConstraint("quantity_invoiced <= quantity_shipped", name="invoiced_within_shipped"),
+        Index(
+            "ix_order_line_short", "sku", postgresql_where=text("quantity_base > quantity_allocated + quantity_shipped")
+        ),
     )
     order_number: Mapped[str] = mapped_column(ForeignKey("sales_order.number", ondelete="CASCADE"), primary_key=True)
     line: Mapped[int] = mapped_column(primary_key=True)
@@ -56,7 +74,9 @@ class OrderLine(Base):
     uom: Mapped[str]
     quantity_base: Mapped[Quantity]
     quantity_allocated: Mapped[Quantity] = mapped_column(default=0, server_default="0")
+    quantity_released: Mapped[Quantity] = mapped_column(default=0, server_default="0")
     quantity_shipped: Mapped[Quantity] = mapped_column(default=0, server_default="0")
+    quantity_invoiced: Mapped[Quantity] = mapped_column(default=0, server_default="0")
     unit_price: Mapped[UnitPrice]
     requested_date: Mapped[date | None]
 
@@ -88,3 +108,15 @@ class Hold(Base):
     released_by: Mapped[str | None]
     released_at: Mapped[Moment | None]
     release_note: Mapped[str | None]
+    waived_until: Mapped[Moment | None]
+
+
+class CustomerItem(Base):
+    """What a customer has ordered of an item so far, in base units: what is usual, at no cost that grows."""
+
+    __tablename__ = "customer_item"
+    customer: Mapped[str] = mapped_column(ForeignKey("customer.code"), primary_key=True)
+    sku: Mapped[str] = mapped_column(ForeignKey("item.sku"), primary_key=True)
+    orders: Mapped[int]
+    quantity: Mapped[Quantity]
+    last_price: Mapped[UnitPrice]

@@ -9,7 +9,7 @@ from erp_core.tables.base import Base, Moment, Quantity, one_of
 
 
 class Warehouse(Base):
-    """A place with stock."""
+    """A place with stock; `capacity` is how many released orders it can work on at once, unlimited when unknown."""
 
     __tablename__ = "warehouse"
     code: Mapped[str] = mapped_column(primary_key=True)
@@ -17,6 +17,7 @@ class Warehouse(Base):
     name: Mapped[str]
     country: Mapped[str]
     region: Mapped[str | None]
+    capacity: Mapped[int | None]
 
 
 class StockLevel(Base):
@@ -25,12 +26,14 @@ class StockLevel(Base):
     __tablename__ = "stock_level"
     __table_args__ = (
         CheckConstraint("quantity_allocated >= 0", name="allocated_not_negative"),
-        CheckConstraint("quantity_allocated <= quantity_on_hand", name="allocated_within_on_hand"),
+        CheckConstraint("quantity_held >= 0", name="held_not_negative"),
+        CheckConstraint("quantity_allocated + quantity_held <= quantity_on_hand", name="allocated_within_on_hand"),
     )
     warehouse: Mapped[str] = mapped_column(ForeignKey("warehouse.code"), primary_key=True)
     sku: Mapped[str] = mapped_column(ForeignKey("item.sku"), primary_key=True)
     quantity_on_hand: Mapped[Quantity]
     quantity_allocated: Mapped[Quantity] = mapped_column(default=0, server_default="0")
+    quantity_held: Mapped[Quantity] = mapped_column(default=0, server_default="0")
 
 
 class Allocation(Base):
@@ -52,3 +55,4 @@ class Allocation(Base):
     quantity: Mapped[Quantity]
     status: Mapped[str]
     created_at: Mapped[Moment]
+    expires_at: Mapped[Moment | None]

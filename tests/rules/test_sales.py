@@ -5,14 +5,16 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import date
 from decimal import Decimal
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from erp_core import policy
-from erp_core.rules import catalog, sales, stock
+from erp_core.rules import catalog, credit, sales, stock
 from erp_core.rules.catalog import Agreement, ItemFacts
+from erp_core.rules.credit import CreditFacts
 from erp_core.rules.sales import LineFacts, OrderFacts
 from erp_core.values import CASE_STEPS, CaseStatus, HoldReason, IllegalTransition, transition
 
@@ -20,16 +22,29 @@ POLICY = policy.load()
 VALVE = ItemFacts("VAL-1", "Ball valve", "EA", Decimal(12), Decimal("10.00"), Decimal("6.00"), "EAR99", "active")
 GLOVES = replace(VALVE, sku="PPE-1", uom="BX", units_per_case=Decimal(10))
 LINE = LineFacts(line=1, sku="VAL-1", item=VALVE, quantity=Decimal(5), unit_price=Decimal("10.00"))
+CREDIT = CreditFacts(
+    customer="C1",
+    status="active",
+    currency="USD",
+    limit=Decimal(1000),
+    limit_expires=None,
+    terms_days=30,
+    terms_asked=None,
+    terms_changed_on=None,
+    discount_changed_on=None,
+    excluded=False,
+    open_orders=Decimal(0),
+    unpaid=Decimal(0),
+    overdue=Decimal(0),
+    oldest_due=None,
+    order_total=Decimal(50),
+    on=date(2026, 6, 15),
+)
 ORDER = OrderFacts(
     number="SO-1",
-    customer="C1",
-    customer_status="active",
-    currency="USD",
-    ordered_on=date(2026, 6, 15),
     ship_to_country="US",
     home_country="US",
-    credit_limit=Decimal(1000),
-    other_exposure=Decimal(0),
+    credit=CREDIT,
     lines=[LINE],
 )
 
@@ -53,9 +68,29 @@ def test_all_problems_are_found_in_the_documented_sequence() -> None:
         quantity_short=Decimal(2),
     )
     bad = replace(
-        ORDER, customer_status="blocked", ship_to_country="MX", same_po=["SO-0"], credit_limit=Decimal(1), lines=[line]
+        ORDER,
+        credit=replace(CREDIT, status="blocked", limit=Decimal(1)),
+        ship_to_country="MX",
+        requested_date=date(2026, 6, 20),
+        delivery={"weekdays": [1, 2, 3]},
+        same_po=["SO-0"],
+        warehouse_load=9,
+        warehouse_capacity=9,
+        lines=[line],
     )
-    expected = ["credit", "price", "margin", "export", "duplicate", "abnormal", "credit", "stock"]
+    expected = [
+        "price",
+        "margin",
+        "export",
+        "shipping",
+        "duplicate",
+        "abnormal",
+        "credit",
+        "credit",
+        "credit",
+        "stock",
+        "shipping",
+    ]
     assert [r.value for r in reasons(bad)] == expected
 
 
@@ -64,8 +99,36 @@ def test_an_unknown_item_is_a_data_problem_and_nothing_else() -> None:
 
 
 def test_exposure_at_the_limit_is_allowed_and_a_cent_above_is_not() -> None:
-    assert reasons(replace(ORDER, credit_limit=Decimal("50.00"))) == []
-    assert reasons(replace(ORDER, credit_limit=Decimal("49.99"))) == [HoldReason.CREDIT]
+    assert credit_codes(limit=Decimal("50.00")) == []
+    assert credit_codes(limit=Decimal("49.99"))[0] == "credit_limit_exceeded"
+
+
+def credit_codes(**changed: Any) -> list[str]:
+    return [p.code for p in credit.check(replace(CREDIT, **changed), POLICY.credit)]
+
+
+@pytest.mark.parametrize(
+    ("changed", "code"),
+    [
+        ({"status": "blocked"}, "customer_blocked"),
+        ({"terms_asked": 60}, "terms_not_agreed"),
+        ({"open_orders": Decimal(951)}, "credit_limit_exceeded"),
+        ({"limit_expires": date(2026, 6, 14)}, "credit_limit_expired"),
+        ({"overdue": Decimal("10000.01"), "oldest_due": date(2026, 6, 1), "limit": Decimal(99999)}, "overdue_amount"),
+        ({"overdue": Decimal(1), "oldest_due": date(2026, 4, 1)}, "overdue_days"),
+        ({"order_total": Decimal(1001), "limit": Decimal(1000)}, "order_too_large"),
+        ({"terms_changed_on": date(2026, 6, 10)}, "terms_changed"),
+        ({"discount_changed_on": date(2026, 6, 10)}, "discount_changed"),
+    ],
+)
+def test_each_of_the_nine_credit_rules_stops_an_order(changed: dict[str, Any], code: str) -> None:
+    assert code in credit_codes(**changed)
+
+
+def test_who_is_excluded_from_credit_control_passes_all_but_a_block() -> None:
+    bad = {"limit": Decimal(1), "overdue": Decimal(99999), "oldest_due": date(2026, 1, 1), "excluded": True}
+    assert credit_codes(**bad) == []
+    assert credit_codes(**bad, status="blocked") == ["customer_blocked"]
 
 
 def test_the_agreement_with_the_highest_break_reached_counts() -> None:

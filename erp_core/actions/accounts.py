@@ -1,0 +1,66 @@
+"""A customer's running figures. Whoever changes a customer's orders or debts locks the customer first."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from decimal import Decimal
+
+from sqlalchemy import select, text
+from sqlalchemy.orm import Session
+
+from erp_core.errors import NotFound
+from erp_core.tables.parties import Customer
+
+
+def lock(session: Session, customer: str) -> Customer:
+    """The customer, locked against everybody else who changes its orders, debts or limits. Raises NotFound."""
+    query = select(Customer).where(Customer.code == customer).with_for_update(key_share=True)
+    found = session.scalars(query.execution_options(populate_existing=True)).one_or_none()
+    if found is None:
+        raise NotFound(f"There is no customer {customer}.")
+    return found
+
+
+def carry(session: Session, customer: str, difference: Decimal) -> None:
+    """Add to the value of the customer's open orders."""
+    if difference:
+        session.execute(
+            text(
+                "INSERT INTO customer_account AS a (customer, open_orders) VALUES (:customer, :difference) "
+                "ON CONFLICT (customer) DO UPDATE SET open_orders = a.open_orders + excluded.open_orders"
+            ),
+            {"customer": customer, "difference": difference},
+        )
+
+
+OPEN_VALUE = """SELECT coalesce(sum(value), 0) FROM (SELECT round(sum(l.unit_price * l.quantity_ordered
+  * (l.quantity_base - l.quantity_invoiced) / nullif(l.quantity_base, 0)), 2) AS value
+  FROM sales_order o JOIN order_line l ON l.order_number = o.number
+  WHERE o.customer = c.code AND o.status NOT IN ('cancelled', 'invoiced', 'closed') GROUP BY o.number) AS v"""
+
+RECOUNT = f"""
+INSERT INTO customer_account AS a (customer, open_orders, order_count, order_value, last_warehouse)
+SELECT c.code, ({OPEN_VALUE}), coalesce(n.orders, 0), coalesce(n.value, 0), n.warehouse
+FROM customer c LEFT JOIN (SELECT o.customer, count(DISTINCT o.number) AS orders, sum(l.unit_price * l.quantity_ordered) AS value,
+  (array_agg(o.warehouse ORDER BY o.ordered_at DESC))[1] AS warehouse
+  FROM sales_order o JOIN order_line l ON l.order_number = o.number WHERE o.status <> 'cancelled' GROUP BY o.customer) n
+  ON n.customer = c.code
+WHERE :all OR c.code = ANY(:customers)
+ON CONFLICT (customer) DO UPDATE SET open_orders = excluded.open_orders, order_count = excluded.order_count,
+  order_value = excluded.order_value, last_warehouse = excluded.last_warehouse
+"""
+REMEMBER = """
+INSERT INTO customer_item AS u (customer, sku, orders, quantity, last_price)
+SELECT o.customer, l.sku, count(DISTINCT o.number), sum(l.quantity_base),
+  (array_agg(l.unit_price * l.quantity_ordered / nullif(l.quantity_base, 0) ORDER BY o.ordered_at DESC))[1]
+FROM sales_order o JOIN order_line l ON l.order_number = o.number
+WHERE o.status <> 'cancelled' AND l.quantity_base > 0 AND (:all OR o.customer = ANY(:customers)) GROUP BY o.customer, l.sku
+ON CONFLICT (customer, sku) DO UPDATE SET orders = excluded.orders, quantity = excluded.quantity, last_price = excluded.last_price
+"""
+
+
+def recount(session: Session, customers: Sequence[str] | None = None) -> None:
+    """Count the figures of some customers, or of all, anew from their orders: after history was imported."""
+    parameters = {"all": customers is None, "customers": list(customers or [])}
+    session.execute(text(RECOUNT), parameters)
+    session.execute(text(REMEMBER), parameters)

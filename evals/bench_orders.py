@@ -1,0 +1,167 @@
+"""`countersign bench orders`: a 3-line order through the whole path, one by one on one and two connections, and in bulk.
+
+Each order is validated by all rules, priced, checked for credit, allocated and journaled, and has a commit of its own (in bulk: one a
+batch). fsync and synchronous_commit are on.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import multiprocessing
+import random
+import time
+import uuid
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from sqlalchemy import text
+
+from erp_core import clock, db, migrate
+from erp_core.actions import execute, execute_orders
+from erp_core.actions.intake import Asked
+from erp_core.commands import NewLine, PlaceOrder
+
+CUSTOMERS, ITEMS, BATCH = 400, 2000, 100
+WORLD = """
+INSERT INTO entity VALUES ('BENCH', 'Bench', 'USD', 'US') ON CONFLICT DO NOTHING;
+INSERT INTO warehouse (code, entity, name, country) SELECT 'B' || w, 'BENCH', 'Bench ' || w, 'US' FROM generate_series(1, 3) w
+  ON CONFLICT DO NOTHING;
+INSERT INTO customer (code, entity, name, tier, payment_terms_days, credit_limit, currency, country, status)
+  SELECT 'BC' || c, 'BENCH', 'Customer ' || c, 'B', 30, 99000000000, 'USD', 'US', 'active' FROM generate_series(1, 400) c
+  ON CONFLICT DO NOTHING;
+INSERT INTO item (sku, name, uom, units_per_case, list_price, unit_cost, hazmat, status)
+  SELECT 'B-' || i, 'Item ' || i, 'EA', 12, 10 + i % 90, (10 + i % 90) * 0.6, false, 'active' FROM generate_series(1, 2000) i
+  ON CONFLICT DO NOTHING;
+INSERT INTO price (customer, sku, min_quantity, unit_price, valid_from)
+  SELECT 'BC' || c, 'B-' || i, b, (10 + i % 90) * 0.95, '2020-01-01' FROM generate_series(1, 400) c, generate_series(c, 2000, 100) i,
+  generate_series(1, 101, 50) b ON CONFLICT DO NOTHING;
+INSERT INTO stock_level (warehouse, sku, quantity_on_hand)
+  SELECT 'B' || w, 'B-' || i, 999999999 FROM generate_series(1, 3) w, generate_series(1, 2000) i ON CONFLICT DO NOTHING;
+"""
+
+
+def main(argv: list[str]) -> int:
+    """Set up a world of its own, then measure."""
+    parser = argparse.ArgumentParser(
+        prog="countersign bench orders",
+        description="Measure order intake on this machine.",
+        epilog="Example: countersign bench orders --orders 2000 --fill 100000",
+    )
+    parser.add_argument("--orders", type=int, default=1500, help="orders a measurement")
+    parser.add_argument("--fill", type=int, default=0, help="bring the database to so many orders first")
+    parser.add_argument("--json", action="store_true")
+    arguments = parser.parse_args(argv)
+    with db.in_use():
+        migrate.migrate()
+        with db.transaction(db.OWNER) as session:
+            session.execute(text(WORLD))
+        _fill(arguments.fill)
+        figures = {"orders_in_database": _count(), **_measure(arguments.orders)}
+    print(json.dumps(figures) if arguments.json else "\n".join(f"{k:<28}{v}" for k, v in figures.items()))
+    return 0
+
+
+def _count() -> int:
+    with db.reading(db.API) as session:
+        return int(session.execute(text("SELECT count(*) FROM sales_order")).scalar_one())
+
+
+def _fill(wanted: int) -> None:
+    chance = random.Random(0)  # noqa: S311 - a repeatable world
+    missing = wanted - _count()
+    while missing > 0:
+        _bulk(chance, min(missing, BATCH))
+        missing -= BATCH
+    with db.engine(db.OWNER).connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.execute(text("VACUUM ANALYZE"))
+
+
+def _now(session: db.Session) -> datetime:
+    return clock.now(session)
+
+
+def _order(chance: random.Random) -> PlaceOrder:
+    lines = [
+        NewLine(sku=f"B-{item}", quantity=Decimal(chance.randint(1, 40)))
+        for item in chance.sample(range(1, ITEMS + 1), 3)
+    ]
+    customer = f"BC{chance.randint(1, CUSTOMERS)}"
+    return PlaceOrder(customer=customer, channel="edi", customer_po=uuid.uuid4().hex[:12], lines=lines)
+
+
+def _bulk(chance: random.Random, number: int) -> int:
+    asked = [Asked(_order(chance), f"bench:{uuid.uuid4()}") for _ in range(number)]
+    with db.transaction(db.API) as session:
+        verdicts = execute_orders(session, asked, actor="bench", now=_now(session))
+    return sum(not v.problems for v in verdicts)
+
+
+def _singly(seed: str, number: int) -> list[float]:
+    """Seconds of each order, through execute, each in a transaction of its own."""
+    chance, times = random.Random(seed), []  # noqa: S311
+    for _ in range(number):
+        command, started = _order(chance), time.perf_counter()
+        with db.transaction(db.API) as session:
+            execute(session, command, key=f"bench:{uuid.uuid4()}", actor="bench", now=_now(session))
+        times.append(time.perf_counter() - started)
+    return times
+
+
+def _worker(seed: str, number: int, ready: Any, results: Any) -> None:
+    db.forget_engines()
+    _singly(f"warm {seed}", 50)
+    ready.wait()
+    started = time.time()
+    times = _singly(seed, number)
+    results.put((started, time.time(), times))
+
+
+def _side_by_side(connections: int, number: int) -> tuple[float, list[float]]:
+    """Orders a second over all connections, each in a process of its own, and every order's seconds."""
+    context = multiprocessing.get_context("spawn")
+    ready, results = context.Barrier(connections), context.Queue()
+    workers = [
+        context.Process(target=_worker, args=(f"{connections} {i} {time.time()}", number, ready, results))
+        for i in range(connections)
+    ]
+    for worker in workers:
+        worker.start()
+    found = [results.get() for _ in workers]
+    for worker in workers:
+        worker.join()
+    lasted = max(end for _, end, _ in found) - min(start for start, _, _ in found)
+    return connections * number / lasted, sorted(t for _, _, times in found for t in times)
+
+
+def _bare(number: int) -> int:
+    """Transactions a second of twelve one-row reads, one insert and a commit on this machine now: what to compare with."""
+    started = time.perf_counter()
+    for position in range(number):
+        with db.transaction(db.API) as session, db.raw(session) as raw:
+            for item in range(12):
+                raw.execute("SELECT list_price FROM item WHERE sku = %s", (f"B-{position % ITEMS + item}",)).fetchall()
+            raw.execute(
+                "INSERT INTO waiting_event (subject, key, command, received_at, applied_at) VALUES ('bench', %s, '{}', now(), now())",
+                (str(uuid.uuid4()),),
+            )
+    return round(number / (time.perf_counter() - started))
+
+
+def _measure(number: int) -> dict[str, Any]:
+    figures: dict[str, Any] = {"bare_13_statements_per_s": _bare(number)}
+    for connections in (1, 2):
+        rate, times = _side_by_side(connections, number)
+        figures[f"orders_per_s_{connections}"] = round(rate)
+        figures[f"ms_p50_{connections}"] = round(times[len(times) // 2] * 1000, 2)
+        figures[f"ms_p95_{connections}"] = round(times[int(len(times) * 0.95)] * 1000, 2)
+    chance = random.Random(time.time())  # noqa: S311
+    _bulk(chance, BATCH)
+    started = time.perf_counter()
+    entered = sum(_bulk(chance, BATCH) for _ in range(max(number // BATCH, 10)))
+    figures["orders_per_s_bulk"] = round(entered / (time.perf_counter() - started))
+    with db.reading(db.API) as session:
+        held = "SELECT count(DISTINCT order_number) FROM hold WHERE released_at IS NULL"
+        figures["orders_held"] = int(session.execute(text(held)).scalar_one())
+    return figures
