@@ -59,6 +59,8 @@ def tick(config: Settings) -> None:
     """One round, each step in a transaction of its own."""
     with db.transaction(db.API) as session:
         upkeep.expire_proposals(session, clock.now(session))
+    with db.transaction(db.API) as session:
+        upkeep.expire_reservations(session, clock.now(session))
     if config.smtp_url is None:
         return
     more = True

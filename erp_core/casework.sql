@@ -205,7 +205,7 @@ GRANT EXECUTE ON FUNCTION casework.desk_now, casework.policy_content, casework.d
 GRANT SELECT ON ALL TABLES IN SCHEMA public TO countersign_api;
 GRANT INSERT, UPDATE ON ALL TABLES IN SCHEMA public TO countersign_api;
 GRANT USAGE ON ALL SEQUENCES IN SCHEMA public TO countersign_api;
-GRANT SELECT, UPDATE ON SEQUENCE order_number TO countersign_api;
+GRANT SELECT, UPDATE ON SEQUENCE order_number, invoice_number, credit_memo_number, return_number TO countersign_api;
 GRANT DELETE ON sign_in, order_line, allocation TO countersign_api;
 REVOKE UPDATE ON journal_entry, decision, message, finding, policy_version, note FROM countersign_api;
 REVOKE ALL ON alembic_version FROM countersign_api;

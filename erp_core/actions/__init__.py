@@ -11,7 +11,19 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from erp_core import policy as policy_module
-from erp_core.actions import billing, cases, holds, intake, messages, orders, parties
+from erp_core.actions import (
+    allocation,
+    billing,
+    cases,
+    fulfilment,
+    holds,
+    intake,
+    masters,
+    messages,
+    orders,
+    parties,
+    returns,
+)
 from erp_core.actions.context import Change, Context, write_journal
 from erp_core.commands import Command, PlaceOrder
 from erp_core.errors import KeyReused, Problem, RuleViolation
@@ -29,7 +41,31 @@ ACTS: dict[str, Act] = {
     "promise_date": orders.promise,
     "place_hold": holds.place,
     "release_hold": holds.release,
+    "confirm_pick": fulfilment.pick,
+    "confirm_pack": fulfilment.pack,
+    "return_to_shelf": fulfilment.return_to_shelf,
+    "confirm_shipment": fulfilment.ship,
+    "confirm_delivery": fulfilment.deliver,
+    "report_delay": fulfilment.delay,
+    "report_count": fulfilment.count,
+    "adjust_stock": fulfilment.adjust,
+    "run_backorders": allocation.run,
+    "reallocate": allocation.reallocate,
     "record_remittance": billing.record_remittance,
+    "post_payment": billing.post_payment,
+    "issue_credit_memo": billing.issue_credit_memo,
+    "request_return": returns.request,
+    "authorise_return": returns.authorise,
+    "refuse_return": returns.refuse,
+    "receive_return": returns.receive,
+    "credit_return": returns.credit,
+    "save_customer": masters.save_customer,
+    "set_terms": masters.set_terms,
+    "set_credit_limit": masters.set_credit_limit,
+    "set_bank_account": masters.set_bank_account,
+    "save_item": masters.save_item,
+    "set_unit": masters.set_unit,
+    "set_price": masters.set_price,
     "update_contact": parties.update_contact,
     "update_ship_to": parties.update_ship_to,
     "open_case": cases.open_case,

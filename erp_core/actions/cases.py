@@ -90,6 +90,35 @@ def end_hold_case(order: SalesOrder, reason: HoldReason, context: Context, cause
             resolve(case, context, cause)
 
 
+def open_or_add(command: OpenCase, context: Context) -> int:
+    """The open case of this kind and subject, told one problem more; a new one when there is none. Never a closed one."""
+    known = _open_one(command.kind, command.subject, context)
+    if known is None:
+        case = _add(command, context)
+        context.also(Change("case:desk:opened", f"case:{case.kind}:{case.subject}", None, snapshot(case)), case.id)
+        return case.id
+    texts = [*known.details.get("problems", []), *_problems(command)]
+    known.details = {**known.details, "problems": texts[-50:]}
+    context.session.flush()
+    return known.id
+
+
+def _problems(command: OpenCase) -> list[object]:
+    said = command.details.get("problems", [])
+    return list(said) if isinstance(said, list) else [said]
+
+
+def end(kind: str, subject: str, context: Context, cause: str) -> None:
+    """Resolve the open case of a kind and subject: its cause is gone."""
+    case = _open_one(kind, subject, context)
+    if case is not None:
+        before = snapshot(case)
+        resolve(case, context, cause)
+        context.also(
+            Change("case:desk:closed", f"case:{case.id}", before, {**snapshot(case), "resolution": cause}), case.id
+        )
+
+
 def due_at(policy: Policy, start: datetime, queue: Queue | str, priority: Priority | str) -> datetime | None:
     """When a case must be done; never for machine mail."""
     if queue == Queue.NONE:

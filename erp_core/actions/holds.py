@@ -5,14 +5,14 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
-from erp_core.actions import cases, checks, orders
+from erp_core.actions import billing, cases, checks, orders
 from erp_core.actions.context import Change, Context
 from erp_core.commands import PlaceHold, ReleaseHold
 from erp_core.errors import IllegalTransition, NotFound, Problem, RuleViolation
 from erp_core.queries import sales
 from erp_core.rules.sales import Violation
 from erp_core.tables.sales import SalesOrder
-from erp_core.values import CHANGEABLE_ORDER_STATUSES
+from erp_core.values import CHANGEABLE_ORDER_STATUSES, OrderStatus
 
 
 def place(command: PlaceHold, context: Context) -> Change:
@@ -45,14 +45,18 @@ def release(command: ReleaseHold, context: Context) -> Change:
 
 
 def _settled(tag: str, order: SalesOrder, before: dict[str, Any], context: Context) -> Change:
-    checks.settle(order, context)
+    if order.status == OrderStatus.SHIPPED:
+        billing.invoice_rest(order, context)
+    else:
+        checks.settle(order, context)
     order.version += 1
     context.session.flush()
     return Change(tag, f"sales_order:{order.number}", before, sales.snapshot(context.session, order.number))
 
 
 def _held_order(number: str, context: Context) -> SalesOrder:
+    """What has shipped can still be stopped from being billed."""
     order = orders.locked(number, context)
-    if order.status not in CHANGEABLE_ORDER_STATUSES:
+    if order.status not in (*CHANGEABLE_ORDER_STATUSES, OrderStatus.SHIPPED):
         raise IllegalTransition(f"{number} is {order.status}; holds no longer matter.")
     return order

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
-from erp_core.actions import accounts, checks, stock
+from erp_core.actions import accounts, cases, checks, stock
 from erp_core.actions.context import Change, Context
 from erp_core.commands import (
     AmendOrder,
@@ -15,6 +15,7 @@ from erp_core.commands import (
     ExpediteOrder,
     LineChange,
     NewLine,
+    OpenCase,
     PromiseDate,
     SubstituteItem,
 )
@@ -23,13 +24,16 @@ from erp_core.queries import catalog, sales
 from erp_core.rules.catalog import to_base
 from erp_core.tables.catalog import Substitute
 from erp_core.tables.sales import OrderLine, SalesOrder
-from erp_core.values import CHANGEABLE_ORDER_STATUSES, ORDER_STEPS, OrderStatus, transition
+from erp_core.values import CHANGEABLE_ORDER_STATUSES, ORDER_STEPS, OrderStatus, Priority, Queue, transition
 
 PRICE_PLACES = Decimal("0.0001")
 
 
 def amend(command: AmendOrder, context: Context) -> Change:
-    """Apply every change of the amendment, or none."""
+    """Apply every change of the amendment, or none. What left the shelf is not changed any more but asked for."""
+    asked = _too_late(command.order, command, context)
+    if asked is not None:
+        return asked
     order, before = _changeable(command.order, context)
     problems = [p for change in command.changes for p in _change_problems(context, order, change)]
     if problems:
@@ -46,7 +50,10 @@ def amend(command: AmendOrder, context: Context) -> Change:
 
 
 def cancel(command: CancelOrder, context: Context) -> Change:
-    """Cancel the order and free its stock; its holds end with it."""
+    """Cancel the order and free its stock; its holds end with it. What left the shelf is asked back first."""
+    asked = _too_late(command.order, command, context)
+    if asked is not None:
+        return asked
     order, before = _changeable(command.order, context)
     stock.free(order, context)
     checks.end_all(order, "order cancelled", context)
@@ -100,6 +107,38 @@ def promise(command: PromiseDate, context: Context) -> Change:
     return _closed("order:date:promised", order, before, context)
 
 
+def _too_late(number: str, command: AmendOrder | CancelOrder, context: Context) -> Change | None:
+    """A change of goods that left the shelf becomes a request to whoever has them; None when the order can simply be changed."""
+    order = locked(number, context)
+    if order.status in (OrderStatus.SHIPPED, OrderStatus.INVOICED):
+        queue, what = Queue.RETURNS, f"{number} has left; what is wrong with it comes back as a return."
+    elif order.picked_at is not None and order.status == OrderStatus.RELEASED:
+        queue, what = (
+            Queue.WAREHOUSE,
+            f"{number} is picked; the goods must be back on the shelf before it can be changed.",
+        )
+    else:
+        return None
+    wanted = command.model_dump(mode="json", exclude_none=True)
+    cases.open_or_add(
+        OpenCase(
+            kind="order_change",
+            subject=number,
+            title=what,
+            queue=queue,
+            priority=Priority.HIGH,
+            customer=order.customer,
+            order=number,
+            at_stake=sales.total(order),
+            details={"problems": [what], "wanted": wanted},
+        ),
+        context,
+    )
+    return Change(
+        "order:change:asked", f"sales_order:{number}", None, {"wanted": wanted, "now": what, "queue": queue.value}
+    )
+
+
 def locked(number: str, context: Context) -> SalesOrder:
     """The order, locked; its customer first, in the order that everybody keeps."""
     accounts.lock(context.session, sales.order(context.session, number).customer)
@@ -125,6 +164,13 @@ def _changed(tag: str, order: SalesOrder, before: _Before, context: Context) -> 
     order.basket = sales.draft_of(order, before.value).basket
     checks.settle(order, context, before.value)
     return _closed(tag, order, before, context)
+
+
+def resettle(order: SalesOrder, context: Context) -> None:
+    """Check an order anew after something around it changed."""
+    checks.settle(order, context)
+    order.version += 1
+    context.session.flush()
 
 
 def _closed(tag: str, order: SalesOrder, before: _Before, context: Context) -> Change:

@@ -10,8 +10,11 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from erp_core import policy as policy_module
+from erp_core.actions import allocation, checks, orders, stock
 from erp_core.actions.context import Change, Context, write_journal
+from erp_core.queries import sales
 from erp_core.tables.desk import Case, Leadership, OutboxMail, Proposal
+from erp_core.tables.stock import Allocation
 from erp_core.values import CASE_STEPS, CaseStatus, ProposalStatus, transition
 
 CLOCK = "clock"
@@ -50,6 +53,28 @@ def expire_proposals(session: Session, now: datetime) -> int:
         )
         write_journal(context, change, context.key, None)
     return len(expired)
+
+
+def expire_reservations(session: Session, now: datetime) -> int:
+    """Stock bound to an order that did not get released in time goes to those who wait; the order is checked anew after them."""
+    query = (
+        select(Allocation.order_number, Allocation.line, Allocation.sku)
+        .where(Allocation.status == "reserved", Allocation.expires_at <= now)
+        .order_by(Allocation.order_number)
+        .limit(500)
+    )
+    due = session.execute(query).all()
+    context = Context(session, f"reservations:{now.isoformat()}", CLOCK, now, policy_module.load())
+    for number in sorted({row.order_number for row in due}):
+        order = orders.locked(number, context)
+        before = sales.snapshot_of(session, order)
+        for line in order.lines:
+            if any(row.order_number == number and row.line == line.line for row in due) and line.quantity_released == 0:
+                stock.give_back(order, line, line.quantity_allocated, context, status="expired")
+        context.also(Change("order:stock:expired", f"sales_order:{number}", before, sales.snapshot_of(session, order)))
+    allocation.give(sorted({row.sku for row in due}), None, context)
+    checks.recheck(sorted({row.order_number for row in due}), context)
+    return len(due)
 
 
 def deliver_next(session: Session, now: datetime, send: Callable[[OutboxMail], None]) -> bool:

@@ -11,7 +11,19 @@ from typing import Any
 from sqlalchemy import ColumnElement, Select, and_, func, or_, select
 from sqlalchemy.orm import Session, defer
 
-from erp_core.commands import Command, NewLine, PlaceOrder, RecordRemittance, ReleaseHold
+from erp_core.commands import (
+    Command,
+    IssueCreditMemo,
+    NewLine,
+    PlaceOrder,
+    PostPayment,
+    RecordRemittance,
+    ReleaseHold,
+    SaveCustomer,
+    SetBankAccount,
+    SetCreditLimit,
+    SetTerms,
+)
 from erp_core.errors import NotFound
 from erp_core.queries import catalog, sales
 from erp_core.rules.catalog import price_for, to_base
@@ -19,6 +31,7 @@ from erp_core.rules.desk import Person, Subject
 from erp_core.tables.catalog import Item
 from erp_core.tables.desk import Case, Decision, Finding, JournalEntry, Message, Note, OutboxMail, Proposal
 from erp_core.tables.parties import Customer, User
+from erp_core.tables.returns import Return
 from erp_core.tables.sales import SalesOrder
 from erp_core.values import OPEN_CASE_STATUSES, Priority, ProposalStatus, money
 
@@ -72,14 +85,17 @@ def subject(session: Session, command: Command) -> Subject:
 
 
 def _amount(session: Session, command: Command) -> Decimal:
-    """An order's value for whatever touches it; the payment of a remittance; the value of new lines."""
-    if isinstance(command, RecordRemittance):
+    """An order's value for whatever touches it; money that moves; a new limit; the value of new lines."""
+    if isinstance(command, RecordRemittance | PostPayment | IssueCreditMemo):
         return money(command.amount)
+    if isinstance(command, SetCreditLimit):
+        return money(command.credit_limit)
     if isinstance(command, PlaceOrder):
         items = catalog.items(session, {line.sku for line in command.lines})
         return money(sum((_line_value(session, command, line, items) for line in command.lines), Decimal(0)))
     number = getattr(command, "order", None)
-    found = session.get(SalesOrder, number) if number else None
+    returned = session.get(Return, str(getattr(command, "return_number", "")))
+    found = session.get(SalesOrder, returned.order_number if returned else number) if returned or number else None
     return sales.total(found) if found else Decimal(0)
 
 
@@ -95,10 +111,16 @@ def _line_value(session: Session, command: PlaceOrder, line: NewLine, items: dic
 
 
 def versions(session: Session, commands: Sequence[Command]) -> dict[str, int]:
-    """Versions of the orders that the commands touch, as they are now."""
-    numbers = {str(getattr(c, "order", None)) for c in commands if getattr(c, "order", None)}
+    """Versions of the orders, returns and customers' master data that the commands change, as they are now."""
+    numbers = {str(getattr(c, name)) for c in commands for name in ("order", "from_order") if getattr(c, name, None)}
     query = select(SalesOrder.number, SalesOrder.version).where(SalesOrder.number.in_(numbers))
-    return {f"sales_order:{number}": version for number, version in session.execute(query)}
+    found = {f"sales_order:{number}": version for number, version in session.execute(query)}
+    returned = {c.return_number for c in commands if hasattr(c, "return_number")}
+    back = select(Return.number, Return.version).where(Return.number.in_(returned))
+    found |= {f"return:{number}": version for number, version in session.execute(back)}
+    kept = {c.customer for c in commands if isinstance(c, SaveCustomer | SetTerms | SetCreditLimit | SetBankAccount)}
+    masters = select(Customer.code, Customer.version).where(Customer.code.in_(kept))
+    return found | {f"customer:{code}": version for code, version in session.execute(masters)}
 
 
 @dataclass(frozen=True)

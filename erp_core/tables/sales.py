@@ -42,6 +42,8 @@ class SalesOrder(Base):
     ship_to: Mapped[str | None]
     payment_terms_days: Mapped[int | None]
     basket: Mapped[str | None]
+    picked_at: Mapped[Moment | None]
+    packed_at: Mapped[Moment | None]
     expedited: Mapped[bool] = mapped_column(default=False, server_default="false")
     status: Mapped[str]
     version: Mapped[int] = mapped_column(default=1, server_default="1")

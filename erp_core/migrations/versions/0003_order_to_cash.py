@@ -171,6 +171,8 @@ def upgrade() -> None:
     op.add_column('order_line', sa.Column('quantity_invoiced', sa.Numeric(precision=16, scale=3), server_default='0', nullable=False))
     op.create_index('ix_order_line_short', 'order_line', ['sku'], unique=False, postgresql_where=sa.text('quantity_base > quantity_allocated + quantity_shipped'))
     op.add_column('sales_order', sa.Column('payment_terms_days', sa.Integer(), nullable=True))
+    op.add_column('sales_order', sa.Column('picked_at', sa.DateTime(timezone=True), nullable=True))
+    op.add_column('sales_order', sa.Column('packed_at', sa.DateTime(timezone=True), nullable=True))
     op.add_column('sales_order', sa.Column('basket', sa.Text(), nullable=True))
     op.create_index('ix_sales_order_basket', 'sales_order', ['customer', 'basket', 'ordered_at'], unique=False)
     op.create_index('ix_sales_order_open', 'sales_order', ['status'], unique=False, postgresql_where=sa.text("status IN ('entered', 'validated', 'allocated', 'released')"))
@@ -183,11 +185,13 @@ def upgrade() -> None:
     op.drop_constraint(op.f("ck_stock_level_allocated_within_on_hand"), "stock_level")
     op.create_check_constraint(op.f("ck_stock_level_allocated_within_on_hand"), "stock_level",
         "quantity_allocated + quantity_held <= quantity_on_hand")
-    op.execute("CREATE SEQUENCE order_number START 10001")
+    for name in ("order_number", "invoice_number", "credit_memo_number", "return_number"):
+        op.execute(f"CREATE SEQUENCE {name} START 10001")
 
 
 def downgrade() -> None:
-    op.execute("DROP SEQUENCE order_number")
+    for name in ("order_number", "invoice_number", "credit_memo_number", "return_number"):
+        op.execute(f"DROP SEQUENCE {name}")
     op.drop_constraint(op.f("ck_stock_level_allocated_within_on_hand"), "stock_level")
     op.create_check_constraint(op.f("ck_stock_level_allocated_within_on_hand"), "stock_level", "quantity_allocated <= quantity_on_hand")
     for table, name, _ in CHECKS:
@@ -199,6 +203,8 @@ def downgrade() -> None:
     op.drop_index('ix_sales_order_open', table_name='sales_order', postgresql_where=sa.text("status IN ('entered', 'validated', 'allocated', 'released')"))
     op.drop_index('ix_sales_order_basket', table_name='sales_order')
     op.drop_column('sales_order', 'basket')
+    op.drop_column('sales_order', 'packed_at')
+    op.drop_column('sales_order', 'picked_at')
     op.drop_column('sales_order', 'payment_terms_days')
     op.drop_index('ix_order_line_short', table_name='order_line', postgresql_where=sa.text('quantity_base > quantity_allocated + quantity_shipped'))
     op.drop_column('order_line', 'quantity_invoiced')

@@ -1,0 +1,154 @@
+"""The commands: what may be proposed, signed and executed. One set of types for API, agent, store and evaluation."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field, TypeAdapter
+
+from erp_core.commands.billing import IssueCreditMemo, PostPayment, RecordRemittance
+from erp_core.commands.desk import CloseCase, Matter, MatterKind, MatterLine, OpenCase, RouteCase, SendMessage
+from erp_core.commands.fulfilment import (
+    AdjustStock,
+    ConfirmDelivery,
+    ConfirmPack,
+    ConfirmPick,
+    ConfirmShipment,
+    HandledLine,
+    Reallocate,
+    ReportCount,
+    ReportDelay,
+    ReturnToShelf,
+    RunBackorders,
+)
+from erp_core.commands.masters import (
+    SaveCustomer,
+    SaveItem,
+    SetBankAccount,
+    SetCreditLimit,
+    SetPrice,
+    SetTerms,
+    SetUnit,
+    UpdateContact,
+    UpdateShipTo,
+)
+from erp_core.commands.returns import (
+    AuthoriseReturn,
+    CreditReturn,
+    ReceiveReturn,
+    RefuseReturn,
+    RequestReturn,
+    ReturnedLine,
+)
+from erp_core.commands.sales import (
+    AmendOrder,
+    CancelOrder,
+    DeclineSubstitution,
+    ExpediteOrder,
+    LineChange,
+    NewLine,
+    PlaceHold,
+    PlaceOrder,
+    PromiseDate,
+    ReleaseHold,
+    SubstituteItem,
+)
+
+__all__ = [
+    "COMMAND",
+    "COMMANDS",
+    "AdjustStock",
+    "AmendOrder",
+    "AuthoriseReturn",
+    "CancelOrder",
+    "CloseCase",
+    "Command",
+    "ConfirmDelivery",
+    "ConfirmPack",
+    "ConfirmPick",
+    "ConfirmShipment",
+    "CreditReturn",
+    "DeclineSubstitution",
+    "ExpediteOrder",
+    "HandledLine",
+    "IssueCreditMemo",
+    "LineChange",
+    "Matter",
+    "MatterKind",
+    "MatterLine",
+    "NewLine",
+    "OpenCase",
+    "PlaceHold",
+    "PlaceOrder",
+    "PostPayment",
+    "PromiseDate",
+    "Reallocate",
+    "ReceiveReturn",
+    "RecordRemittance",
+    "RefuseReturn",
+    "ReleaseHold",
+    "ReportCount",
+    "ReportDelay",
+    "RequestReturn",
+    "ReturnToShelf",
+    "ReturnedLine",
+    "RouteCase",
+    "RunBackorders",
+    "SaveCustomer",
+    "SaveItem",
+    "SendMessage",
+    "SetBankAccount",
+    "SetCreditLimit",
+    "SetPrice",
+    "SetTerms",
+    "SetUnit",
+    "SubstituteItem",
+    "UpdateContact",
+    "UpdateShipTo",
+]
+
+Command = Annotated[
+    PlaceOrder
+    | AmendOrder
+    | CancelOrder
+    | ExpediteOrder
+    | SubstituteItem
+    | DeclineSubstitution
+    | PlaceHold
+    | ReleaseHold
+    | PromiseDate
+    | ConfirmPick
+    | ConfirmPack
+    | ReturnToShelf
+    | ConfirmShipment
+    | ConfirmDelivery
+    | ReportDelay
+    | ReportCount
+    | AdjustStock
+    | RunBackorders
+    | Reallocate
+    | RecordRemittance
+    | PostPayment
+    | IssueCreditMemo
+    | RequestReturn
+    | AuthoriseReturn
+    | RefuseReturn
+    | ReceiveReturn
+    | CreditReturn
+    | UpdateContact
+    | UpdateShipTo
+    | SaveCustomer
+    | SetTerms
+    | SetCreditLimit
+    | SetBankAccount
+    | SaveItem
+    | SetUnit
+    | SetPrice
+    | OpenCase
+    | RouteCase
+    | CloseCase
+    | SendMessage,
+    Field(discriminator="type"),
+]
+COMMAND: TypeAdapter[Command] = TypeAdapter(Command)
+COMMANDS: TypeAdapter[list[Command]] = TypeAdapter(Annotated[list[Command], Field(min_length=1, max_length=3)])

@@ -1,0 +1,21 @@
+"""What all commands are made of."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Quantity = Annotated[Decimal, Field(ge=0, le=Decimal("9999999"), decimal_places=3)]
+Amount = Annotated[Decimal, Field(ge=0, le=Decimal("999999999"), decimal_places=4)]
+Code = Annotated[str, Field(min_length=1, max_length=64)]
+Sentence = Annotated[str, Field(max_length=2000)]
+Uom = Annotated[str, Field(pattern=r"^[A-Z]{1,6}$")]
+Country = Annotated[str, Field(pattern=r"^[A-Z]{2}$")]
+
+
+class Strict(BaseModel):
+    """Unknown fields are errors; a command never carries more than it says."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)

@@ -1,0 +1,65 @@
+"""Order lines that wait for stock, and the stock that is free."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from decimal import Decimal
+from typing import Any
+
+from sqlalchemy import text
+from sqlalchemy.orm import Session
+
+from erp_core.rules.allocation import Waiting
+
+WAITING = """
+SELECT o.number, l.line, o.warehouse, l.sku, l.quantity_base - l.quantity_allocated - l.quantity_shipped, c.tier, c.ships_partial,
+  o.expedited, o.requested_date, o.ordered_at,
+  CASE WHEN l.unit_price > 0 THEN round((1 - i.unit_cost * l.quantity_base / (l.unit_price * l.quantity_ordered)) * 100, 1) ELSE -100 END
+FROM order_line l JOIN sales_order o ON o.number = l.order_number JOIN customer c ON c.code = o.customer JOIN item i ON i.sku = l.sku
+WHERE l.quantity_base > l.quantity_allocated + l.quantity_shipped AND o.status IN ('validated', 'allocated', 'released')
+  AND (:all_skus OR o.number IN (SELECT order_number FROM order_line WHERE sku = ANY(:skus)
+    AND quantity_base > quantity_allocated + quantity_shipped))
+  AND (cast(:warehouse AS text) IS NULL OR o.warehouse = :warehouse)
+  AND NOT EXISTS (SELECT FROM hold h WHERE h.order_number = o.number AND h.released_at IS NULL AND h.reason = ANY(:keeping)
+    AND (h.line IS NULL OR h.line = l.line OR NOT c.ships_partial))
+ORDER BY o.number, l.line
+"""
+FREE = """
+SELECT warehouse, sku, quantity_on_hand - quantity_allocated - quantity_held FROM stock_level
+WHERE sku = ANY(:skus) AND (cast(:warehouse AS text) IS NULL OR warehouse = :warehouse)
+  AND quantity_on_hand > quantity_allocated + quantity_held
+ORDER BY warehouse, sku
+"""
+OVERVIEW = """
+SELECT l.sku, i.name, o.warehouse, count(*) AS lines, sum(l.quantity_base - l.quantity_allocated - l.quantity_shipped) AS quantity,
+  min(o.ordered_at) AS since, sum((l.quantity_base - l.quantity_allocated - l.quantity_shipped) * l.unit_price * l.quantity_ordered
+  / l.quantity_base) AS value
+FROM order_line l JOIN sales_order o ON o.number = l.order_number JOIN item i ON i.sku = l.sku
+WHERE l.quantity_base > l.quantity_allocated + l.quantity_shipped AND o.status IN ('entered', 'validated', 'allocated', 'released')
+GROUP BY l.sku, i.name, o.warehouse ORDER BY value DESC LIMIT :limit
+"""
+
+
+def waiting(session: Session, skus: Sequence[str], warehouse: str | None, keeping: Sequence[str]) -> list[Waiting]:
+    """Lines that lack stock; with `skus`, all such lines of the orders that lack one of them.
+
+    `keeping` are hold reasons whose policy binds no stock: such orders do not wait for any.
+    """
+    parameters = {"all_skus": not skus, "skus": list(skus), "warehouse": warehouse, "keeping": list(keeping)}
+    rows = session.execute(text(WAITING), parameters)
+    return [
+        Waiting(number, line, place, sku, need, tier, partial, expedited, wanted, ordered, margin)
+        for number, line, place, sku, need, tier, partial, expedited, wanted, ordered, margin in rows
+    ]
+
+
+def free(session: Session, skus: Sequence[str], warehouse: str | None, *, lock: bool) -> dict[tuple[str, str], Decimal]:
+    """Unbound stock by warehouse and item, locked in key order on request."""
+    query = text(FREE + (" FOR UPDATE" if lock else ""))
+    rows = session.execute(query, {"skus": list(skus), "warehouse": warehouse})
+    return {(place, sku): quantity for place, sku, quantity in rows}
+
+
+def overview(session: Session, limit: int = 200) -> list[dict[str, Any]]:
+    """Backorders by item and warehouse: lines, quantity, value, and since when; the most valuable first."""
+    return [dict(row._mapping) for row in session.execute(text(OVERVIEW), {"limit": limit})]
