@@ -13,7 +13,7 @@ from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, PlainTextResponse, RedirectResponse, Response
 from fastapi.staticfiles import StaticFiles
 
-from api import console, v1
+from api import console, events, v1
 from api.access import caller
 from api.errors import body_of, status_of
 from erp_core import clock, db
@@ -60,6 +60,7 @@ def make_app() -> FastAPI:
     app.state.metrics = metrics
     app.mount("/static", StaticFiles(directory=Path(__file__).parent / "static"), name="static")
     app.include_router(v1.router)
+    app.include_router(events.router)
     app.include_router(console.router)
 
     @app.middleware("http")

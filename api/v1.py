@@ -11,11 +11,14 @@ from pydantic import BaseModel, Field
 from api.access import Me, Work
 from api.views import case_json, proposal_json, row_json
 from erp_core import policy
+from erp_core.actions import Verdict as OrderVerdict
 from erp_core.actions import desk as decisions
 from erp_core.actions.desk import Said
-from erp_core.commands import Command, PlaceOrder
+from erp_core.commands import AmendOrder, CancelOrder, Command, PlaceOrder, RequestChange
+from erp_core.errors import Problem, RuleViolation
 from erp_core.queries import desk, sales
 from erp_core.queries.desk import Filter
+from erp_core.rules import changes
 from erp_core.values import Verdict
 
 router = APIRouter(prefix="/api/v1", tags=["Countersign"])
@@ -86,6 +89,68 @@ def place_order(
 ) -> dict[str, Any]:
     """Enter an order; its problems become holds and cases. The same key and body give the first answer again."""
     return _run(session, me, command, idempotency_key)
+
+
+class OrdersIn(BaseModel):
+    """Many orders at once: the same rules and verdicts as one by one."""
+
+    orders: Annotated[list[PlaceOrder], Field(min_length=1, max_length=1000)]
+
+
+@router.post("/orders/bulk")
+def place_orders(
+    body: OrdersIn, session: Work, me: Me, idempotency_key: Annotated[str, Header(min_length=8, max_length=200)]
+) -> list[dict[str, Any]]:
+    """Enter orders in turn. One that cannot be entered leaves the others alone and says why; order n has the key `<key>:n`."""
+    verdicts = decisions.act_orders(
+        session, body.orders, key=f"api:{me.person.email}:{idempotency_key}", actor=me.person.email, now=me.now
+    )
+    return [_verdict(v) for v in verdicts]
+
+
+def _verdict(verdict: OrderVerdict) -> dict[str, Any]:
+    change = verdict.placed.change
+    problems = [{"code": p.code, "text": p.text, "facts": p.facts} for p in verdict.problems]
+    return {
+        "subject": change.subject if change else None,
+        "after": change.after if change else None,
+        "problems": problems,
+    }
+
+
+class RequestIn(BaseModel):
+    """What you ask for, when policy wants more than one person to sign it."""
+
+    commands: Annotated[list[Command], Field(min_length=1, max_length=3)]
+    reason: Annotated[str, Field(min_length=3, max_length=2000)]
+
+
+@router.post("/proposals", status_code=201)
+def propose(
+    body: RequestIn, session: Work, me: Me, idempotency_key: Annotated[str, Header(min_length=8, max_length=200)]
+) -> dict[str, Any]:
+    """Ask for a change that needs a second person; it waits for signatures on a case of its own."""
+    key = f"{me.person.email}:{idempotency_key}"
+    made = decisions.propose(session, body.commands, key=key, reason=body.reason, actor=me.person.email, now=me.now)
+    return proposal_json(session, made, me.now)
+
+
+@router.post("/orders/{number}/changes")
+def change_order(
+    number: str,
+    change: Annotated[AmendOrder | CancelOrder, Body(discriminator="type")],
+    session: Work,
+    me: Me,
+    idempotency_key: Annotated[str, Header(min_length=8, max_length=200)],
+) -> dict[str, Any]:
+    """Change an order, or ask whoever has the goods when it is too late for that. `outcome` says which: changed or asked."""
+    if change.order != number:
+        raise RuleViolation([Problem("other_order", f"The change is for {change.order}, the address for {number}.")])
+    found = sales.order(session, number)
+    late = changes.too_late(number, found.status, picked=found.picked_at is not None)
+    asked = late is not None and late.queue is not None
+    command = RequestChange(change=change) if asked else change
+    return {"outcome": "asked" if asked else "changed", **_run(session, me, command, idempotency_key)}
 
 
 @router.post("/commands", status_code=201)

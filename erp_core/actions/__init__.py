@@ -39,6 +39,7 @@ ACTS: dict[str, Act] = {
     "substitute_item": orders.substitute,
     "decline_substitution": orders.decline_substitution,
     "promise_date": orders.promise,
+    "request_change": orders.request_change,
     "place_hold": holds.place,
     "release_hold": holds.release,
     "confirm_pick": fulfilment.pick,

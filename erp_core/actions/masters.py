@@ -58,8 +58,8 @@ def save_customer(command: SaveCustomer, context: Context) -> Change:
     session.flush()
     session.add(CustomerAccount(customer=made.code, open_orders=0, order_count=0, order_value=0))
     session.flush()
-    names = dict(session.execute(select(Customer.code, Customer.name).where(Customer.code != made.code)).tuples())
-    _look_alike("customer", made.code, made.name, names, context)
+    others = session.execute(select(Customer.code, Customer.name).where(Customer.code != made.code))
+    _look_alike("customer", made.code, made.name, {code: name for code, name in others}, context)
     return Change("customer:master:added", f"customer:{made.code}", None, _values(made, said))
 
 
@@ -171,8 +171,8 @@ def save_item(command: SaveItem, context: Context) -> Change:
     made = Item(**{"units_per_case": 1, "hazmat": False, "status": "active", **said}, sku=command.sku)
     session.add(made)
     session.flush()
-    names = dict(session.execute(select(Item.sku, Item.name).where(Item.sku != made.sku)).tuples())
-    _look_alike("item", made.sku, made.name, names, context)
+    others = session.execute(select(Item.sku, Item.name).where(Item.sku != made.sku))
+    _look_alike("item", made.sku, made.name, {sku: name for sku, name in others}, context)
     return Change("item:master:added", f"item:{made.sku}", None, _values(made, said))
 
 

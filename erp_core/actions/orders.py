@@ -17,23 +17,22 @@ from erp_core.commands import (
     NewLine,
     OpenCase,
     PromiseDate,
+    RequestChange,
     SubstituteItem,
 )
 from erp_core.errors import IllegalTransition, NotFound, Problem, RuleViolation
 from erp_core.queries import catalog, sales
+from erp_core.rules import changes
 from erp_core.rules.catalog import to_base
 from erp_core.tables.catalog import Substitute
 from erp_core.tables.sales import OrderLine, SalesOrder
-from erp_core.values import CHANGEABLE_ORDER_STATUSES, ORDER_STEPS, OrderStatus, Priority, Queue, transition
+from erp_core.values import ORDER_STEPS, OrderStatus, Priority, transition
 
 PRICE_PLACES = Decimal("0.0001")
 
 
 def amend(command: AmendOrder, context: Context) -> Change:
-    """Apply every change of the amendment, or none. What left the shelf is not changed any more but asked for."""
-    asked = _too_late(command.order, command, context)
-    if asked is not None:
-        return asked
+    """Apply every change of the amendment, or none."""
     order, before = _changeable(command.order, context)
     problems = [p for change in command.changes for p in _change_problems(context, order, change)]
     if problems:
@@ -50,10 +49,7 @@ def amend(command: AmendOrder, context: Context) -> Change:
 
 
 def cancel(command: CancelOrder, context: Context) -> Change:
-    """Cancel the order and free its stock; its holds end with it. What left the shelf is asked back first."""
-    asked = _too_late(command.order, command, context)
-    if asked is not None:
-        return asked
+    """Cancel the order and free its stock; its holds end with it."""
     order, before = _changeable(command.order, context)
     stock.free(order, context)
     checks.end_all(order, "order cancelled", context)
@@ -107,36 +103,32 @@ def promise(command: PromiseDate, context: Context) -> Change:
     return _closed("order:date:promised", order, before, context)
 
 
-def _too_late(number: str, command: AmendOrder | CancelOrder, context: Context) -> Change | None:
-    """A change of goods that left the shelf becomes a request to whoever has them; None when the order can simply be changed."""
-    order = locked(number, context)
-    if order.status in (OrderStatus.SHIPPED, OrderStatus.INVOICED):
-        queue, what = Queue.RETURNS, f"{number} has left; what is wrong with it comes back as a return."
-    elif order.picked_at is not None and order.status == OrderStatus.RELEASED:
-        queue, what = (
-            Queue.WAREHOUSE,
-            f"{number} is picked; the goods must be back on the shelf before it can be changed.",
-        )
-    else:
-        return None
-    wanted = command.model_dump(mode="json", exclude_none=True)
+def request_change(command: RequestChange, context: Context) -> Change:
+    """Pass a change on to whoever has the goods, when it is too late to simply make it. Nothing of the order changes."""
+    order = locked(command.change.order, context)
+    late = changes.too_late(order.number, order.status, picked=order.picked_at is not None)
+    if late is None:
+        words = f"{order.number} can simply be changed; nobody needs to be asked."
+        raise RuleViolation([Problem("not_too_late", words, {"order": order.number})])
+    if late.queue is None:
+        raise IllegalTransition(late.text)
+    wanted = command.change.model_dump(mode="json", exclude_none=True)
     cases.open_or_add(
         OpenCase(
             kind="order_change",
-            subject=number,
-            title=what,
-            queue=queue,
+            subject=order.number,
+            title=late.text[:200],
+            queue=late.queue,
             priority=Priority.HIGH,
             customer=order.customer,
-            order=number,
+            order=order.number,
             at_stake=sales.total(order),
-            details={"problems": [what], "wanted": wanted},
+            details={"problems": [late.text], "wanted": wanted, "note": command.note},
         ),
         context,
     )
-    return Change(
-        "order:change:asked", f"sales_order:{number}", None, {"wanted": wanted, "now": what, "queue": queue.value}
-    )
+    after = {"wanted": wanted, "now": late.text, "queue": late.queue.value}
+    return Change("order:change:asked", f"sales_order:{order.number}", None, after)
 
 
 def locked(number: str, context: Context) -> SalesOrder:
@@ -155,8 +147,11 @@ class _Before:
 
 def _changeable(number: str, context: Context) -> tuple[SalesOrder, _Before]:
     order = locked(number, context)
-    if order.status not in CHANGEABLE_ORDER_STATUSES:
-        raise IllegalTransition(f"{number} is {order.status}; it can no longer be changed.")
+    late = changes.too_late(number, order.status, picked=order.picked_at is not None)
+    if late is not None and late.queue is None:
+        raise IllegalTransition(late.text)
+    if late is not None:
+        raise RuleViolation([Problem(late.code, late.text, {"order": number, "instead": "request_change"})])
     return order, _Before(sales.snapshot_of(context.session, order), sales.open_value(order))
 
 

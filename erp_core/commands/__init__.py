@@ -51,6 +51,7 @@ from erp_core.commands.sales import (
     PlaceOrder,
     PromiseDate,
     ReleaseHold,
+    RequestChange,
     SubstituteItem,
 )
 
@@ -89,6 +90,7 @@ __all__ = [
     "ReleaseHold",
     "ReportCount",
     "ReportDelay",
+    "RequestChange",
     "RequestReturn",
     "ReturnToShelf",
     "ReturnedLine",
@@ -114,6 +116,7 @@ Command = Annotated[
     | ExpediteOrder
     | SubstituteItem
     | DeclineSubstitution
+    | RequestChange
     | PlaceHold
     | ReleaseHold
     | PromiseDate

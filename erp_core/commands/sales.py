@@ -132,3 +132,11 @@ class PromiseDate(Strict):
     type: Literal["promise_date"] = "promise_date"
     order: Code
     promised_date: date
+
+
+class RequestChange(Strict):
+    """Ask whoever has the goods for a change that can no longer simply be made."""
+
+    type: Literal["request_change"] = "request_change"
+    change: AmendOrder | CancelOrder = Field(discriminator="type")
+    note: Sentence = ""

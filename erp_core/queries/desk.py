@@ -19,6 +19,7 @@ from erp_core.commands import (
     PostPayment,
     RecordRemittance,
     ReleaseHold,
+    RequestChange,
     SaveCustomer,
     SetBankAccount,
     SetCreditLimit,
@@ -93,7 +94,7 @@ def _amount(session: Session, command: Command) -> Decimal:
     if isinstance(command, PlaceOrder):
         items = catalog.items(session, {line.sku for line in command.lines})
         return money(sum((_line_value(session, command, line, items) for line in command.lines), Decimal(0)))
-    number = getattr(command, "order", None)
+    number = command.change.order if isinstance(command, RequestChange) else getattr(command, "order", None)
     returned = session.get(Return, str(getattr(command, "return_number", "")))
     found = session.get(SalesOrder, returned.order_number if returned else number) if returned or number else None
     return sales.total(found) if found else Decimal(0)

@@ -87,6 +87,7 @@ def take(session: Session, drafts: Sequence[Draft], policy: Policy, today: date,
     """Lock what the drafts touch and read everything that deciding them needs. `today` is for what is paid and due."""
     skus = sorted({line.sku for draft in drafts for line in draft.lines})
     unnumbered = sum(1 for draft in drafts if not draft.number)
+    session.flush()  # what the session changed must be there to be read
     with db.raw(session) as raw, raw.pipeline():
         raw.execute(PLAN_ONCE)
         if keys:

@@ -1,0 +1,73 @@
+"""What other systems report: warehouses and carriers. Each event once, in any order; what cannot be applied becomes a case."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Path
+from pydantic import BaseModel, Field
+
+from api.access import Me, Work
+from erp_core.actions import desk as decisions
+from erp_core.actions import execute
+from erp_core.commands import (
+    ConfirmDelivery,
+    ConfirmPack,
+    ConfirmPick,
+    ConfirmShipment,
+    OpenCase,
+    ReportCount,
+    ReportDelay,
+    ReturnToShelf,
+)
+from erp_core.errors import CountersignError, IllegalTransition, NotFound, RuleViolation
+from erp_core.values import Priority, Queue
+
+router = APIRouter(prefix="/api/v1/events", tags=["Events"])
+
+Event = Annotated[
+    ConfirmPick | ConfirmPack | ReturnToShelf | ConfirmShipment | ConfirmDelivery | ReportDelay | ReportCount,
+    Field(discriminator="type"),
+]
+
+
+class EventIn(BaseModel):
+    """An event with the sender's own number for it: the same number and content give the first answer again."""
+
+    id: Annotated[str, Field(min_length=1, max_length=120)]
+    event: Event
+
+
+@router.post("/{source}")
+def receive(
+    source: Annotated[str, Path(pattern=r"^[a-z0-9_-]{1,40}$")], body: EventIn, session: Work, me: Me
+) -> dict[str, Any]:
+    """Apply an event. `outcome`: applied, waiting (its subject is not there yet) or case (a person must look at it)."""
+    key = f"event:{me.person.email}:{source}:{body.id}"
+    savepoint = session.begin_nested()
+    try:
+        result = decisions.act(session, body.event, key=key, actor=me.person.email, now=me.now)
+        savepoint.commit()
+    except (RuleViolation, NotFound, IllegalTransition) as refusal:
+        savepoint.rollback()
+        session.expire_all()
+        return _case(source, body, refusal, session, me)
+    outcome = "waiting" if result.change.tag.endswith(":waiting") else "applied"
+    return {"outcome": outcome, "subject": result.change.subject, "after": result.change.after}
+
+
+def _case(source: str, body: EventIn, refusal: CountersignError, session: Work, me: Me) -> dict[str, Any]:
+    """Nothing that is reported gets lost: the event waits for a person with the reason it could not be applied."""
+    problems = refusal.problems if isinstance(refusal, RuleViolation) else []
+    command = OpenCase(
+        kind="integration_failure",
+        subject=f"{source}:{body.id}"[:64],
+        title=f"{source}: {body.event.type.replace('_', ' ')} was not applied. {refusal}"[:200],
+        queue=Queue.WAREHOUSE,
+        priority=Priority.HIGH,
+        details={"problems": [str(refusal)], "event": body.event.model_dump(mode="json")},
+    )
+    key = f"event:{me.person.email}:{source}:{body.id}:case"
+    result = execute(session, command, key=key, actor=me.person.email, now=me.now)
+    told = [{"code": p.code, "text": p.text, "facts": p.facts} for p in problems]
+    return {"outcome": "case", "subject": result.change.subject, "text": str(refusal), "problems": told}
