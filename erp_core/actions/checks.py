@@ -33,12 +33,19 @@ def settle(order: SalesOrder, context: Context, own_value: Decimal | None = None
     broken, bound = rules.examine(draft, taken.picture, context.policy, context.now.date())
     match(order, broken, context)
     need = [(x.line, x.quantity_base - x.quantity_shipped, bound[x.line]) for x in order.lines]
-    holds = [(HoldReason(h.reason), h.line) for h in sales.active_holds(session, order.number)]
-    status, allocated, released = rules.stage(need, holds, context.policy, partial=customer.ships_partial)
+    partial = customer.ships_partial
+    holds = [h for h in sales.active_holds(session, order.number) if not (partial and _short(h))]
+    stopping = [(HoldReason(h.reason), h.line) for h in holds]
+    status, allocated, released = rules.stage(need, stopping, context.policy, partial=partial)
     for line in sorted(order.lines, key=lambda x: x.sku):
         stock.rebind(order, line, allocated[line.line], released[line.line], context)
     _move(order, status)
     session.flush()
+
+
+def _short(hold: Hold) -> bool:
+    """The core's own word that a line lacks stock: it stops what is missing, not what is there."""
+    return hold.reason == HoldReason.STOCK and hold.placed_by == CORE
 
 
 def _move(order: SalesOrder, status: OrderStatus) -> None:

@@ -78,9 +78,9 @@ def decide(draft: Draft, picture: Picture, policy: Policy, today: date) -> Decid
     facts = _facts(draft, lines, bound, customer, warehouse, picture, policy, today)
     holds = list(sales.merged(sales.validate(facts, policy)).values())
     need = [(p.asked.line, p.base - p.asked.quantity_shipped, b) for p, b in zip(lines, bound, strict=True)]
-    status, allocated, released = stage(
-        need, [(h.reason, h.line) for h in holds], policy, partial=customer.ships_partial
-    )
+    partial = customer.ships_partial
+    stopping = [(h.reason, h.line) for h in holds if not (partial and h.reason == HoldReason.STOCK)]
+    status, allocated, released = stage(need, stopping, policy, partial=partial)
     made = [
         DecidedLine(
             p.asked.line,
@@ -297,13 +297,12 @@ def stage(
     """How far an order goes: its status, and what of each line stays allocated and is released.
 
     `need` has (line, open quantity, bound quantity). A hold on the order stops every line; a hold on a line stops that line,
-    and the whole order too unless the customer takes part deliveries. What is short is no reason to keep back the rest then.
+    and the whole order too unless the customer takes part deliveries. Leave the core's own stock holds out then: what is
+    short is no reason to keep back the rest.
     """
     stops: dict[int | None, set[str]] = {}
     for reason, line in holds:
         rule = policy.holds[reason]
-        if reason == HoldReason.STOCK and partial:
-            continue
         kept = set() if rule.keeps_stock else {"allocate"}
         stops.setdefault(line if partial else None, set()).update(rule.blocks, kept)
     whole = stops.get(None, set())
