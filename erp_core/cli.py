@@ -24,6 +24,7 @@ COMMANDS = {
     "token": ("api.token", "Make an API token"),
     "train": ("ml.train", "Train the local models"),
     "eval": ("evals.run", "Measure triage against a labelled inbox"),
+    "simulate": ("evals.simulate", "Run a seeded distributor through the core, days of virtual time"),
     "bench": ("evals.bench", "Measure speed; prints, never judges"),
 }
 

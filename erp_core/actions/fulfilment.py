@@ -22,9 +22,10 @@ from erp_core.commands import (
 )
 from erp_core.errors import IllegalTransition, NotFound, Problem, RuleViolation
 from erp_core.queries import sales
+from erp_core.tables.catalog import Item
 from erp_core.tables.fulfilment import Shipment, ShipmentLine, WaitingEvent
 from erp_core.tables.sales import OrderLine, SalesOrder
-from erp_core.tables.stock import StockLevel
+from erp_core.tables.stock import StockLevel, Warehouse
 from erp_core.values import ORDER_STEPS, OrderStatus, Priority, Queue, plain, transition
 
 
@@ -253,7 +254,7 @@ def count(command: ReportCount, context: Context) -> Change:
 
 def adjust(command: AdjustStock, context: Context) -> Change:
     """Set the books to what is there. Below what is bound, the newest allocations go back to the checks first."""
-    level = _level(command.warehouse, command.sku, context)
+    level = _level(command.warehouse, command.sku, context, make=True)
     before = _stock(level)
     level.quantity_held = Decimal(0)
     context.session.flush()
@@ -290,10 +291,17 @@ def _unbind(level: StockLevel, quantity: Decimal, context: Context) -> list[str]
     return losers
 
 
-def _level(warehouse: str, sku: str, context: Context) -> StockLevel:
-    level = context.session.get(StockLevel, (warehouse, sku), with_for_update=True, populate_existing=True)
-    if level is None:
+def _level(warehouse: str, sku: str, context: Context, *, make: bool = False) -> StockLevel:
+    session = context.session
+    level = session.get(StockLevel, (warehouse, sku), with_for_update=True, populate_existing=True)
+    if level is not None:
+        return level
+    if not make or session.get(Warehouse, warehouse) is None or session.get(Item, sku) is None:
         raise NotFound(f"{warehouse} keeps no stock of {sku}.")
+    level = StockLevel(warehouse=warehouse, sku=sku)
+    level.quantity_on_hand = level.quantity_allocated = level.quantity_held = Decimal(0)
+    session.add(level)
+    session.flush()
     return level
 
 

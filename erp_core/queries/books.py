@@ -1,0 +1,46 @@
+"""What must hold of the books after any history. Each rule is a query that finds what breaks it."""
+
+from __future__ import annotations
+
+from sqlalchemy import text
+from sqlalchemy.orm import Session
+
+from erp_core.policy import Policy
+
+RULES = {
+    "an order line has exactly what its allocations say": """
+        SELECT l.order_number, l.line FROM order_line l LEFT JOIN allocation a ON a.order_number = l.order_number AND a.line = l.line
+        AND a.status IN ('reserved', 'committed')
+        GROUP BY l.order_number, l.line HAVING l.quantity_allocated <> coalesce(sum(a.quantity), 0)""",
+    "a stock level has bound exactly what allocations bind": """
+        SELECT s.warehouse, s.sku FROM stock_level s LEFT JOIN allocation a ON a.warehouse = s.warehouse AND a.sku = s.sku
+        AND a.status IN ('reserved', 'committed')
+        GROUP BY s.warehouse, s.sku HAVING s.quantity_allocated <> coalesce(sum(a.quantity), 0)""",
+    "nothing is oversold": "SELECT * FROM stock_level WHERE quantity_allocated + quantity_held > quantity_on_hand OR quantity_on_hand < 0",
+    "open orders are carried to the cent": """
+        SELECT c.code FROM customer c LEFT JOIN customer_account a ON a.customer = c.code
+        WHERE coalesce(a.open_orders, 0) <> (SELECT coalesce(sum(value), 0) FROM (SELECT round(sum(l.unit_price * l.quantity_ordered
+        * (l.quantity_base - l.quantity_invoiced) / nullif(l.quantity_base, 0)), 2) AS value FROM sales_order o
+        JOIN order_line l ON l.order_number = o.number WHERE o.customer = c.code AND o.status NOT IN ('cancelled', 'invoiced', 'closed')
+        GROUP BY o.number) v)""",
+    "nothing is released under a hold that stops it": """
+        SELECT o.number FROM sales_order o JOIN hold h ON h.order_number = o.number AND h.released_at IS NULL AND h.line IS NULL
+        JOIN order_line l ON l.order_number = o.number WHERE l.quantity_released > 0 AND h.reason = ANY(:stopping)""",
+    "no released order is without something released": """
+        SELECT o.number FROM sales_order o WHERE o.status = 'released' AND NOT EXISTS (SELECT FROM order_line l WHERE l.order_number = o.number AND l.quantity_released > 0)""",
+    "every open hold has an open case": """
+        SELECT h.id FROM hold h WHERE h.released_at IS NULL AND NOT EXISTS (SELECT FROM case_file c WHERE c.order_number = h.order_number
+        AND c.kind = 'hold_' || h.reason AND c.status IN ('new', 'investigating', 'awaiting_review'))""",
+    "no shipment is billed twice": "SELECT shipment FROM invoice WHERE shipment IS NOT NULL GROUP BY shipment HAVING count(*) > 1",
+}
+
+
+def wrong(session: Session, policy: Policy) -> list[str]:
+    """The rules that do not hold, each with what breaks it first; empty when the books are right."""
+    stopping = [reason.value for reason, rule in policy.holds.items() if "release" in rule.blocks]
+    found = []
+    for rule, query in RULES.items():
+        broken = session.execute(text(query), {"stopping": stopping} if ":stopping" in query else {}).first()
+        if broken is not None:
+            found.append(f"{rule}: {tuple(broken)}")
+    return found
