@@ -21,8 +21,9 @@ from erp_core.actions.desk import Said
 from erp_core.commands import CloseCase
 from erp_core.db import Session
 from erp_core.errors import LimitReached, NotFound, Problem, RuleViolation
-from erp_core.queries import billing, desk, sales
+from erp_core.queries import backorders, desk
 from erp_core.queries.desk import CaseFile, Filter
+from erp_core.queries.order_page import order_page
 from erp_core.rules import desk as rules
 from erp_core.values import OPEN_CASE_STATUSES, ProposalStatus, Queue, Verdict
 
@@ -285,14 +286,18 @@ def original(number: int, session: Work, me: Me) -> Response:
 
 @router.get("/orders/{number}")
 def order(number: str, session: Work, me: Me) -> HTMLResponse:
-    """One order: header, holds, lines, invoices, journal."""
-    found = sales.order(session, number)
+    """One order: how far it is, holds and who may release them, lines with their stock, shipments, invoices, returns, journal."""
     return page(
-        "order.html", me, session, order=found, holds=sales.active_holds(session, number), total=sales.total(found),
-        backordered=sales.backordered, invoices=billing.invoices_of_orders(session, [number]), current="",
+        "order.html", me, session, page=order_page(session, number, policy.load(), me.now), current="",
         journal=desk.journal(session, subject_name=f"sales_order:{number}"), people={u.email: u.name for u, _ in desk.people(session)},
         cases=desk.other_open_cases(session, None, number, 0),
     )  # fmt: skip
+
+
+@router.get("/backorders")
+def backorder_list(session: Work, me: Me) -> HTMLResponse:
+    """What customers wait for, by item and warehouse."""
+    return page("backorders.html", me, session, rows=backorders.overview(session), current="Backorders")
 
 
 @router.get("/journal")

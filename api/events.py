@@ -44,12 +44,10 @@ def receive(
 ) -> dict[str, Any]:
     """Apply an event. `outcome`: applied, waiting (its subject is not there yet) or case (a person must look at it)."""
     key = f"event:{me.person.email}:{source}:{body.id}"
-    savepoint = session.begin_nested()
     try:
-        result = decisions.act(session, body.event, key=key, actor=me.person.email, now=me.now)
-        savepoint.commit()
+        with session.begin_nested():
+            result = decisions.act(session, body.event, key=key, actor=me.person.email, now=me.now)
     except (RuleViolation, NotFound, IllegalTransition) as refusal:
-        savepoint.rollback()
         session.expire_all()
         return _case(source, body, refusal, session, me)
     outcome = "waiting" if result.change.tag.endswith(":waiting") else "applied"

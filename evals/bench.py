@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import importlib
 
-SUITES = {"inbox": "evals.bench_inbox", "orders": "evals.bench_orders"}
+SUITES = {"inbox": "evals.bench_inbox", "orders": "evals.bench_orders", "backorders": "evals.bench_backorders"}
 
 
 def main(argv: list[str]) -> int:

@@ -78,7 +78,8 @@ def _fill(wanted: int) -> None:
         connection.execute(text("VACUUM ANALYZE"))
 
 
-def _now(session: db.Session) -> datetime:
+def now(session: db.Session) -> datetime:
+    """The installation's present moment."""
     return clock.now(session)
 
 
@@ -94,7 +95,7 @@ def _order(chance: random.Random) -> PlaceOrder:
 def _bulk(chance: random.Random, number: int) -> int:
     asked = [Asked(_order(chance), f"bench:{uuid.uuid4()}") for _ in range(number)]
     with db.transaction(db.API) as session:
-        verdicts = execute_orders(session, asked, actor="bench", now=_now(session))
+        verdicts = execute_orders(session, asked, actor="bench", now=now(session))
     return sum(not v.problems for v in verdicts)
 
 
@@ -104,7 +105,7 @@ def _singly(seed: str, number: int) -> list[float]:
     for _ in range(number):
         command, started = _order(chance), time.perf_counter()
         with db.transaction(db.API) as session:
-            execute(session, command, key=f"bench:{uuid.uuid4()}", actor="bench", now=_now(session))
+            execute(session, command, key=f"bench:{uuid.uuid4()}", actor="bench", now=now(session))
         times.append(time.perf_counter() - started)
     return times
 

@@ -71,12 +71,10 @@ class Days:
     def run(self, session: Session, command: Command, now: datetime) -> dict[str, Any] | None:
         """Give one command; None when the core refuses it."""
         self.turn += 1
-        savepoint = session.begin_nested()
         try:
-            result = execute(session, command, key=f"sim:{self.turn}", actor=ACTOR, now=now)
-            savepoint.commit()
+            with session.begin_nested():
+                result = execute(session, command, key=f"sim:{self.turn}", actor=ACTOR, now=now)
         except CountersignError:
-            savepoint.rollback()
             session.expire_all()
             self.refused += 1
             return None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from decimal import Decimal
 
 from sqlalchemy import select, text
@@ -19,6 +19,32 @@ def lock(session: Session, customer: str) -> Customer:
     if found is None:
         raise NotFound(f"There is no customer {customer}.")
     return found
+
+
+def lock_orders(session: Session, numbers: Iterable[str]) -> None:
+    """Lock orders and, before them, their customers, each in key order. Whoever touches several orders does this first."""
+    parameters = {"numbers": sorted(set(numbers))}
+    customers = """SELECT code FROM customer WHERE code IN (SELECT customer FROM sales_order WHERE number = ANY(:numbers))
+        ORDER BY code FOR NO KEY UPDATE"""
+    session.execute(text(customers), parameters)
+    session.execute(
+        text("SELECT number FROM sales_order WHERE number = ANY(:numbers) ORDER BY number FOR UPDATE"), parameters
+    )
+
+
+CONCERNED = """
+SELECT DISTINCT o.number FROM order_line l JOIN sales_order o ON o.number = l.order_number
+WHERE l.sku = ANY(:skus) AND o.status IN ('validated', 'allocated', 'released')
+  AND (cast(:warehouse AS text) IS NULL OR o.warehouse = :warehouse)
+  AND (l.quantity_base > l.quantity_allocated + l.quantity_shipped OR (:bound AND l.quantity_allocated > 0))
+"""
+
+
+def lock_concerned(session: Session, skus: Sequence[str], warehouse: str | None, *, bound: bool = False) -> None:
+    """Lock the orders that wait for items, and on request those that have some, before any stock is locked."""
+    parameters = {"skus": list(skus), "warehouse": warehouse, "bound": bound}
+    lock_orders(session, session.scalars(text(CONCERNED), parameters).all())
+    session.expire_all()
 
 
 def carry(session: Session, customer: str, difference: Decimal) -> None:

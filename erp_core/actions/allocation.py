@@ -45,6 +45,15 @@ WITH n AS (SELECT unnest(cast(:numbers AS text[])) AS number),
    WHERE a.order_number = n.number AND a.status IN ('reserved', 'committed'))
 UPDATE sales_order o SET status = 'released', version = o.version + 1 FROM n WHERE o.number = n.number
 """
+# stock is locked by now, so nobody may be waited for
+OWN_CUSTOMERS = """
+SELECT code FROM customer WHERE code IN (SELECT customer FROM sales_order WHERE number = ANY(:numbers))
+ORDER BY code FOR NO KEY UPDATE SKIP LOCKED
+"""
+OWN_ORDERS = """
+SELECT number FROM sales_order WHERE number = ANY(:numbers) AND customer = ANY(:customers) AND status IN ('validated', 'allocated', 'released')
+ORDER BY number FOR UPDATE SKIP LOCKED
+"""
 TELL = """
 INSERT INTO journal_entry (at, actor, tag, key, input_hash, subject, case_id, after, facts)
 SELECT :now, :actor, 'order:stock:allocated', key, input_hash, subject, :case, after, cast(:facts AS jsonb)
@@ -54,13 +63,18 @@ FROM jsonb_to_recordset(cast(:entries AS jsonb)) AS x (key text, input_hash text
 
 def run(command: RunBackorders, context: Context) -> Change:
     """Rank all waiting orders and give them what is free. A preview of this is a simulation: the same path, taken back."""
+    if command.skus:
+        accounts.lock_concerned(context.session, command.skus, command.warehouse)
     granted = give(command.skus, command.warehouse, context)
     after = {"orders": len({g.order for g in granted}), "lines": len(granted)}
     return Change("stock:backorders:run", f"stock:{command.warehouse or 'all'}", None, after)
 
 
 def give(skus: Sequence[str], warehouse: str | None, context: Context) -> list[Grant]:
-    """Allocate free stock to waiting lines and take the orders as far as that lets them go."""
+    """Allocate free stock to waiting lines and take the orders as far as that lets them go.
+
+    The orders concerned are locked before (`accounts.lock_concerned`), or else left to others who hold them.
+    """
     session = context.session
     session.flush()
     keeping = [r.value for r, rule in context.policy.holds.items() if not rule.keeps_stock or "allocate" in rule.blocks]
@@ -88,11 +102,8 @@ def give(skus: Sequence[str], warehouse: str | None, context: Context) -> list[G
 def _still_open(granted: list[Grant], context: Context) -> list[Grant]:
     """Leave out orders that somebody is changing at this moment; their own checks bind what they need."""
     numbers = sorted({g.order for g in granted})
-    query = text(
-        "SELECT number FROM sales_order WHERE number = ANY(:numbers) AND status IN ('validated', 'allocated', 'released') "
-        "ORDER BY number FOR UPDATE SKIP LOCKED"
-    )
-    locked = set(context.session.scalars(query, {"numbers": numbers}))
+    customers = list(context.session.scalars(text(OWN_CUSTOMERS), {"numbers": numbers}))
+    locked = set(context.session.scalars(text(OWN_ORDERS), {"numbers": numbers, "customers": customers}))
     return [g for g in granted if g.order in locked]
 
 
@@ -124,8 +135,9 @@ def reallocate(command: Reallocate, context: Context) -> Change:
     """Move bound stock from one order to another; both are checked anew, and neither may have left the shelf."""
     session = context.session
     pair = sorted({command.from_order, command.order})
-    for customer in sorted({sales.order(session, number).customer for number in pair}):
-        accounts.lock(session, customer)
+    for number in pair:
+        sales.order(session, number)
+    accounts.lock_orders(session, pair)
     locked = {number: sales.order(session, number, lock=True) for number in pair}
     giver, taker = locked[command.from_order], locked[command.order]
     given, taken = _line(giver, command.from_line), _line(taker, command.line)

@@ -254,6 +254,7 @@ def count(command: ReportCount, context: Context) -> Change:
 
 def adjust(command: AdjustStock, context: Context) -> Change:
     """Set the books to what is there. Below what is bound, the newest allocations go back to the checks first."""
+    accounts.lock_concerned(context.session, [command.sku], command.warehouse, bound=True)
     level = _level(command.warehouse, command.sku, context, make=True)
     before = _stock(level)
     level.quantity_held = Decimal(0)

@@ -128,6 +128,7 @@ def receive(command: ReceiveReturn, context: Context) -> Change:
     problems = [p for x in command.lines for p in _receipt_problems(by_line.get(x.line), x)]
     if problems:
         raise RuleViolation(problems)
+    accounts.lock_concerned(context.session, [x.sku for x in made.lines], command.warehouse)
     before = snapshot(made)
     made.status = transition(RETURN_STEPS, ReturnStatus(made.status), ReturnStatus.RECEIVED)
     made.received_at = context.now

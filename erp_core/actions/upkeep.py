@@ -10,7 +10,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from erp_core import policy as policy_module
-from erp_core.actions import allocation, checks, orders, stock
+from erp_core.actions import accounts, allocation, checks, orders, stock
 from erp_core.actions.context import Change, Context, write_journal
 from erp_core.queries import sales
 from erp_core.tables.desk import Case, Leadership, OutboxMail, Proposal
@@ -64,7 +64,11 @@ def expire_reservations(session: Session, now: datetime) -> int:
         .limit(500)
     )
     due = session.execute(query).all()
+    if not due:
+        return 0
     context = Context(session, f"reservations:{now.isoformat()}", CLOCK, now, policy_module.load())
+    accounts.lock_orders(session, {row.order_number for row in due})
+    accounts.lock_concerned(session, sorted({row.sku for row in due}), None)
     for number in sorted({row.order_number for row in due}):
         order = orders.locked(number, context)
         before = sales.snapshot_of(session, order)
