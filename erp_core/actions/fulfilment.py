@@ -100,7 +100,7 @@ def ship(command: ConfirmShipment, context: Context) -> Change:
     billing.invoice(order, shipment, context)
     order.version += 1
     accounts.carry(session, order.customer, sales.open_value(order) - value)
-    if order.status == OrderStatus.RELEASED and command.last:
+    if order.status == OrderStatus.RELEASED and not any(x.quantity_released for x in order.lines):
         order.picked_at = order.packed_at = None
         checks.settle(order, context)
     _catch_up(shipment, context)
