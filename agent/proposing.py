@@ -452,7 +452,7 @@ def _apply_substitution(draft: Draft) -> None:
         draft.add(_route(draft, "hand_over"))
         return
     line, sku = pair
-    draft.add(SubstituteItem(order=draft.order["number"], line=line["line"], substitute_sku=sku))
+    draft.add(SubstituteItem(order=draft.order["number"], line=line["line"], substitute_sku=sku, customer_agreed=True))
     draft.say(
         f"{sku} is a permitted substitute for line {line['line']}, {line['sku']} {draft.evidence.cite('item ' + line['sku'], 'permitted substitute ' + sku)}."
     )

@@ -16,7 +16,6 @@ from erp_core.queries import billing, catalog, desk, references, sales
 from erp_core.queries.references import Hit, OrderCard, Sender
 from erp_core.rules import desk as desk_rules
 from erp_core.rules.catalog import price_for
-from erp_core.rules.stock import available_to_promise
 from erp_core.tables.billing import Invoice
 from erp_core.tables.catalog import Item
 from erp_core.tables.fulfilment import Shipment
@@ -160,7 +159,7 @@ def order_facts(session: Session, number: str, moment: datetime) -> dict[str, An
 def _line(line: OrderLine, warehouse: str, picture: catalog.StockPicture, moment: datetime) -> dict[str, Any]:
     free, short = picture.free[line.sku], sales.backordered(line)
     here = free.get(warehouse, Decimal(0))
-    day, _ = available_to_promise(short, here, picture.inbound.get((line.sku, warehouse), []), moment.date())
+    day = picture.promise(line.sku, warehouse, short, moment.date())
     return {
         "line": line.line,
         "sku": line.sku,

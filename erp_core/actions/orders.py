@@ -26,7 +26,7 @@ from erp_core.rules import changes
 from erp_core.rules.catalog import to_base
 from erp_core.tables.catalog import Substitute
 from erp_core.tables.sales import OrderLine, SalesOrder
-from erp_core.values import ORDER_STEPS, OrderStatus, Priority, transition
+from erp_core.values import ORDER_STEPS, OrderStatus, Priority, plain, transition
 
 PRICE_PLACES = Decimal("0.0001")
 
@@ -49,18 +49,40 @@ def amend(command: AmendOrder, context: Context) -> Change:
 
 
 def cancel(command: CancelOrder, context: Context) -> Change:
-    """Cancel the order and free its stock; its holds end with it."""
+    """Cancel the order and free its stock; its holds end with it. Of an order that left in part, the rest is cancelled."""
     order, before = _changeable(command.order, context)
     stock.free(order, context)
+    if any(line.quantity_shipped > 0 for line in order.lines):
+        return _cancel_rest(order, before, context)
     checks.end_all(order, "order cancelled", context)
     order.status = transition(ORDER_STEPS, OrderStatus(order.status), OrderStatus.CANCELLED)
     return _closed("order:sales:cancelled", order, before, context)
 
 
+def _cancel_rest(order: SalesOrder, before: _Before, context: Context) -> Change:
+    """What left stays sold; every line ends at what was shipped of it."""
+    for line in order.lines:
+        line.quantity_ordered = line.quantity_ordered * line.quantity_shipped / line.quantity_base
+        line.quantity_base = line.quantity_shipped
+    checks.end_all(order, "the rest was cancelled", context)
+    path = [
+        OrderStatus.VALIDATED,
+        OrderStatus.ALLOCATED,
+        OrderStatus.RELEASED,
+        OrderStatus.SHIPPED,
+        OrderStatus.INVOICED,
+    ]
+    billed = all(line.quantity_invoiced >= line.quantity_base for line in order.lines)
+    for step in path[path.index(OrderStatus(order.status)) + 1 : None if billed else -1]:
+        order.status = transition(ORDER_STEPS, OrderStatus(order.status), step)
+    return _closed("order:sales:rest_cancelled", order, before, context)
+
+
 def expedite(command: ExpediteOrder, context: Context) -> Change:
-    """Mark the order as urgent and take over the date."""
+    """Mark the order as urgent, take over the date, and keep what the haste costs."""
     order, before = _changeable(command.order, context)
     order.expedited = True
+    order.expedite_cost += command.cost or Decimal(0)
     if command.needed_by is not None:
         order.requested_date = command.needed_by
     return _changed("order:sales:expedited", order, before, context)
@@ -75,6 +97,11 @@ def substitute(command: SubstituteItem, context: Context) -> Change:
     if allowed is None or item is None:
         detail = f"{command.substitute_sku} is no permitted substitute for {line.sku}."
         raise RuleViolation([Problem("substitute_not_permitted", detail, {"sku": line.sku})])
+    if allowed.customer_approval_required and not command.customer_agreed:
+        detail = f"The customer must agree to {item.sku} instead of {line.sku} first."
+        raise RuleViolation([Problem("customer_must_agree", detail, {"sku": line.sku})])
+    if line.quantity_shipped > 0:
+        raise RuleViolation([_partly_shipped(line)])
     base = to_base(line.quantity_ordered, line.uom, item)
     if base is None:
         raise RuleViolation([Problem("unit_unknown", f"{item.sku} is not sold by {line.uom}.", {"sku": item.sku})])
@@ -99,8 +126,27 @@ def promise(command: PromiseDate, context: Context) -> Change:
     if command.promised_date < context.now.date():
         detail = f"{command.promised_date} is past."
         raise RuleViolation([Problem("date_past", detail, {"date": command.promised_date.isoformat()})])
+    problems = _promise_problems(order, command, context)
+    if problems:
+        raise RuleViolation(problems)
     order.promised_date = command.promised_date
     return _closed("order:date:promised", order, before, context)
+
+
+def _promise_problems(order: SalesOrder, command: PromiseDate, context: Context) -> list[Problem]:
+    """No promise goes beyond what stock and goods on their way cover after everybody else."""
+    short = [line for line in order.lines if sales.backordered(line) > 0]
+    picture = catalog.stock_picture(context.session, {line.sku for line in short})
+    found = []
+    for line in short:
+        day = picture.promise(line.sku, order.warehouse, sales.backordered(line), context.now.date())
+        if day is None or day > command.promised_date:
+            when = f"is there on {day.isoformat()} at the earliest" if day else "is covered by nothing known"
+            text = f"Line {line.line}: what is missing of {line.sku} {when}."
+            found.append(
+                Problem("promise_not_covered", text, {"sku": line.sku, "earliest": day.isoformat() if day else None})
+            )
+    return found
 
 
 def request_change(command: RequestChange, context: Context) -> Change:
@@ -192,9 +238,20 @@ def _line_problems(context: Context, line: NewLine) -> list[Problem]:
     return []
 
 
+def _partly_shipped(line: OrderLine) -> Problem:
+    text = f"Line {line.line}: {plain(line.quantity_shipped)} of {line.sku} have left; it cannot become less or other than that."
+    return Problem("partly_shipped", text, {"line": line.line, "shipped": plain(line.quantity_shipped)})
+
+
 def _change_problems(context: Context, order: SalesOrder, change: LineChange) -> list[Problem]:
     if change.line is not None:
         line = _line(order, change.line)
+        item = catalog.item_facts(context.session, line.sku)
+        wanted = (
+            to_base(change.quantity, change.uom or line.uom, item) if item and change.quantity is not None else None
+        )
+        if wanted is not None and wanted < line.quantity_shipped:
+            return [_partly_shipped(line)]
         sku, uom = line.sku, change.uom or line.uom
     else:
         sku, uom = change.sku or "", change.uom or "EA"

@@ -85,6 +85,7 @@ class ExpediteOrder(Strict):
     type: Literal["expedite_order"] = "expedite_order"
     order: Code
     needed_by: date | None = None
+    cost: Amount | None = None
     note: Sentence = ""
 
 
@@ -95,6 +96,7 @@ class SubstituteItem(Strict):
     order: Code
     line: Annotated[int, Field(ge=1)]
     substitute_sku: Code
+    customer_agreed: bool = False
 
 
 class DeclineSubstitution(Strict):

@@ -8,15 +8,17 @@ from datetime import date
 from decimal import Decimal
 from fractions import Fraction
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from erp_core.rules.catalog import Agreement, ItemFacts, PriceFound, find_price
-from erp_core.rules.stock import Inbound, available_now
+from erp_core.rules.stock import Inbound, available_now, available_to_promise
 from erp_core.tables.catalog import Item, ItemUnit, Price, Substitute, TierPrice
 from erp_core.tables.parties import Customer
 from erp_core.tables.purchasing import PurchaseOrder, PurchaseOrderLine
+from erp_core.tables.sales import OrderLine, SalesOrder
 from erp_core.tables.stock import StockLevel
+from erp_core.values import CHANGEABLE_ORDER_STATUSES
 
 
 def item_facts(session: Session, sku: str) -> ItemFacts | None:
@@ -92,12 +94,19 @@ def substitutes(session: Session, sku: str) -> Sequence[Substitute]:
 
 @dataclass(frozen=True)
 class StockPicture:
-    """What stock looks like for some items: free by warehouse, inbound by warehouse, substitutes; base units."""
+    """What stock looks like for some items: free, inbound and waited for by warehouse, substitutes; base units."""
 
     names: dict[str, str]
     free: dict[str, dict[str, Decimal]]
     inbound: dict[tuple[str, str], list[Inbound]]
     substitutes: dict[str, list[str]]
+    waiting: dict[tuple[str, str], Decimal]
+
+    def promise(self, sku: str, warehouse: str, lacking: Decimal, today: date) -> date | None:
+        """When what an order lacks could be there, after what other orders wait for; None when nothing known covers it."""
+        others = max(self.waiting.get((sku, warehouse), Decimal(0)) - lacking, Decimal(0))
+        here = self.free.get(sku, {}).get(warehouse, Decimal(0))
+        return available_to_promise(lacking, here, self.inbound.get((sku, warehouse), []), today, others)[0]
 
 
 def stock_picture(session: Session, skus: set[str]) -> StockPicture:
@@ -129,7 +138,19 @@ def stock_picture(session: Session, skus: set[str]) -> StockPicture:
         select(Substitute.sku, Substitute.substitute_sku).where(Substitute.sku.in_(skus)).order_by(Substitute.priority)
     ):
         others[sku].append(other)
-    return StockPicture(names, free, coming, others)
+    return StockPicture(names, free, coming, others, _waiting(session, skus))
+
+
+def _waiting(session: Session, skus: set[str]) -> dict[tuple[str, str], Decimal]:
+    """What open orders lack, by item and warehouse."""
+    lacking = OrderLine.quantity_base - OrderLine.quantity_allocated - OrderLine.quantity_shipped
+    query = (
+        select(OrderLine.sku, SalesOrder.warehouse, func.sum(lacking))
+        .join(SalesOrder, SalesOrder.number == OrderLine.order_number)
+        .where(OrderLine.sku.in_(skus), lacking > 0, SalesOrder.status.in_(CHANGEABLE_ORDER_STATUSES))
+        .group_by(OrderLine.sku, SalesOrder.warehouse)
+    )
+    return {(sku, warehouse): quantity for sku, warehouse, quantity in session.execute(query)}
 
 
 def item_names(session: Session) -> dict[str, str]:

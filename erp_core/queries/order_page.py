@@ -15,7 +15,6 @@ from erp_core.queries import billing, catalog, desk, sales
 from erp_core.rules import changes
 from erp_core.rules import desk as desk_rules
 from erp_core.rules.desk import Subject
-from erp_core.rules.stock import available_to_promise
 from erp_core.tables.billing import Invoice
 from erp_core.tables.fulfilment import Shipment, ShipmentLine
 from erp_core.tables.returns import Return
@@ -102,9 +101,7 @@ def _lines(session: Session, order: SalesOrder, now: datetime, *, ended: bool) -
     for line in order.lines:
         lacking = Decimal(0) if ended else sales.backordered(line)
         free = picture.free[line.sku]
-        inbound = picture.inbound.get((line.sku, order.warehouse), [])
-        here = free.get(order.warehouse, Decimal(0))
-        day = available_to_promise(lacking, here, inbound, now.date())[0] if lacking else None
+        day = picture.promise(line.sku, order.warehouse, lacking, now.date()) if lacking else None
         views.append(
             LineView(
                 line,

@@ -72,7 +72,7 @@ def decide(draft: Draft, picture: Picture, policy: Policy, today: date) -> Decid
     refusals = refusals_of(draft, picture)
     if refusals or customer is None:
         return Decided(draft, refusals)
-    warehouse = draft.warehouse or default_warehouse(customer, picture)
+    warehouse = draft.warehouse or _choose_warehouse(draft, customer, picture)
     lines = [_priced(draft, asked, customer, picture) for asked in draft.lines]
     bound = _bind(lines, warehouse, picture)
     facts = _facts(draft, lines, bound, customer, warehouse, picture, policy, today)
@@ -132,6 +132,19 @@ def refusals_of(draft: Draft, picture: Picture) -> list[Problem]:
             text = f"{line.sku} is not sold by {line.uom} (its unit is {item.uom})."
             found.append(Problem("unit_unknown", text, {"sku": line.sku, "uom": line.uom}))
     return found
+
+
+def _choose_warehouse(draft: Draft, customer: CustomerFacts, picture: Picture) -> str:
+    """The customer's usual warehouse, unless it cannot serve the order whole and another one of the same firm and country can."""
+    usual = default_warehouse(customer, picture)
+    wanted = quantities((x.sku, to_base(x.quantity, x.uom, picture.items[x.sku]) or ZERO) for x in draft.lines)
+
+    def whole(code: str) -> bool:
+        return all((code, sku) in picture.levels and picture.levels[code, sku].free >= q for sku, q in wanted.items())
+
+    here = picture.warehouses[usual]
+    near = [w.code for w in picture.warehouses.values() if (w.entity, w.country) == (here.entity, here.country)]
+    return usual if whole(usual) else next((code for code in sorted(near) if whole(code)), usual)
 
 
 def default_warehouse(customer: CustomerFacts, picture: Picture) -> str:

@@ -28,13 +28,14 @@ def bind(wanted: Decimal, on_hand: Decimal, allocated: Decimal) -> Decimal:
 
 
 def available_to_promise(
-    wanted: Decimal, free: Decimal, inbound: Sequence[Inbound], today: date
+    wanted: Decimal, free: Decimal, inbound: Sequence[Inbound], today: date, others: Decimal = Decimal(0)
 ) -> tuple[date | None, Decimal]:
     """First day on which `wanted` is covered by free stock and dated inbound, and the quantity covered by then.
 
+    `others` is what other orders wait for: it is served first, for who asks for a promise must be able to rely on it.
     (None, covered) when all that is known does not suffice. Overdue inbound counts as of today: late is not lost.
     """
-    covered = free
+    covered = free - others
     if covered >= wanted:
         return today, wanted
     dated = sorted((max(i.expected, today), i.quantity) for i in inbound if i.expected is not None)
@@ -42,4 +43,4 @@ def available_to_promise(
         covered += quantity
         if covered >= wanted:
             return day, wanted
-    return None, covered
+    return None, max(covered, Decimal(0))

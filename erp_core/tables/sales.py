@@ -7,7 +7,7 @@ from datetime import date
 from sqlalchemy import CheckConstraint, ForeignKey, ForeignKeyConstraint, Index, text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
-from erp_core.tables.base import Base, Json, Moment, Quantity, UnitPrice, one_of, spelled
+from erp_core.tables.base import Base, Json, Moment, Money, Quantity, UnitPrice, one_of, spelled
 from erp_core.values import CHANGEABLE_ORDER_STATUSES, HoldReason, OrderStatus
 
 CHANNELS = ("email", "edi", "portal", "sales_rep", "ecommerce")
@@ -42,6 +42,7 @@ class SalesOrder(Base):
     ship_to: Mapped[str | None]
     payment_terms_days: Mapped[int | None]
     basket: Mapped[str | None]
+    expedite_cost: Mapped[Money] = mapped_column(default=0, server_default="0")
     picked_at: Mapped[Moment | None]
     packed_at: Mapped[Moment | None]
     expedited: Mapped[bool] = mapped_column(default=False, server_default="false")
