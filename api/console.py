@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import urlencode
@@ -21,7 +22,7 @@ from erp_core.actions.desk import Said
 from erp_core.commands import CloseCase
 from erp_core.db import Session
 from erp_core.errors import LimitReached, NotFound, Problem, RuleViolation
-from erp_core.queries import backorders, desk
+from erp_core.queries import desk, fulfilment
 from erp_core.queries.desk import CaseFile, Filter
 from erp_core.queries.order_page import order_page
 from erp_core.rules import desk as rules
@@ -294,10 +295,14 @@ def order(number: str, session: Work, me: Me) -> HTMLResponse:
     )  # fmt: skip
 
 
-@router.get("/backorders")
-def backorder_list(session: Work, me: Me) -> HTMLResponse:
-    """What customers wait for, by item and warehouse."""
-    return page("backorders.html", me, session, rows=backorders.overview(session), current="Backorders")
+@router.get("/fulfilment")
+def fulfilment_page(session: Work, me: Me) -> HTMLResponse:
+    """What may leave, what is wanted soon and stopped, what waits for stock."""
+    soon = me.now.date() + timedelta(days=2)
+    return page(
+        "fulfilment.html", me, session, released=fulfilment.released(session), at_risk=fulfilment.at_risk(session, soon),
+        waiting=fulfilment.overview(session), soon=soon, current="Fulfilment",
+    )  # fmt: skip
 
 
 @router.get("/journal")

@@ -11,7 +11,7 @@ from erp_core.actions import accounts, checks, orders, stock
 from erp_core.actions.context import Change, Context, facts_of
 from erp_core.commands import Reallocate, RunBackorders
 from erp_core.errors import NotFound, Problem, RuleViolation
-from erp_core.queries import backorders, sales
+from erp_core.queries import fulfilment, sales
 from erp_core.rules.allocation import Grant
 from erp_core.rules.allocation import grant as decide
 from erp_core.tables.sales import OrderLine, SalesOrder
@@ -78,10 +78,10 @@ def give(skus: Sequence[str], warehouse: str | None, context: Context) -> list[G
     session = context.session
     session.flush()
     keeping = [r.value for r, rule in context.policy.holds.items() if not rule.keeps_stock or "allocate" in rule.blocks]
-    lines = backorders.waiting(session, skus, warehouse, keeping)
+    lines = fulfilment.waiting(session, skus, warehouse, keeping)
     if not lines:
         return []
-    free = backorders.free(session, sorted({x.sku for x in lines}), warehouse, lock=True)
+    free = fulfilment.free(session, sorted({x.sku for x in lines}), warehouse, lock=True)
     granted = _still_open(decide(lines, free, context.policy.allocation, context.now.date()), context)
     if not granted:
         return []

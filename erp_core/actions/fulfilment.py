@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import select
 
-from erp_core.actions import accounts, allocation, billing, cases, checks, orders, stock
+from erp_core.actions import accounts, allocation, billing, cases, checks, messages, orders, stock
 from erp_core.actions.context import Change, Context
 from erp_core.commands import (
     AdjustStock,
@@ -104,6 +104,7 @@ def ship(command: ConfirmShipment, context: Context) -> Change:
         order.picked_at = order.packed_at = None
         checks.settle(order, context)
     _catch_up(shipment, context)
+    messages.notify(order, shipment, "shipped", context)
     return Change("order:goods:shipped", f"sales_order:{order.number}", before, sales.snapshot_of(session, order))
 
 
@@ -234,6 +235,7 @@ def delay(command: ReportDelay, context: Context) -> Change:
         ),
         context,
     )
+    messages.notify(order, shipment, "delayed", context)
     return Change("shipment:carrier:delayed", f"shipment:{shipment.number}", before, _dates(shipment))
 
 

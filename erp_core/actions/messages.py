@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from sqlalchemy import select
 
 from erp_core.actions.context import Change, Context
@@ -9,6 +11,8 @@ from erp_core.commands import SendMessage
 from erp_core.errors import Problem, RuleViolation
 from erp_core.tables.billing import Invoice
 from erp_core.tables.desk import OutboxMail
+from erp_core.tables.fulfilment import Shipment
+from erp_core.tables.parties import Contact
 from erp_core.tables.sales import SalesOrder
 from erp_core.values import digest
 
@@ -38,6 +42,38 @@ def send(command: SendMessage, context: Context) -> Change:
         "attachments": [text["name"] for text in texts],
     }
     return Change("message:outbox:queued", f"mail:{command.to}", None, after)
+
+
+def notify(order: SalesOrder, shipment: Shipment, what: Literal["shipped", "delayed"], context: Context) -> None:
+    """Tell the customer what happened, in the words of the policy; a customer without a contact is told nothing."""
+    words = context.policy.notices.get(what, "").strip()
+    contact = context.session.scalars(
+        select(Contact).where(Contact.customer == order.customer).order_by(Contact.id)
+    ).first()
+    if not words or contact is None:
+        return
+    slots = {
+        "order": order.number,
+        "customer_po": order.customer_po or "-",
+        "shipment": shipment.number,
+        "carrier": shipment.carrier or "our carrier",
+        "tracking": shipment.tracking or "",
+        "expected": f"{shipment.expected_at:%B %d}" if shipment.expected_at else "a later day",
+    }
+    name = digest([context.key, contact.email, what])[:24]
+    context.session.add(
+        OutboxMail(
+            message_id=f"<{name}@countersign>",
+            to=contact.email,
+            subject=f"{order.number}: {'on its way' if what == 'shipped' else 'late'}",
+            body=words.format_map(slots),
+            attachments=[],
+            status="waiting",
+            queued_at=context.now,
+        )
+    )
+    context.session.flush()
+    context.also(Change("message:notice:queued", f"mail:{contact.email}", None, {"what": what, "order": order.number}))
 
 
 def _invoice_text(number: str, context: Context) -> dict[str, str]:

@@ -27,10 +27,12 @@ from erp_core.commands import (
     PlaceHold,
     PlaceOrder,
     PostPayment,
+    PromiseDate,
     Reallocate,
     ReceiveReturn,
     ReleaseHold,
     ReportCount,
+    ReportDelay,
     RequestChange,
     RequestReturn,
     ReturnedLine,
@@ -46,9 +48,9 @@ from erp_core.errors import NotAuthorised, RuleViolation
 from erp_core.queries import sales
 from erp_core.tables.billing import CreditMemo, Invoice
 from erp_core.tables.catalog import Item
-from erp_core.tables.desk import Case
+from erp_core.tables.desk import Case, OutboxMail
 from erp_core.tables.fulfilment import Shipment, WaitingEvent
-from erp_core.tables.parties import Customer
+from erp_core.tables.parties import Contact, Customer
 from erp_core.tables.returns import Return
 from erp_core.tables.sales import SalesOrder
 from erp_core.tables.stock import Allocation, StockLevel
@@ -213,6 +215,40 @@ def test_nothing_leaves_from_the_wrong_place_twice_too_much_or_under_a_hold(worl
     world.run(ReleaseHold(order=order, reason=HoldReason.MANUAL))
     world.run(command)
     assert refused(world, command)[0] == "not_released"
+
+
+def test_the_customer_is_told_that_goods_left_and_that_they_are_late(world: World) -> None:
+    world.session.add(Contact(customer="T1", name="Ann", email="ann@t1.example"))
+    order = world.order(1)
+    world.ship(order, 1, carrier="UPS", tracking="1Z999")
+    late = TODAY + timedelta(days=9)
+    world.run(ReportDelay(shipment="SH-T1", expected_at=late, reason="snow"))
+    mails = world.session.scalars(
+        select(OutboxMail).where(OutboxMail.to == "ann@t1.example").order_by(OutboxMail.id)
+    ).all()
+    assert [m.subject for m in mails] == [f"{order}: on its way", f"{order}: late"]
+    assert "UPS 1Z999" in mails[0].body
+    assert "June 24" in mails[1].body
+    assert world.open_case("shipment_delay") is not None
+
+
+def test_a_promise_never_goes_beyond_what_is_covered(world: World) -> None:
+    world.order(100)
+    second = world.order(10)
+    assert refused(world, PromiseDate(order=second, promised_date=TODAY.date() + timedelta(days=5))) == [
+        "promise_not_covered"
+    ]
+
+
+def test_cancelling_a_partly_shipped_order_cancels_the_rest(world: World) -> None:
+    order = world.order(10)
+    world.ship(order, 4, last=False)
+    less = AmendOrder(order=order, changes=[LineChange(line=1, quantity=Decimal(3))])
+    assert refused(world, less) == ["partly_shipped"]
+    world.run(CancelOrder(order=order))
+    assert world.status(order) == "invoiced"
+    assert world.level() == (96, 0, 0)
+    assert sales.total(sales.order(world.session, order)) == Decimal("40.00")
 
 
 def test_a_delivery_reported_before_its_shipment_waits_for_it(world: World) -> None:

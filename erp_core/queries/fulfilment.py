@@ -1,8 +1,9 @@
-"""Order lines that wait for stock, and the stock that is free."""
+"""Orders on their way out: what may leave, what is late, what waits for stock."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import date
 from decimal import Decimal
 from typing import Any
 
@@ -38,6 +39,21 @@ FROM order_line l JOIN sales_order o ON o.number = l.order_number JOIN item i ON
 WHERE l.quantity_base > l.quantity_allocated + l.quantity_shipped AND o.status IN ('entered', 'validated', 'allocated', 'released')
 GROUP BY l.sku, i.name, o.warehouse ORDER BY value DESC LIMIT :limit
 """
+RELEASED = """
+SELECT o.number, o.customer, c.name, o.warehouse, o.requested_date, o.expedited, o.picked_at, o.packed_at,
+  sum(l.quantity_released * l.unit_price * l.quantity_ordered / nullif(l.quantity_base, 0)) AS value, count(*) AS lines
+FROM sales_order o JOIN order_line l ON l.order_number = o.number AND l.quantity_released > 0 JOIN customer c ON c.code = o.customer
+WHERE o.status = 'released' GROUP BY o.number, c.name
+ORDER BY o.expedited DESC, o.requested_date NULLS LAST, o.number LIMIT :limit
+"""
+AT_RISK = """
+SELECT o.number, o.customer, c.name, o.warehouse, o.requested_date, o.status,
+  (SELECT string_agg(DISTINCT h.reason, ', ') FROM hold h WHERE h.order_number = o.number AND h.released_at IS NULL) AS holds,
+  sum(l.unit_price * l.quantity_ordered) AS value
+FROM sales_order o JOIN order_line l ON l.order_number = o.number JOIN customer c ON c.code = o.customer
+WHERE o.status IN ('entered', 'validated', 'allocated', 'released') AND o.requested_date <= :until
+GROUP BY o.number, c.name ORDER BY o.requested_date, value DESC LIMIT :limit
+"""
 
 
 def waiting(session: Session, skus: Sequence[str], warehouse: str | None, keeping: Sequence[str]) -> list[Waiting]:
@@ -63,3 +79,13 @@ def free(session: Session, skus: Sequence[str], warehouse: str | None, *, lock: 
 def overview(session: Session, limit: int = 200) -> list[dict[str, Any]]:
     """Backorders by item and warehouse: lines, quantity, value, and since when; the most valuable first."""
     return [dict(row._mapping) for row in session.execute(text(OVERVIEW), {"limit": limit})]
+
+
+def released(session: Session, limit: int = 200) -> list[dict[str, Any]]:
+    """What warehouses may work on now: expedited first, then by requested date."""
+    return [dict(row._mapping) for row in session.execute(text(RELEASED), {"limit": limit})]
+
+
+def at_risk(session: Session, until: date, limit: int = 200) -> list[dict[str, Any]]:
+    """Open orders wanted by `until`, with what stops them: listed before they fail."""
+    return [dict(row._mapping) for row in session.execute(text(AT_RISK), {"until": until, "limit": limit})]
