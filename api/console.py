@@ -22,7 +22,7 @@ from erp_core.actions.desk import Said
 from erp_core.commands import CloseCase
 from erp_core.db import Session
 from erp_core.errors import LimitReached, NotFound, Problem, RuleViolation
-from erp_core.queries import desk, fulfilment
+from erp_core.queries import desk, fulfilment, quality
 from erp_core.queries.desk import CaseFile, Filter
 from erp_core.queries.order_page import order_page
 from erp_core.rules import desk as rules
@@ -293,6 +293,18 @@ def order(number: str, session: Work, me: Me) -> HTMLResponse:
         journal=desk.journal(session, subject_name=f"sales_order:{number}"), people={u.email: u.name for u, _ in desk.people(session)},
         cases=desk.other_open_cases(session, None, number, 0),
     )  # fmt: skip
+
+
+@router.get("/master-data")
+def master_data(session: Work, me: Me) -> HTMLResponse:
+    """Each domain with who keeps it, its score and what is wrong."""
+    return page(
+        "master_data.html",
+        me,
+        session,
+        domains=quality.domains(session, policy.load().stewards),
+        current="Data quality",
+    )
 
 
 @router.get("/fulfilment")

@@ -95,6 +95,7 @@ class Policy(_Part):
     tax_percent: dict[str, Decimal]
     allocation: AllocationPolicy
     returns: ReturnPolicy
+    stewards: dict[str, str]
     notices: dict[Literal["shipped", "delayed"], str]
     proposals: ProposalPolicy
     mail: MailPolicy

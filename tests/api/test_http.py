@@ -133,3 +133,11 @@ def test_every_page_renders(client: TestClient, worker: Any) -> None:
 def test_the_interface_describes_itself(client: TestClient) -> None:
     paths = client.get("/openapi.json").json()["paths"]
     assert {"/api/v1/cases", "/api/v1/proposals/{number}/decisions", "/api/v1/orders"} <= set(paths)
+
+
+@pytest.mark.parametrize("path", ["/fulfilment", "/master-data", "/orders/SO-40232", "/journal", "/policy", "/"])
+def test_every_page_opens_for_who_is_signed_in(client: TestClient, path: str) -> None:
+    client.post("/signin", data={"email": AVA, "password": PASSWORD})
+    answer = client.get(path)
+    assert answer.status_code == 200
+    assert "</html>" in answer.text
