@@ -17,7 +17,7 @@ from erp_core.server import Cluster, binaries
 from erp_core.tables import Base
 
 TABLES = sorted(Base.metadata.tables)
-SECRET = ("credential", "sign_in", "outbox")
+SECRET = ("credential", "sign_in", "outbox", "bank_account")
 REFUSED = (errors.InsufficientPrivilege,)
 
 
