@@ -16,7 +16,7 @@ from pydantic import ValidationError
 from api import views, words
 from api.access import COOKIE, Caller, Me, Work, check_form
 from erp_core import clock, policy, settings
-from erp_core.actions import access
+from erp_core.actions import access, requests
 from erp_core.actions import desk as decisions
 from erp_core.actions.desk import Said
 from erp_core.commands import CloseCase
@@ -271,7 +271,7 @@ def close(
     if desk.pending(session, number) is not None:
         raise RuleViolation([Problem("proposal_pending", "Decide on the proposal first.")])
     command = CloseCase(case=number, resolution=resolution.strip()[:500])
-    decisions.act(
+    requests.act(
         session, command, key=f"console:close:{number}:{me.now.isoformat()}", actor=me.person.email, now=me.now
     )
     return RedirectResponse(f"/cases/{number}", status_code=303)

@@ -8,8 +8,7 @@ from fastapi import APIRouter, Path
 from pydantic import BaseModel, Field
 
 from api.access import Me, Work
-from erp_core.actions import desk as decisions
-from erp_core.actions import execute
+from erp_core.actions import execute, requests
 from erp_core.commands import (
     ConfirmDelivery,
     ConfirmPack,
@@ -46,7 +45,7 @@ def receive(
     key = f"event:{me.person.email}:{source}:{body.id}"
     try:
         with session.begin_nested():
-            result = decisions.act(session, body.event, key=key, actor=me.person.email, now=me.now)
+            result = requests.act(session, body.event, key=key, actor=me.person.email, now=me.now)
     except (RuleViolation, NotFound, IllegalTransition) as refusal:
         session.expire_all()
         return _case(source, body, refusal, session, me)

@@ -13,6 +13,7 @@ from api.views import case_json, proposal_json, row_json
 from erp_core import policy
 from erp_core.actions import Verdict as OrderVerdict
 from erp_core.actions import desk as decisions
+from erp_core.actions import requests
 from erp_core.actions.desk import Said
 from erp_core.commands import AmendOrder, CancelOrder, Command, PlaceOrder, RequestChange
 from erp_core.errors import Problem, RuleViolation
@@ -102,7 +103,7 @@ def place_orders(
     body: OrdersIn, session: Work, me: Me, idempotency_key: Annotated[str, Header(min_length=8, max_length=200)]
 ) -> list[dict[str, Any]]:
     """Enter orders in turn. One that cannot be entered leaves the others alone and says why; order n has the key `<key>:n`."""
-    verdicts = decisions.act_orders(
+    verdicts = requests.act_orders(
         session, body.orders, key=f"api:{me.person.email}:{idempotency_key}", actor=me.person.email, now=me.now
     )
     return [_verdict(v) for v in verdicts]
@@ -131,7 +132,7 @@ def propose(
 ) -> dict[str, Any]:
     """Ask for a change that needs a second person; it waits for signatures on a case of its own."""
     key = f"{me.person.email}:{idempotency_key}"
-    made = decisions.propose(session, body.commands, key=key, reason=body.reason, actor=me.person.email, now=me.now)
+    made = requests.propose(session, body.commands, key=key, reason=body.reason, actor=me.person.email, now=me.now)
     return proposal_json(session, made, me.now)
 
 
@@ -165,7 +166,7 @@ def run_command(
 
 
 def _run(session: Work, me: Me, command: Command, key: str) -> dict[str, Any]:
-    result = decisions.act(session, command, key=f"api:{me.person.email}:{key}", actor=me.person.email, now=me.now)
+    result = requests.act(session, command, key=f"api:{me.person.email}:{key}", actor=me.person.email, now=me.now)
     return {"subject": result.change.subject, "tag": result.change.tag, "after": result.change.after}
 
 

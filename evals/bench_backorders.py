@@ -9,13 +9,11 @@ import time
 import uuid
 from decimal import Decimal
 
-from sqlalchemy import text
-
 from erp_core import db, migrate, policy
 from erp_core.actions import execute, execute_orders
 from erp_core.actions.intake import Asked
 from erp_core.commands import NewLine, PlaceOrder, RunBackorders
-from erp_core.queries import books
+from erp_core.queries import books, measuring
 from evals import bench_orders
 
 LINES, BATCH = 3, 200
@@ -34,18 +32,12 @@ def main(argv: list[str]) -> int:
     with db.in_use():
         migrate.migrate()
         with db.transaction(db.OWNER) as session:
-            session.execute(text(bench_orders.WORLD))
-            session.execute(text("UPDATE stock_level SET quantity_on_hand = quantity_allocated WHERE sku LIKE 'B-%'"))
+            measuring.make_world(session)
+            measuring.empty_shelves(session)
         _fill(arguments.lines)
         with db.transaction(db.OWNER) as session:
-            half = "SELECT sum(quantity_base - quantity_allocated) / 6 FROM order_line WHERE sku = s.sku"
-            session.execute(
-                text(
-                    f"UPDATE stock_level s SET quantity_on_hand = quantity_allocated + round(coalesce(({half}), 0)) WHERE sku LIKE 'B-%'"
-                )
-            )
-        with db.engine(db.OWNER).connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-            connection.execute(text("VACUUM ANALYZE"))
+            measuring.half_fill_shelves(session)
+            measuring.analyse(session)
         figures = _run()
     print(json.dumps(figures) if arguments.json else "\n".join(f"{k:<28}{v}" for k, v in figures.items()))
     return 0
@@ -54,17 +46,15 @@ def main(argv: list[str]) -> int:
 def _fill(lines: int) -> None:
     chance = random.Random(time.time())  # noqa: S311
     with db.transaction(db.API) as session:
-        waiting = session.execute(
-            text("SELECT count(*) FROM order_line WHERE quantity_base > quantity_allocated")
-        ).scalar_one()
+        waiting = measuring.waiting_lines(session)
     while waiting < lines:
         asked = []
         for _ in range(BATCH):
             wanted = [
                 NewLine(sku=f"B-{item}", quantity=Decimal(chance.randint(1, 40)))
-                for item in chance.sample(range(1, bench_orders.ITEMS + 1), LINES)
+                for item in chance.sample(range(1, measuring.ITEMS + 1), LINES)
             ]
-            command = PlaceOrder(customer=f"BC{chance.randint(1, bench_orders.CUSTOMERS)}", channel="edi", lines=wanted)
+            command = PlaceOrder(customer=f"BC{chance.randint(1, measuring.CUSTOMERS)}", channel="edi", lines=wanted)
             asked.append(Asked(command, f"bench:{uuid.uuid4()}"))
         with db.transaction(db.API) as session:
             execute_orders(session, asked, actor="bench", now=bench_orders.now(session))
@@ -73,9 +63,7 @@ def _fill(lines: int) -> None:
 
 def _run() -> dict[str, object]:
     with db.transaction(db.API) as session:
-        waiting = session.execute(
-            text("SELECT count(*) FROM order_line WHERE quantity_base > quantity_allocated")
-        ).scalar_one()
+        waiting = measuring.waiting_lines(session)
         started = time.perf_counter()
         moment = bench_orders.now(session)
         result = execute(session, RunBackorders(), key=f"bench:{uuid.uuid4()}", actor="bench", now=moment)

@@ -16,30 +16,13 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import text
-
 from erp_core import clock, db, migrate
 from erp_core.actions import execute, execute_orders
 from erp_core.actions.intake import Asked
 from erp_core.commands import NewLine, PlaceOrder
+from erp_core.queries import measuring, simulation
 
-CUSTOMERS, ITEMS, BATCH = 400, 2000, 100
-WORLD = """
-INSERT INTO entity VALUES ('BENCH', 'Bench', 'USD', 'US') ON CONFLICT DO NOTHING;
-INSERT INTO warehouse (code, entity, name, country) SELECT 'B' || w, 'BENCH', 'Bench ' || w, 'US' FROM generate_series(1, 3) w
-  ON CONFLICT DO NOTHING;
-INSERT INTO customer (code, entity, name, tier, payment_terms_days, credit_limit, currency, country, status)
-  SELECT 'BC' || c, 'BENCH', 'Customer ' || c, 'B', 30, 99000000000, 'USD', 'US', 'active' FROM generate_series(1, 400) c
-  ON CONFLICT DO NOTHING;
-INSERT INTO item (sku, name, uom, units_per_case, list_price, unit_cost, hazmat, status)
-  SELECT 'B-' || i, 'Item ' || i, 'EA', 12, 10 + i % 90, (10 + i % 90) * 0.6, false, 'active' FROM generate_series(1, 2000) i
-  ON CONFLICT DO NOTHING;
-INSERT INTO price (customer, sku, min_quantity, unit_price, valid_from)
-  SELECT 'BC' || c, 'B-' || i, b, (10 + i % 90) * 0.95, '2020-01-01' FROM generate_series(1, 400) c, generate_series(c, 2000, 100) i,
-  generate_series(1, 101, 50) b ON CONFLICT DO NOTHING;
-INSERT INTO stock_level (warehouse, sku, quantity_on_hand)
-  SELECT 'B' || w, 'B-' || i, 999999999 FROM generate_series(1, 3) w, generate_series(1, 2000) i ON CONFLICT DO NOTHING;
-"""
+BATCH = 100
 
 
 def main(argv: list[str]) -> int:
@@ -56,7 +39,7 @@ def main(argv: list[str]) -> int:
     with db.in_use():
         migrate.migrate()
         with db.transaction(db.OWNER) as session:
-            session.execute(text(WORLD))
+            measuring.make_world(session)
         _fill(arguments.fill)
         figures = {"orders_in_database": _count(), **_measure(arguments.orders)}
     print(json.dumps(figures) if arguments.json else "\n".join(f"{k:<28}{v}" for k, v in figures.items()))
@@ -65,7 +48,7 @@ def main(argv: list[str]) -> int:
 
 def _count() -> int:
     with db.reading(db.API) as session:
-        return int(session.execute(text("SELECT count(*) FROM sales_order")).scalar_one())
+        return simulation.order_count(session)
 
 
 def _fill(wanted: int) -> None:
@@ -74,8 +57,8 @@ def _fill(wanted: int) -> None:
     while missing > 0:
         _bulk(chance, min(missing, BATCH))
         missing -= BATCH
-    with db.engine(db.OWNER).connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-        connection.execute(text("VACUUM ANALYZE"))
+    with db.transaction(db.OWNER) as session:
+        measuring.analyse(session)
 
 
 def now(session: db.Session) -> datetime:
@@ -86,9 +69,9 @@ def now(session: db.Session) -> datetime:
 def _order(chance: random.Random) -> PlaceOrder:
     lines = [
         NewLine(sku=f"B-{item}", quantity=Decimal(chance.randint(1, 40)))
-        for item in chance.sample(range(1, ITEMS + 1), 3)
+        for item in chance.sample(range(1, measuring.ITEMS + 1), 3)
     ]
-    customer = f"BC{chance.randint(1, CUSTOMERS)}"
+    customer = f"BC{chance.randint(1, measuring.CUSTOMERS)}"
     return PlaceOrder(customer=customer, channel="edi", customer_po=uuid.uuid4().hex[:12], lines=lines)
 
 
@@ -140,13 +123,8 @@ def _bare(number: int) -> int:
     """Transactions a second of twelve one-row reads, one insert and a commit on this machine now: what to compare with."""
     started = time.perf_counter()
     for position in range(number):
-        with db.transaction(db.API) as session, db.raw(session) as raw:
-            for item in range(12):
-                raw.execute("SELECT list_price FROM item WHERE sku = %s", (f"B-{position % ITEMS + item}",)).fetchall()
-            raw.execute(
-                "INSERT INTO waiting_event (subject, key, command, received_at, applied_at) VALUES ('bench', %s, '{}', now(), now())",
-                (str(uuid.uuid4()),),
-            )
+        with db.transaction(db.API) as session:
+            measuring.thirteen_statements(session, position)
     return round(number / (time.perf_counter() - started))
 
 
@@ -163,6 +141,5 @@ def _measure(number: int) -> dict[str, Any]:
     entered = sum(_bulk(chance, BATCH) for _ in range(max(number // BATCH, 10)))
     figures["orders_per_s_bulk"] = round(entered / (time.perf_counter() - started))
     with db.reading(db.API) as session:
-        held = "SELECT count(DISTINCT order_number) FROM hold WHERE released_at IS NULL"
-        figures["orders_held"] = int(session.execute(text(held)).scalar_one())
+        figures["orders_held"] = measuring.held_orders(session)
     return figures

@@ -17,14 +17,13 @@ from sqlalchemy.orm import Session
 
 from erp_core import actions
 from erp_core import policy as policy_module
-from erp_core.actions import cases, intake
+from erp_core.actions import cases
 from erp_core.actions.context import Change, Context, write_journal
-from erp_core.commands import COMMANDS, Command, OpenCase, PlaceOrder
+from erp_core.commands import COMMANDS, Command
 from erp_core.errors import (
     Conflict,
     CountersignError,
     IllegalTransition,
-    NotAuthorised,
     NotFound,
     Problem,
     RuleViolation,
@@ -41,7 +40,6 @@ from erp_core.values import (
     Outcome,
     Priority,
     ProposalStatus,
-    Queue,
     Verdict,
     digest,
     transition,
@@ -149,90 +147,13 @@ def signatures_of(
     """Earlier signatures on this very digest. A role lost since then no longer covers anything."""
     query = select(Decision).where(Decision.proposal_id == proposal.id, Decision.outcome == Outcome.SIGNED)
     signed = [d for d in session.scalars(query) if d.digest_shown == shown]
-    return [_signature(policy, queries.person(session, d.actor), subjects) for d in signed]
+    return [signature_of(policy, queries.person(session, d.actor), subjects) for d in signed]
 
 
-def _signature(policy: Policy, person: Person, subjects: Sequence[Subject]) -> Signature:
+def signature_of(policy: Policy, person: Person, subjects: Sequence[Subject]) -> Signature:
+    """What a person's yes would cover of some commands."""
     covers = [i for i, subject in enumerate(subjects) if rules.authority(policy, person, subject).allowed]
     return Signature(person.email, frozenset(covers))
-
-
-def act(session: Session, command: Command, *, key: str, actor: str, now: datetime) -> actions.Result:
-    """A person runs one command directly, under the same authority as a signature.
-
-    Raises NotAuthorised when no rule permits it, or when policy wants a second person: then it must be proposed and signed.
-    """
-    policy, person = policy_module.load(), queries.person(session, actor)
-    subject = queries.subject(session, command)
-    if not rules.authority(policy, person, subject).allowed:
-        raise NotAuthorised(f"No rule lets {actor} {command.type.replace('_', ' ')}.")
-    if rules.needs_second(policy, subject):
-        raise NotAuthorised(f"Policy wants two people for {command.type.replace('_', ' ')} of {subject.amount:,}.")
-    result = actions.execute(session, command, key=key, actor=actor, now=now)
-    after = larger(subject, queries.subject(session, command))
-    if not rules.authority(policy, person, after).allowed or rules.needs_second(policy, after):
-        raise NotAuthorised(f"This would come to {after.amount:,}, more than {actor} may sign alone.")
-    return result
-
-
-def act_orders(
-    session: Session, orders: Sequence[PlaceOrder], *, key: str, actor: str, now: datetime
-) -> list[actions.Verdict]:
-    """A person, or a channel, enters many orders, each under the same authority as alone. Raises NotAuthorised for the first it may not."""
-    policy, person = policy_module.load(), queries.person(session, actor)
-    for order in orders:
-        subject = queries.subject(session, order)
-        if not rules.authority(policy, person, subject).allowed or rules.needs_second(policy, subject):
-            raise NotAuthorised(f"{actor} may not enter an order of {subject.amount:,} alone.")
-    asked = [intake.Asked(order, f"{key}:{n}") for n, order in enumerate(orders, start=1)]
-    return actions.execute_orders(session, asked, actor=actor, now=now)
-
-
-def propose(
-    session: Session, commands: Sequence[Command], *, key: str, reason: str, actor: str, now: datetime
-) -> Proposal:
-    """A person proposes what policy wants two people for. It waits on a case of its own for signatures, the asker's being one at most.
-
-    Raises NotAuthorised unless the asker may sign at least one of the commands, Conflict when the key was used.
-    """
-    policy, person = policy_module.load(), queries.person(session, actor)
-    subjects = [queries.subject(session, command) for command in commands]
-    if not _signature(policy, person, subjects).covers:
-        raise NotAuthorised(f"No rule lets {actor} propose this.")
-    if session.scalars(select(Case).where(Case.kind == "request", Case.subject == key)).first() is not None:
-        raise Conflict("This key was used for a request already.")
-    context = Context(session, f"propose:{key}", actor, now, policy)
-    words = ", ".join(c.type.replace("_", " ") for c in commands)
-    queue = (
-        Queue.MASTER_DATA
-        if all(c.type.startswith(("set_", "save_", "update_")) for c in commands)
-        else Queue.CUSTOMER_SERVICE
-    )
-    request = OpenCase(kind="request", subject=key, title=f"{actor} asks: {words}"[:200], queue=queue)
-    case = session.get_one(Case, cases.open_or_add(request, context))
-    case.status = transition(CASE_STEPS, CaseStatus(case.status), CaseStatus.AWAITING_REVIEW)
-    case.worked = True
-    made = Proposal(
-        case_id=case.id,
-        action="request",
-        commands=[c.model_dump(mode="json", exclude_none=True) for c in commands],
-        rationale=reason,
-        evidence=[],
-        versions=queries.versions(session, commands),
-        policy={"verdict": "needs_approval", "rules": [], "policy": policy.hash},
-        confidence="strong",
-        digest="",
-        status=ProposalStatus.PENDING,
-        asked_by=actor,
-        filed_by=actor,
-        filed_at=now,
-        expires_at=now + timedelta(hours=policy.proposals.expire_after_hours),
-    )
-    session.add(made)
-    session.flush()
-    change = Change("case:proposal:filed", f"proposal:{made.id}", None, {"commands": made.commands, "reason": reason})
-    write_journal(context, change, context.key, None, case.id)
-    return made
 
 
 def assign(session: Session, number: int, *, actor: str, now: datetime) -> None:
@@ -298,7 +219,7 @@ def _approve(desk: _Desk) -> DecisionResult:
     except ValidationError:
         return _refused("The commands are not well-formed; reject the proposal.", ["commands_unreadable"])
     subjects = [queries.subject(desk.session, command) for command in commands]
-    signature = _signature(desk.policy, desk.person, subjects)
+    signature = signature_of(desk.policy, desk.person, subjects)
     if not signature.covers:
         asked = ", ".join(sorted({s.action for s in subjects}))
         return _refused(f"No rule lets {desk.person.email} sign {asked}. Nothing changed.", ["not_authorised"])
@@ -317,7 +238,7 @@ def _approve(desk: _Desk) -> DecisionResult:
         )
     if seen.problems:
         return _refused("; ".join(p.text for p in seen.problems), [p.code for p in seen.problems])
-    signature = _signature(desk.policy, desk.person, seen.subjects)
+    signature = signature_of(desk.policy, desk.person, seen.subjects)
     if not signature.covers:
         return _refused(f"What this comes to is more than {desk.person.email} may sign.", ["not_authorised"])
     if not any(c.type == "route_case" for c in commands) and not _may_close(desk):
@@ -396,7 +317,7 @@ def _amend(desk: _Desk) -> DecisionResult:
     if other:
         raise RuleViolation([Problem("other_case", "An amendment touches no other case.")])
     subjects = [queries.subject(desk.session, command) for command in commands]
-    if not _signature(desk.policy, desk.person, subjects).covers:
+    if not signature_of(desk.policy, desk.person, subjects).covers:
         return _refused(f"No rule lets {desk.person.email} propose this.", ["not_authorised"])
     desk.proposal.amended = [c.model_dump(mode="json") for c in commands]
     desk.proposal.versions = queries.versions(desk.session, commands)

@@ -6,9 +6,9 @@ so that the next draft of the batch sees what it would see in the database.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date
 from decimal import Decimal
 
 from erp_core.errors import Problem, RuleViolation
@@ -16,6 +16,7 @@ from erp_core.policy import Policy
 from erp_core.rules import sales
 from erp_core.rules.catalog import ItemFacts, find_price, to_base
 from erp_core.rules.credit import CreditFacts
+from erp_core.rules.duplicates import quantities, twins
 from erp_core.rules.picture import ZERO, Account, CustomerFacts, Draft, DraftLine, Earlier, Picture, Usual
 from erp_core.rules.sales import LineFacts, OrderFacts, Violation
 from erp_core.values import HoldReason, OrderStatus, money
@@ -226,7 +227,7 @@ def _facts(
         order_total=sales.total(line_facts),
         on=today,
     )
-    same_po, similar = _twins(draft, lines, picture, policy)
+    same_po, similar = twins(draft, quantities((p.asked.sku, p.base) for p in lines), picture, policy)
     return OrderFacts(
         number=draft.number,
         home_country=customer.home_country,
@@ -263,41 +264,6 @@ def _line_facts(line: Priced, bound: Decimal, customer: CustomerFacts, picture: 
         earlier_orders=usual.orders if usual else 0,
         quantity_short=max(line.base - bound - line.asked.quantity_shipped, ZERO),
     )
-
-
-def _twins(draft: Draft, lines: Sequence[Priced], picture: Picture, policy: Policy) -> tuple[list[str], list[str]]:
-    """Orders under the same customer PO, and orders for nearly the same goods, each within its window before this one."""
-    rules = policy.orders
-    same = []
-    if draft.customer_po:
-        known = picture.pos.get((draft.customer, draft.customer_po.lower()), ())
-        same = [e.number for e in known if _before(e, draft, rules.duplicate_days)]
-    own = quantities((p.asked.sku, p.base) for p in lines)
-    near = picture.baskets.get((draft.customer, draft.basket), ())
-    similar = [
-        e.number
-        for e in near
-        if _before(e, draft, rules.similar_days) and _close(own, e.quantities, rules.similar_percent)
-    ]
-    return sorted(same), sorted(similar)
-
-
-def quantities(lines: Iterable[tuple[str, Decimal]]) -> dict[str, Decimal]:
-    """Base quantity of each item over (sku, quantity) pairs."""
-    summed: dict[str, Decimal] = {}
-    for sku, quantity in lines:
-        summed[sku] = summed.get(sku, ZERO) + quantity
-    return summed
-
-
-def _before(earlier: Earlier, draft: Draft, days: int) -> bool:
-    if earlier.number == draft.number or earlier.ordered_at > draft.ordered_at:
-        return False
-    return earlier.ordered_at >= draft.ordered_at - timedelta(days=days)
-
-
-def _close(own: Mapping[str, Decimal], other: Mapping[str, Decimal], percent: Decimal) -> bool:
-    return own.keys() == other.keys() and all(abs(q - other[sku]) * 100 <= q * percent for sku, q in own.items())
 
 
 def stage(

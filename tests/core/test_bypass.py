@@ -13,7 +13,7 @@ from sqlalchemy import select, text
 
 from erp_core import policy
 from erp_core.actions import desk as decisions
-from erp_core.actions import execute, execute_orders, upkeep
+from erp_core.actions import execute, execute_orders, requests, upkeep
 from erp_core.actions.desk import Said
 from erp_core.actions.intake import Asked
 from erp_core.commands import COMMAND, Command, NewLine, PlaceHold, PlaceOrder
@@ -118,7 +118,7 @@ def directly(session: Session, command: Command, turn: int) -> None:
 
 def signed(session: Session, command: Command, turn: int) -> None:
     """By a proposal that somebody with every role signs twice over."""
-    made = decisions.propose(session, [command], key=f"by:{turn}", reason="please", actor=BOSS, now=TODAY)
+    made = requests.propose(session, [command], key=f"by:{turn}", reason="please", actor=BOSS, now=TODAY)
     for actor in (BOSS, "b" + BOSS):
         shown = decisions.preview(session, made, TODAY).digest
         decisions.decide(session, made.id, Said(Verdict.APPROVE, "", shown), actor=actor, now=TODAY)

@@ -12,7 +12,7 @@ from sqlalchemy import func, select
 
 from erp_core import casework, db, policy
 from erp_core.actions import desk as decisions
-from erp_core.actions import execute
+from erp_core.actions import execute, requests
 from erp_core.actions.desk import Said
 from erp_core.commands import (
     AmendOrder,
@@ -243,8 +243,8 @@ def test_the_same_key_with_another_input_is_refused(api: Session) -> None:
 def test_a_direct_command_obeys_the_same_authority(api: Session) -> None:
     order = free_order(api)
     with pytest.raises(NotAuthorised):
-        decisions.act(api, CancelOrder(order=order.number), key="k:2", actor=BEN, now=TODAY)
-    decisions.act(api, CancelOrder(order=order.number), key="k:2", actor=AVA, now=TODAY)
+        requests.act(api, CancelOrder(order=order.number), key="k:2", actor=BEN, now=TODAY)
+    requests.act(api, CancelOrder(order=order.number), key="k:2", actor=AVA, now=TODAY)
     assert sales.order(api, order.number).status == "cancelled"
 
 
@@ -353,7 +353,7 @@ def test_an_order_cannot_be_grown_past_the_limit_by_an_amendment(api: Session) -
     order = free_order(api)
     grown = AmendOrder(order=order.number, changes=[LineChange(line=order.lines[0].line, quantity=Decimal(999999))])
     with pytest.raises(NotAuthorised):
-        decisions.act(api, grown, key="k:14", actor=IDA, now=TODAY)
+        requests.act(api, grown, key="k:14", actor=IDA, now=TODAY)
     api.rollback()
     number = file(sales.order(api, order.number), [grown.model_dump(mode="json", exclude_none=True)])
     assert approve(api, number, IDA).outcome == Outcome.REFUSED

@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import select, text
 
 from erp_core.actions import desk as decisions
-from erp_core.actions import execute, upkeep
+from erp_core.actions import execute, requests, upkeep
 from erp_core.actions.desk import Said
 from erp_core.commands import (
     AdjustStock,
@@ -474,8 +474,8 @@ def test_a_credit_limit_needs_a_maker_and_a_checker(world: World) -> None:
     )
     raise_it = SetCreditLimit(customer="T1", credit_limit=Decimal(99_999))
     with pytest.raises(NotAuthorised, match="two people"):
-        decisions.act(session, raise_it, key="x", actor=STEWARD, now=TODAY)
-    proposal = decisions.propose(session, [raise_it], key="x", reason="good payer", actor=STEWARD, now=TODAY)
+        requests.act(session, raise_it, key="x", actor=STEWARD, now=TODAY)
+    proposal = requests.propose(session, [raise_it], key="x", reason="good payer", actor=STEWARD, now=TODAY)
 
     def sign(actor: str) -> Outcome:
         shown = decisions.preview(session, proposal, TODAY).digest

@@ -1,0 +1,99 @@
+"""What people ask the core for themselves: run at once under their own authority, or proposed where policy wants two people."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from erp_core import actions
+from erp_core import policy as policy_module
+from erp_core.actions import cases, intake
+from erp_core.actions.context import Change, Context, write_journal
+from erp_core.actions.desk import larger, signature_of
+from erp_core.commands import Command, OpenCase, PlaceOrder
+from erp_core.errors import Conflict, NotAuthorised
+from erp_core.queries import desk as queries
+from erp_core.rules import desk as rules
+from erp_core.tables.desk import Case, Proposal
+from erp_core.values import CASE_STEPS, CaseStatus, ProposalStatus, Queue, transition
+
+
+def act(session: Session, command: Command, *, key: str, actor: str, now: datetime) -> actions.Result:
+    """A person runs one command directly, under the same authority as a signature.
+
+    Raises NotAuthorised when no rule permits it, or when policy wants a second person: then it must be proposed and signed.
+    """
+    policy, person = policy_module.load(), queries.person(session, actor)
+    subject = queries.subject(session, command)
+    if not rules.authority(policy, person, subject).allowed:
+        raise NotAuthorised(f"No rule lets {actor} {command.type.replace('_', ' ')}.")
+    if rules.needs_second(policy, subject):
+        raise NotAuthorised(f"Policy wants two people for {command.type.replace('_', ' ')} of {subject.amount:,}.")
+    result = actions.execute(session, command, key=key, actor=actor, now=now)
+    after = larger(subject, queries.subject(session, command))
+    if not rules.authority(policy, person, after).allowed or rules.needs_second(policy, after):
+        raise NotAuthorised(f"This would come to {after.amount:,}, more than {actor} may sign alone.")
+    return result
+
+
+def act_orders(
+    session: Session, orders: Sequence[PlaceOrder], *, key: str, actor: str, now: datetime
+) -> list[actions.Verdict]:
+    """A person, or a channel, enters many orders, each under the same authority as alone. Raises NotAuthorised for the first it may not."""
+    policy, person = policy_module.load(), queries.person(session, actor)
+    for order in orders:
+        subject = queries.subject(session, order)
+        if not rules.authority(policy, person, subject).allowed or rules.needs_second(policy, subject):
+            raise NotAuthorised(f"{actor} may not enter an order of {subject.amount:,} alone.")
+    asked = [intake.Asked(order, f"{key}:{n}") for n, order in enumerate(orders, start=1)]
+    return actions.execute_orders(session, asked, actor=actor, now=now)
+
+
+def propose(
+    session: Session, commands: Sequence[Command], *, key: str, reason: str, actor: str, now: datetime
+) -> Proposal:
+    """A person proposes what policy wants two people for. It waits on a case of its own for signatures, the asker's being one at most.
+
+    Raises NotAuthorised unless the asker may sign at least one of the commands, Conflict when the key was used.
+    """
+    policy, person = policy_module.load(), queries.person(session, actor)
+    subjects = [queries.subject(session, command) for command in commands]
+    if not signature_of(policy, person, subjects).covers:
+        raise NotAuthorised(f"No rule lets {actor} propose this.")
+    if session.scalars(select(Case).where(Case.kind == "request", Case.subject == key)).first() is not None:
+        raise Conflict("This key was used for a request already.")
+    context = Context(session, f"propose:{key}", actor, now, policy)
+    words = ", ".join(c.type.replace("_", " ") for c in commands)
+    queue = (
+        Queue.MASTER_DATA
+        if all(c.type.startswith(("set_", "save_", "update_")) for c in commands)
+        else Queue.CUSTOMER_SERVICE
+    )
+    request = OpenCase(kind="request", subject=key, title=f"{actor} asks: {words}"[:200], queue=queue)
+    case = session.get_one(Case, cases.open_or_add(request, context))
+    case.status = transition(CASE_STEPS, CaseStatus(case.status), CaseStatus.AWAITING_REVIEW)
+    case.worked = True
+    made = Proposal(
+        case_id=case.id,
+        action="request",
+        commands=[c.model_dump(mode="json", exclude_none=True) for c in commands],
+        rationale=reason,
+        evidence=[],
+        versions=queries.versions(session, commands),
+        policy={"verdict": "needs_approval", "rules": [], "policy": policy.hash},
+        confidence="strong",
+        digest="",
+        status=ProposalStatus.PENDING,
+        asked_by=actor,
+        filed_by=actor,
+        filed_at=now,
+        expires_at=now + timedelta(hours=policy.proposals.expire_after_hours),
+    )
+    session.add(made)
+    session.flush()
+    change = Change("case:proposal:filed", f"proposal:{made.id}", None, {"commands": made.commands, "reason": reason})
+    write_journal(context, change, context.key, None, case.id)
+    return made

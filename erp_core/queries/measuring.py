@@ -1,0 +1,78 @@
+"""What benchmarks set up and count, in a world of their own."""
+
+from __future__ import annotations
+
+import uuid
+
+from sqlalchemy import text
+from sqlalchemy.orm import Session
+
+CUSTOMERS, ITEMS = 400, 2000
+WORLD = """
+INSERT INTO entity VALUES ('BENCH', 'Bench', 'USD', 'US') ON CONFLICT DO NOTHING;
+INSERT INTO warehouse (code, entity, name, country) SELECT 'B' || w, 'BENCH', 'Bench ' || w, 'US' FROM generate_series(1, 3) w
+  ON CONFLICT DO NOTHING;
+INSERT INTO customer (code, entity, name, tier, payment_terms_days, credit_limit, currency, country, status)
+  SELECT 'BC' || c, 'BENCH', 'Customer ' || c, 'B', 30, 99000000000, 'USD', 'US', 'active' FROM generate_series(1, 400) c
+  ON CONFLICT DO NOTHING;
+INSERT INTO item (sku, name, uom, units_per_case, list_price, unit_cost, hazmat, status)
+  SELECT 'B-' || i, 'Item ' || i, 'EA', 12, 10 + i % 90, (10 + i % 90) * 0.6, false, 'active' FROM generate_series(1, 2000) i
+  ON CONFLICT DO NOTHING;
+INSERT INTO price (customer, sku, min_quantity, unit_price, valid_from)
+  SELECT 'BC' || c, 'B-' || i, b, (10 + i % 90) * 0.95, '2020-01-01' FROM generate_series(1, 400) c, generate_series(c, 2000, 100) i,
+  generate_series(1, 101, 50) b ON CONFLICT DO NOTHING;
+INSERT INTO stock_level (warehouse, sku, quantity_on_hand)
+  SELECT 'B' || w, 'B-' || i, 999999999 FROM generate_series(1, 3) w, generate_series(1, 2000) i ON CONFLICT DO NOTHING;
+"""
+
+
+def make_world(session: Session) -> None:
+    """400 customers with agreed prices, 2,000 items, 3 warehouses full of them; as the owner."""
+    session.execute(text(WORLD))
+
+
+def empty_shelves(session: Session) -> None:
+    """Nothing is free any more; as the owner."""
+    session.execute(
+        text("UPDATE stock_level SET quantity_on_hand = quantity_allocated + quantity_held WHERE sku LIKE 'B-%'")
+    )
+
+
+def half_fill_shelves(session: Session) -> None:
+    """About half of what orders lack arrives, spread over three warehouses; as the owner."""
+    half = "SELECT sum(quantity_base - quantity_allocated) / 6 FROM order_line WHERE sku = s.sku"
+    session.execute(
+        text(
+            f"UPDATE stock_level s SET quantity_on_hand = quantity_allocated + round(coalesce(({half}), 0)) WHERE sku LIKE 'B-%'"
+        )
+    )
+
+
+def analyse(session: Session) -> None:
+    """Fresh statistics, as a database has that was in use for a while; as the owner."""
+    session.execute(text("ANALYZE"))
+
+
+def waiting_lines(session: Session) -> int:
+    """Lines that lack stock."""
+    query = "SELECT count(*) FROM order_line WHERE quantity_base > quantity_allocated + quantity_shipped"
+    return int(session.execute(text(query)).scalar_one())
+
+
+def held_orders(session: Session) -> int:
+    """Orders under a hold."""
+    return int(
+        session.execute(text("SELECT count(DISTINCT order_number) FROM hold WHERE released_at IS NULL")).scalar_one()
+    )
+
+
+def thirteen_statements(session: Session, position: int) -> None:
+    """Twelve one-row reads and one insert with nothing around them: what an order's speed is compared with."""
+    raw = session.connection().connection.driver_connection
+    assert raw is not None
+    for item in range(12):
+        raw.execute("SELECT list_price FROM item WHERE sku = %s", (f"B-{position % ITEMS + item}",)).fetchall()
+    raw.execute(
+        "INSERT INTO waiting_event (subject, key, command, received_at, applied_at) VALUES ('bench', %s, '{}', now(), now())",
+        (str(uuid.uuid4()),),
+    )
