@@ -9,8 +9,7 @@ from decimal import Decimal
 from sqlalchemy import func, or_, select
 from sqlalchemy.orm import Session
 
-from erp_core.tables.billing import Invoice
-from erp_core.tables.sales import OrderLine, SalesOrder
+from erp_core.tables.billing import CustomerAccount, Invoice
 
 
 @dataclass(frozen=True)
@@ -25,23 +24,15 @@ class Exposure:
         return self.unpaid_invoices + self.open_orders
 
 
-def exposure(session: Session, customer: str, on: date, without: str | None = None) -> Exposure:
-    """Unpaid invoices, and orders neither invoiced nor cancelled, except the order `without`."""
-    owed = (
-        select(func.coalesce(func.sum(Invoice.amount), 0))
-        .join(SalesOrder, SalesOrder.number == Invoice.order_number)
-        .where(SalesOrder.customer == customer, or_(Invoice.paid_at.is_(None), Invoice.paid_at > on))
+def exposure(session: Session, customer: str, on: date) -> Exposure:
+    """What is billed and not settled, and what is ordered and not billed."""
+    owed = select(func.coalesce(func.sum(Invoice.amount - Invoice.amount_settled), 0)).where(
+        Invoice.customer == customer, or_(Invoice.paid_at.is_(None), Invoice.paid_at > on)
     )
-    ordered = (
-        select(func.coalesce(func.sum(OrderLine.unit_price * OrderLine.quantity_ordered), 0))
-        .join(SalesOrder, SalesOrder.number == OrderLine.order_number)
-        .where(
-            SalesOrder.customer == customer,
-            SalesOrder.status.not_in(["cancelled", "invoiced", "closed"]),
-            SalesOrder.number != (without or ""),
-        )
+    carried = select(func.coalesce(func.sum(CustomerAccount.open_orders), 0)).where(
+        CustomerAccount.customer == customer
     )
-    unpaid, still_open = session.execute(select(owed.scalar_subquery(), ordered.scalar_subquery())).one()
+    unpaid, still_open = session.execute(select(owed.scalar_subquery(), carried.scalar_subquery())).one()
     return Exposure(Decimal(unpaid), Decimal(still_open))
 
 
@@ -53,10 +44,5 @@ def invoices_of_orders(session: Session, orders: list[str]) -> list[Invoice]:
 
 def customer_invoices(session: Session, customer: str, numbers: list[str]) -> list[Invoice]:
     """Those of the invoices that are the customer's own."""
-    query = (
-        select(Invoice)
-        .join(SalesOrder, SalesOrder.number == Invoice.order_number)
-        .where(SalesOrder.customer == customer, Invoice.number.in_(numbers))
-        .order_by(Invoice.number)
-    )
+    query = select(Invoice).where(Invoice.customer == customer, Invoice.number.in_(numbers)).order_by(Invoice.number)
     return list(session.scalars(query))
