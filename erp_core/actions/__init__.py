@@ -67,6 +67,7 @@ ACTS: dict[str, Act] = {
     "save_item": masters.save_item,
     "set_unit": masters.set_unit,
     "set_price": masters.set_price,
+    "set_capacity": masters.set_capacity,
     "update_contact": parties.update_contact,
     "update_ship_to": parties.update_ship_to,
     "open_case": cases.open_case,

@@ -29,7 +29,9 @@ def settle(order: SalesOrder, context: Context, own_value: Decimal | None = None
     draft = sales.draft_of(order, sales.open_value(order) if own_value is None else own_value)
     taken = intake.take(session, [draft], context.policy, context.now.date())
     customer = taken.picture.customers[order.customer]
-    taken.picture.numbers.clear()  # that the order is there is no problem of it
+    taken.picture.numbers.clear()  # that the order is there is no problem of it, nor that the warehouse works on it
+    if order.status == OrderStatus.RELEASED:
+        taken.picture.warehouses[order.warehouse].load -= 1
     broken, bound = rules.examine(draft, taken.picture, context.policy, context.now.date())
     match(order, broken, context)
     need = [(x.line, x.quantity_base - x.quantity_shipped, bound[x.line]) for x in order.lines]

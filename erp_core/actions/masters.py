@@ -14,6 +14,7 @@ from erp_core.commands import (
     SaveCustomer,
     SaveItem,
     SetBankAccount,
+    SetCapacity,
     SetCreditLimit,
     SetPrice,
     SetTerms,
@@ -24,6 +25,7 @@ from erp_core.tables.billing import CustomerAccount
 from erp_core.tables.catalog import Item, ItemUnit, Price, TierPrice
 from erp_core.tables.parties import BankAccount, Customer, Entity
 from erp_core.tables.sales import Hold, OrderLine, SalesOrder
+from erp_core.tables.stock import Warehouse
 from erp_core.values import CHANGEABLE_ORDER_STATUSES, Priority, Queue
 
 ALIKE = 92  # of 100: names closer than this are looked at by a person
@@ -220,6 +222,30 @@ def set_price(command: SetPrice, context: Context) -> Change:
     return Change("price:master:set", f"price:{command.customer or command.tier}:{command.sku}", before, after)
 
 
+def set_capacity(command: SetCapacity, context: Context) -> Change:
+    """Orders that only a full warehouse held back are looked at again."""
+    place = context.session.get(Warehouse, command.warehouse, with_for_update={"key_share": True})
+    if place is None:
+        raise NotFound(f"There is no warehouse {command.warehouse}.")
+    before, place.capacity = {"capacity": place.capacity}, command.capacity
+    context.session.flush()
+    query = (
+        select(SalesOrder.number)
+        .join(Hold, Hold.order_number == SalesOrder.number)
+        .where(
+            SalesOrder.warehouse == place.code,
+            SalesOrder.status.in_(CHANGEABLE_ORDER_STATUSES),
+            Hold.reason == "shipping",
+            Hold.released_at.is_(None),
+        )
+        .order_by(SalesOrder.ordered_at, SalesOrder.number)
+    )
+    numbers = list(dict.fromkeys(context.session.scalars(query)))
+    accounts.lock_orders(context.session, numbers)
+    checks.recheck(numbers, context)
+    return Change("warehouse:master:capacity", f"warehouse:{place.code}", before, {"capacity": place.capacity})
+
+
 def _reprice(customer: str | None, sku: str | None, context: Context) -> None:
     """Look again at orders under a price, margin or data hold that this may mend or break."""
     query = (
@@ -237,4 +263,6 @@ def _reprice(customer: str | None, sku: str | None, context: Context) -> None:
         query = query.where(SalesOrder.customer == customer)
     if sku is not None:
         query = query.where(OrderLine.sku == sku)
-    checks.recheck(list(dict.fromkeys(context.session.scalars(query))), context)
+    numbers = list(dict.fromkeys(context.session.scalars(query)))
+    accounts.lock_orders(context.session, numbers)
+    checks.recheck(numbers, context)

@@ -25,6 +25,7 @@ from erp_core.commands.masters import (
     SaveCustomer,
     SaveItem,
     SetBankAccount,
+    SetCapacity,
     SetCreditLimit,
     SetPrice,
     SetTerms,
@@ -100,6 +101,7 @@ __all__ = [
     "SaveItem",
     "SendMessage",
     "SetBankAccount",
+    "SetCapacity",
     "SetCreditLimit",
     "SetPrice",
     "SetTerms",
@@ -147,6 +149,7 @@ Command = Annotated[
     | SaveItem
     | SetUnit
     | SetPrice
+    | SetCapacity
     | OpenCase
     | RouteCase
     | CloseCase

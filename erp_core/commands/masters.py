@@ -126,3 +126,11 @@ class SetPrice(Strict):
         if self.valid_to is not None and self.valid_to < self.valid_from:
             raise ValueError("valid_to comes before valid_from")
         return self
+
+
+class SetCapacity(Strict):
+    """How many released orders a warehouse can work on at once; none says without limit."""
+
+    type: Literal["set_capacity"] = "set_capacity"
+    warehouse: Code
+    capacity: Annotated[int, Field(ge=0, le=1_000_000)] | None = None

@@ -39,6 +39,7 @@ from erp_core.commands import (
     ReturnToShelf,
     RunBackorders,
     SaveCustomer,
+    SetCapacity,
     SetCreditLimit,
     SetPrice,
     SetUnit,
@@ -249,6 +250,19 @@ def test_cancelling_a_partly_shipped_order_cancels_the_rest(world: World) -> Non
     assert world.status(order) == "invoiced"
     assert world.level() == (96, 0, 0)
     assert sales.total(sales.order(world.session, order)) == Decimal("40.00")
+
+
+def test_a_full_warehouse_holds_orders_until_it_can_take_more(world: World) -> None:
+    busy = world.session.execute(
+        text("SELECT count(*) FROM sales_order WHERE status = 'released' AND warehouse = :w"), {"w": world.warehouse}
+    ).scalar_one()
+    world.run(SetCapacity(warehouse=world.warehouse, capacity=busy + 1))
+    first, second = world.order(1), world.order(2)
+    assert (world.status(first), world.holds(second)) == ("released", ["shipping"])
+    world.run(SetCreditLimit(customer="T1", credit_limit=Decimal(20_000)))
+    assert world.holds(first) == []
+    world.run(SetCapacity(warehouse=world.warehouse))
+    assert (world.status(second), world.holds(second)) == ("released", [])
 
 
 def test_a_delivery_reported_before_its_shipment_waits_for_it(world: World) -> None:
