@@ -8,6 +8,7 @@ from fastapi import APIRouter, Path
 from pydantic import BaseModel, Field
 
 from api.access import Me, Work
+from erp_core import db
 from erp_core.actions import execute, requests
 from erp_core.commands import (
     ConfirmDelivery,
@@ -19,7 +20,7 @@ from erp_core.commands import (
     ReportDelay,
     ReturnToShelf,
 )
-from erp_core.errors import CountersignError, IllegalTransition, NotFound, RuleViolation
+from erp_core.errors import IllegalTransition, NotFound, RuleViolation
 from erp_core.values import Priority, Queue
 
 router = APIRouter(prefix="/api/v1/events", tags=["Events"])
@@ -46,14 +47,14 @@ def receive(
     try:
         with session.begin_nested():
             result = requests.act(session, body.event, key=key, actor=me.person.email, now=me.now)
-    except (RuleViolation, NotFound, IllegalTransition) as refusal:
+    except (RuleViolation, NotFound, IllegalTransition, db.Refused) as refusal:
         session.expire_all()
         return _case(source, body, refusal, session, me)
     outcome = "waiting" if result.change.tag.endswith(":waiting") else "applied"
     return {"outcome": outcome, "subject": result.change.subject, "after": result.change.after}
 
 
-def _case(source: str, body: EventIn, refusal: CountersignError, session: Work, me: Me) -> dict[str, Any]:
+def _case(source: str, body: EventIn, refusal: Exception, session: Work, me: Me) -> dict[str, Any]:
     """Nothing that is reported gets lost: the event waits for a person with the reason it could not be applied."""
     problems = refusal.problems if isinstance(refusal, RuleViolation) else []
     command = OpenCase(

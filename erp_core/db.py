@@ -102,7 +102,6 @@ def raw(session: Session) -> Iterator[Any]:
     try:
         yield session.connection().connection.driver_connection
     except psycopg.Error as error:
-        session.rollback()
         raise Refused.instance("pipeline", None, error, psycopg.Error) from error
 
 

@@ -9,6 +9,7 @@ from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
 from erp_core.errors import NotFound
+from erp_core.queries.sales import Own
 from erp_core.tables.parties import Customer
 
 
@@ -40,22 +41,43 @@ WHERE l.sku = ANY(:skus) AND o.status IN ('validated', 'allocated', 'released')
 """
 
 
-def lock_concerned(session: Session, skus: Sequence[str], warehouse: str | None, *, bound: bool = False) -> None:
-    """Lock the orders that wait for items, and on request those that have some, before any stock is locked."""
+def lock_concerned(
+    session: Session, skus: Sequence[str], warehouse: str | None, *, bound: bool = False, also: Iterable[str] = ()
+) -> None:
+    """Lock the orders that wait for items, on request those that have some, and others, before any stock is locked."""
     parameters = {"skus": list(skus), "warehouse": warehouse, "bound": bound}
-    lock_orders(session, session.scalars(text(CONCERNED), parameters).all())
+    lock_orders(session, [*session.scalars(text(CONCERNED), parameters), *also])
     session.expire_all()
 
 
-def carry(session: Session, customer: str, difference: Decimal) -> None:
-    """Add to the value of the customer's open orders."""
-    if difference:
+def carry(session: Session, customer: str, before: Own, after: Own, *, ended: bool = False) -> None:
+    """Bring the customer's figures from what an order stood with to what it stands with. `ended`: it does not count any more."""
+    usual = {} if ended else after.quantities
+    value = Decimal(0) if ended else after.value
+    moved = {
+        sku: usual.get(sku, Decimal(0)) - before.quantities.get(sku, Decimal(0)) for sku in {*usual, *before.quantities}
+    }
+    parameters = {
+        "customer": customer,
+        "open": after.open_value - before.open_value,
+        "orders": -1 if ended else 0,
+        "value": value - before.value,
+    }
+    session.execute(
+        text(
+            "INSERT INTO customer_account AS a (customer, open_orders) VALUES (:customer, :open) ON CONFLICT (customer) DO UPDATE SET "
+            "open_orders = a.open_orders + excluded.open_orders, order_count = a.order_count + :orders, order_value = a.order_value + :value"
+        ),
+        parameters,
+    )
+    for sku in sorted(s for s, quantity in moved.items() if quantity):
+        count = (sku in usual) - (sku in before.quantities)
         session.execute(
             text(
-                "INSERT INTO customer_account AS a (customer, open_orders) VALUES (:customer, :difference) "
-                "ON CONFLICT (customer) DO UPDATE SET open_orders = a.open_orders + excluded.open_orders"
+                "INSERT INTO customer_item AS u (customer, sku, orders, quantity, last_price) VALUES (:customer, :sku, :orders, :quantity, 0) "
+                "ON CONFLICT (customer, sku) DO UPDATE SET orders = u.orders + excluded.orders, quantity = u.quantity + excluded.quantity"
             ),
-            {"customer": customer, "difference": difference},
+            {"customer": customer, "sku": sku, "orders": count, "quantity": moved[sku]},
         )
 
 

@@ -91,7 +91,9 @@ def give(skus: Sequence[str], warehouse: str | None, context: Context) -> list[G
     ]
     session.execute(text(GIVE), {"grants": canonical(rows), "now": context.now})
     numbers = sorted({g.order for g in granted})
-    ready = list(session.scalars(text(READY), {"numbers": numbers}))
+    session.expire_all()
+    covered = list(session.scalars(text(READY), {"numbers": numbers}))
+    ready = sorted(checks.sound(sales.orders(session, covered), context))
     session.execute(text(GO_ON), {"numbers": ready, "now": context.now})
     _tell(granted, context)
     session.expire_all()
@@ -139,6 +141,7 @@ def reallocate(command: Reallocate, context: Context) -> Change:
         sales.order(session, number)
     accounts.lock_orders(session, pair)
     locked = {number: sales.order(session, number, lock=True) for number in pair}
+    checks.lock_levels(pair, context)
     giver, taker = locked[command.from_order], locked[command.order]
     given, taken = _line(giver, command.from_line), _line(taker, command.line)
     problems = _problems(command, giver, taker, given, taken)

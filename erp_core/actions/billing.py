@@ -15,7 +15,7 @@ from erp_core.queries import sales
 from erp_core.tables.billing import CreditMemo, Invoice, InvoiceLine, Payment, Remittance
 from erp_core.tables.fulfilment import Shipment, ShipmentLine
 from erp_core.tables.parties import Customer, Entity
-from erp_core.tables.sales import Hold, SalesOrder
+from erp_core.tables.sales import Hold, OrderLine, SalesOrder
 from erp_core.values import CHANGEABLE_ORDER_STATUSES, ORDER_STEPS, OrderStatus, Priority, Queue, money, transition
 
 
@@ -30,8 +30,12 @@ def invoice(order: SalesOrder, shipment: Shipment, context: Context) -> Invoice 
     query = select(ShipmentLine).where(ShipmentLine.shipment == shipment.number).order_by(ShipmentLine.line)
     billed = [(row, next(x for x in order.lines if x.line == row.line)) for row in session.scalars(query)]
     customer = session.get_one(Customer, order.customer)
-    net = sum((money(line.unit_price * row.quantity) for row, line in billed), Decimal(0))
-    tax = money(net * _tax_percent(order, customer, context) / 100)
+    percent = _tax_percent(order, customer, context)
+    if percent is None:
+        _invoice_case(order, f"{shipment.number} left but no tax rate is known for {order.ship_to_country}.", context)
+        return None
+    net = sum((_amount(row, line) for row, line in billed), Decimal(0))
+    tax = money(net * percent / 100)
     terms = order.payment_terms_days if order.payment_terms_days is not None else customer.payment_terms_days
     day = context.now.date()
     made = Invoice(
@@ -43,18 +47,17 @@ def invoice(order: SalesOrder, shipment: Shipment, context: Context) -> Invoice 
         due_on=day + timedelta(days=terms),
         amount=net + tax,
         tax=tax,
+        paid_at=day if net == 0 else None,
     )
     session.add(made)
     session.flush()
     for row, line in billed:
-        base = row.quantity * line.quantity_base / line.quantity_ordered
+        base = _base(row, line)
         line.quantity_invoiced += base
-        amount = money(line.unit_price * row.quantity)
-        session.add(InvoiceLine(invoice=made.number, line=line.line, sku=line.sku, quantity=base, amount=amount))
+        session.add(
+            InvoiceLine(invoice=made.number, line=line.line, sku=line.sku, quantity=base, amount=_amount(row, line))
+        )
     session.flush()
-    if order.status == OrderStatus.SHIPPED and all(x.quantity_invoiced >= x.quantity_base for x in order.lines):
-        order.status = transition(ORDER_STEPS, OrderStatus.SHIPPED, OrderStatus.INVOICED)
-        checks.end_all(order, "order invoiced", context)
     after = {"invoice": made.number, "shipment": shipment.number, "amount": str(made.amount), "tax": str(tax)}
     context.also(
         Change("invoice:billing:posted", f"invoice:{made.number}", None, {**after, "due_on": made.due_on.isoformat()})
@@ -64,20 +67,46 @@ def invoice(order: SalesOrder, shipment: Shipment, context: Context) -> Invoice 
 
 def invoice_rest(order: SalesOrder, context: Context) -> None:
     """Bill the shipments that a hold kept back."""
+    before = sales.own(order)
+    finish(order, context)
+    context.session.flush()
+    accounts.carry(context.session, order.customer, before, sales.own(order))
+
+
+def finish(order: SalesOrder, context: Context) -> None:
+    """Everything left: bill what a hold kept back, and call the order invoiced when all of it is billed."""
+    for shipment in unbilled(order, context):
+        invoice(order, shipment, context)
+    if order.status == OrderStatus.SHIPPED and all(x.quantity_invoiced >= x.quantity_base for x in order.lines):
+        order.status = transition(ORDER_STEPS, OrderStatus.SHIPPED, OrderStatus.INVOICED)
+        checks.end_all(order, "order invoiced", context)
+        cases.end("invoice_hold", order.number, context, "billed")
+
+
+def _base(row: ShipmentLine, line: OrderLine) -> Decimal:
+    """Base quantity of a shipment's line; history was told in the line's own unit."""
+    return (
+        row.quantity_base
+        if row.quantity_base is not None
+        else row.quantity * line.quantity_base / line.quantity_ordered
+    )
+
+
+def _amount(row: ShipmentLine, line: OrderLine) -> Decimal:
+    return money(line.unit_price * line.quantity_ordered * _base(row, line) / line.quantity_base)
+
+
+def unbilled(order: SalesOrder, context: Context) -> list[Shipment]:
+    """Shipments of an order without an invoice, oldest first."""
     query = (
         select(Shipment)
         .outerjoin(Invoice, Invoice.shipment == Shipment.number)
         .where(Shipment.order_number == order.number, Invoice.number.is_(None))
     )
-    value = sales.open_value(order)
-    for shipment in context.session.scalars(query.order_by(Shipment.shipped_at)).all():
-        invoice(order, shipment, context)
-    accounts.carry(context.session, order.customer, sales.open_value(order) - value)
-    if order.status == OrderStatus.INVOICED:
-        cases.end("invoice_hold", order.number, context, "billed")
+    return list(context.session.scalars(query.order_by(Shipment.shipped_at, Shipment.number)))
 
 
-def _tax_percent(order: SalesOrder, customer: Customer, context: Context) -> Decimal:
+def _tax_percent(order: SalesOrder, customer: Customer, context: Context) -> Decimal | None:
     home = context.session.get_one(Entity, customer.entity).country
     if customer.tax_exempt or order.ship_to_country != home:
         return Decimal(0)
@@ -210,16 +239,15 @@ def credit(found: Invoice, amount: Decimal, reason: str, context: Context) -> Cr
     return made
 
 
-def invoiced_line(order: str, line: int, context: Context) -> tuple[Invoice, InvoiceLine] | None:
-    """The newest invoice that bills an order line."""
+def invoiced_lines(order: str, line: int, context: Context) -> list[tuple[Invoice, InvoiceLine]]:
+    """What bills an order line, newest first."""
     query = (
         select(Invoice, InvoiceLine)
         .join(InvoiceLine, InvoiceLine.invoice == Invoice.number)
         .where(Invoice.order_number == order, InvoiceLine.line == line)
-        .order_by(Invoice.invoiced_at.desc(), Invoice.number.desc())
+        .order_by(Invoice.invoiced_at.desc(), func.length(Invoice.number).desc(), Invoice.number.desc())
     )
-    row = context.session.execute(query.limit(1)).first()
-    return (row[0], row[1]) if row else None
+    return [(row[0], row[1]) for row in context.session.execute(query)]
 
 
 def record_remittance(command: RecordRemittance, context: Context) -> Change:

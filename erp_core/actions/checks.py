@@ -11,28 +11,29 @@ from erp_core.actions import cases, stock
 from erp_core.actions.context import Change, Context
 from erp_core.errors import NotFound
 from erp_core.queries import intake, sales
+from erp_core.queries.sales import Own
 from erp_core.rules import intake as rules
+from erp_core.rules.picture import Picture
 from erp_core.rules.sales import Violation, fingerprint
 from erp_core.tables.sales import Hold, SalesOrder
 from erp_core.values import CHANGEABLE_ORDER_STATUSES, ORDER_STEPS, HoldReason, OrderStatus, transition
 
 CORE = "core"
+BATCH = 200
 
 
-def settle(order: SalesOrder, context: Context, own_value: Decimal | None = None) -> None:
+def settle(order: SalesOrder, context: Context, own: Own | None = None) -> None:
     """Bind stock, run all checks, place and lift the core's own holds, and take the order as far as they allow.
 
-    `own_value` is what the order stands with in the customer's open orders; its present value unless it was just changed.
+    `own` is what the order stands with in the customer's figures: its present state unless it was just changed.
     """
     session = context.session
     session.flush()
-    draft = sales.draft_of(order, sales.open_value(order) if own_value is None else own_value)
-    taken = intake.take(session, [draft], context.policy, context.now.date())
-    customer = taken.picture.customers[order.customer]
-    taken.picture.numbers.clear()  # that the order is there is no problem of it, nor that the warehouse works on it
-    if order.status == OrderStatus.RELEASED:
-        taken.picture.warehouses[order.warehouse].load -= 1
-    broken, bound = rules.examine(draft, taken.picture, context.policy, context.now.date())
+    own = own or sales.own(order)
+    draft = sales.draft_of(order, own.open_value)
+    picture = intake.take(session, [draft], context.policy, context.now.date()).picture
+    customer = picture.customers[order.customer]
+    broken, bound = examine(order, own, picture, context)
     match(order, broken, context)
     need = [(x.line, x.quantity_base - x.quantity_shipped, bound[x.line]) for x in order.lines]
     partial = customer.ships_partial
@@ -43,6 +44,47 @@ def settle(order: SalesOrder, context: Context, own_value: Decimal | None = None
         stock.rebind(order, line, allocated[line.line], released[line.line], context)
     _move(order, status)
     session.flush()
+
+
+def examine(
+    order: SalesOrder, own: Own, picture: Picture, context: Context
+) -> tuple[list[Violation], dict[int, Decimal]]:
+    """What is broken of an order in a picture that already counts it, and what of each line could be bound.
+
+    That the order is there is no problem of it; nor that the warehouse works on it; nor is it what is usual for its customer.
+    """
+    picture.numbers.discard(order.number)
+    account, place = picture.accounts[order.customer], picture.warehouses[order.warehouse]
+    usual = [(u, q) for sku, q in own.quantities.items() if (u := picture.usual.get((order.customer, sku))) is not None]
+    released = order.status == OrderStatus.RELEASED
+
+    def count(sign: int) -> None:
+        account.order_count += sign
+        account.order_value += sign * own.value
+        place.load += sign if released else 0
+        for known, quantity in usual:
+            known.orders += sign
+            known.quantity += sign * quantity
+
+    count(-1)
+    try:
+        return rules.examine(sales.draft_of(order, own.open_value), picture, context.policy, context.now.date())
+    finally:
+        count(1)
+
+
+def sound(orders: Sequence[SalesOrder], context: Context) -> set[str]:
+    """Of orders that have all their stock, those that break no other rule now: read in batches, decided one by one."""
+    found: set[str] = set()
+    for start in range(0, len(orders), BATCH):
+        batch = orders[start : start + BATCH]
+        drafts = [sales.draft_of(order, sales.open_value(order)) for order in batch]
+        picture = intake.take(context.session, drafts, context.policy, context.now.date()).picture
+        for order in batch:
+            broken, _ = examine(order, sales.own(order), picture, context)
+            if not broken:
+                found.add(order.number)
+    return found
 
 
 def _short(hold: Hold) -> bool:
@@ -86,9 +128,10 @@ def end_line(order: SalesOrder, line: int, context: Context) -> None:
             hold.released_by, hold.released_at, hold.release_note = CORE, context.now, "line removed"
 
 
-def end_all(order: SalesOrder, note: str, context: Context) -> None:
-    """The order needs no holds any more; their cases have nothing left to see to."""
-    holds = sales.active_holds(context.session, order.number)
+def end_all(order: SalesOrder, note: str, context: Context, *, but: str = "") -> None:
+    """The order needs no holds any more, except those that stop `but`; their cases have nothing left to see to."""
+    kept = {hold.id for hold in blocked(order, but, context)} if but else set()
+    holds = [hold for hold in sales.active_holds(context.session, order.number) if hold.id not in kept]
     for hold in holds:
         hold.released_by, hold.released_at, hold.release_note = CORE, context.now, note
     context.session.flush()
@@ -163,7 +206,7 @@ def _lift(order: SalesOrder, hold: Hold, context: Context) -> None:
     cases.end_hold_case(order, HoldReason(hold.reason), context)
 
 
-def _lock_levels(numbers: Sequence[str], context: Context) -> None:
+def lock_levels(numbers: Sequence[str], context: Context) -> None:
     """All stock that several orders may bind, in key order, before the first of them binds any."""
     query = text(
         "SELECT 1 FROM stock_level WHERE sku IN (SELECT sku FROM order_line WHERE order_number = ANY(:numbers)) "
@@ -176,7 +219,7 @@ def _lock_levels(numbers: Sequence[str], context: Context) -> None:
 def recheck(numbers: Sequence[str], context: Context) -> list[str]:
     """Run the checks of open orders anew because a fact they rest on changed; those whose state changed, by number."""
     changed = []
-    _lock_levels(numbers, context)
+    lock_levels(numbers, context)
     for number in numbers:
         try:
             order = sales.order(context.session, number, lock=True)

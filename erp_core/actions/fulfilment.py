@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -31,6 +32,7 @@ from erp_core.values import ORDER_STEPS, OrderStatus, Priority, Queue, plain, tr
 
 def pick(command: ConfirmPick, context: Context) -> Change:
     """Goods of a released order are off the shelf: from now on the warehouse has a say in changes."""
+    _not_in_the_future(command.occurred_at, context)
     order = _workable(command.order, command.warehouse, context)
     before = order.picked_at
     order.picked_at = order.picked_at or command.occurred_at
@@ -39,6 +41,7 @@ def pick(command: ConfirmPick, context: Context) -> Change:
 
 def pack(command: ConfirmPack, context: Context) -> Change:
     """Packed goods were picked, whether or not that was reported."""
+    _not_in_the_future(command.occurred_at, context)
     order = _workable(command.order, command.warehouse, context)
     before = order.packed_at
     order.picked_at = order.picked_at or command.occurred_at
@@ -48,10 +51,20 @@ def pack(command: ConfirmPack, context: Context) -> Change:
 
 def return_to_shelf(command: ReturnToShelf, context: Context) -> Change:
     """The goods are back on the shelf; the order can be changed again."""
-    order = _workable(command.order, command.warehouse, context)
+    order = orders.locked(command.order, context)
+    if order.warehouse != command.warehouse or order.picked_at is None:
+        text = f"{order.number} is not picked at {command.warehouse}."
+        raise RuleViolation([Problem("not_picked", text, {"warehouse": order.warehouse})])
     before = {"picked_at": order.picked_at, "packed_at": order.packed_at}
     order.picked_at = order.packed_at = None
     return _moved("order:goods:returned_to_shelf", order, before, {"picked_at": None, "packed_at": None})
+
+
+def _not_in_the_future(moment: datetime, context: Context) -> None:
+    """Clocks differ by a little; what is reported of tomorrow is a mistake."""
+    if moment > context.now + timedelta(days=1):
+        text = f"{moment:%Y-%m-%d %H:%M} has not come yet."
+        raise RuleViolation([Problem("from_the_future", text, {"occurred_at": moment.isoformat()})])
 
 
 def _moved(tag: str, order: SalesOrder, before: dict[str, Any], after: dict[str, Any]) -> Change:
@@ -84,6 +97,7 @@ def _workable(number: str, warehouse: str, context: Context) -> SalesOrder:
 def ship(command: ConfirmShipment, context: Context) -> Change:
     """Goods left: stock, order, exposure and invoice follow at once, and whatever waited for this shipment."""
     session = context.session
+    _not_in_the_future(command.occurred_at, context)
     order = _workable(command.order, command.warehouse, context)
     problems = [p for x in command.lines for p in _line_problems(order, x.line, x.quantity)]
     if session.get(Shipment, command.shipment) is not None:
@@ -91,20 +105,22 @@ def ship(command: ConfirmShipment, context: Context) -> Change:
         problems.append(Problem("shipment_exists", text, {"shipment": command.shipment}))
     if problems:
         raise RuleViolation(problems)
-    before, value = sales.snapshot_of(session, order), sales.open_value(order)
+    before, own = sales.snapshot_of(session, order), sales.own(order)
     shipment = _shipment(order, command, context)
     if command.last:
         _missing(order, context)
     if all(x.quantity_shipped >= x.quantity_base for x in order.lines):
         order.status = transition(ORDER_STEPS, OrderStatus.RELEASED, OrderStatus.SHIPPED)
-    billing.invoice(order, shipment, context)
+    billing.finish(order, context)
     order.version += 1
-    accounts.carry(session, order.customer, sales.open_value(order) - value)
+    session.flush()
+    accounts.carry(session, order.customer, own, sales.own(order))
     if order.status == OrderStatus.RELEASED and not any(x.quantity_released for x in order.lines):
         order.picked_at = order.packed_at = None
         checks.settle(order, context)
-    _catch_up(shipment, context)
-    messages.notify(order, shipment, "shipped", context)
+    if shipment is not None:
+        _catch_up(shipment, context)
+        messages.notify(order, shipment, "shipped", context)
     return Change("order:goods:shipped", f"sales_order:{order.number}", before, sales.snapshot_of(session, order))
 
 
@@ -118,7 +134,10 @@ def _line_problems(order: SalesOrder, number: int, quantity: Decimal) -> list[Pr
     return []
 
 
-def _shipment(order: SalesOrder, command: ConfirmShipment, context: Context) -> Shipment:
+def _shipment(order: SalesOrder, command: ConfirmShipment, context: Context) -> Shipment | None:
+    """The shipment with its goods; None when nothing left at all."""
+    if not any(x.quantity > 0 for x in command.lines):
+        return None
     shipment = Shipment(
         number=command.shipment,
         order_number=order.number,
@@ -135,7 +154,9 @@ def _shipment(order: SalesOrder, command: ConfirmShipment, context: Context) -> 
         if handled.quantity > 0:
             stock.ship(order, line, handled.quantity, context)
             in_unit = handled.quantity * line.quantity_ordered / line.quantity_base
-            row = ShipmentLine(shipment=shipment.number, line=line.line, sku=line.sku, quantity=in_unit)
+            row = ShipmentLine(
+                shipment=shipment.number, line=line.line, sku=line.sku, quantity=in_unit, quantity_base=handled.quantity
+            )
             context.session.add(row)
     context.session.flush()
     return shipment
@@ -147,16 +168,18 @@ def _missing(order: SalesOrder, context: Context) -> None:
         missing = line.quantity_released
         if missing > 0:
             stock.give_back(order, line, missing, context)
-            _hold_back(order.warehouse, line.sku, missing, context)
+            level = context.session.get_one(StockLevel, (order.warehouse, line.sku), populate_existing=True)
+            _hold_back(order.warehouse, line.sku, level.quantity_held + missing, context)
             _mismatch(
                 order.warehouse, line.sku, f"{plain(missing)} of {line.sku} were not found for {order.number}.", context
             )
 
 
 def _hold_back(warehouse: str, sku: str, quantity: Decimal, context: Context) -> None:
+    """Keep at least `quantity` of the free stock from being promised; reporting the same twice holds it once."""
     level = context.session.get_one(StockLevel, (warehouse, sku), with_for_update=True, populate_existing=True)
     free = level.quantity_on_hand - level.quantity_allocated - level.quantity_held
-    level.quantity_held += min(max(free, Decimal(0)), quantity)
+    level.quantity_held += min(max(free, Decimal(0)), max(quantity - level.quantity_held, Decimal(0)))
     context.session.flush()
 
 
@@ -187,6 +210,7 @@ def _catch_up(shipment: Shipment, context: Context) -> None:
 
 def deliver(command: ConfirmDelivery, context: Context) -> Change:
     """The goods arrived. A delivery of an unknown shipment waits for it."""
+    _not_in_the_future(command.occurred_at, context)
     shipment = context.session.get(Shipment, command.shipment, with_for_update=True)
     subject = f"shipment:{command.shipment}"
     if shipment is None:

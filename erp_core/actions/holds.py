@@ -45,9 +45,8 @@ def release(command: ReleaseHold, context: Context) -> Change:
 
 
 def _settled(tag: str, order: SalesOrder, before: dict[str, Any], context: Context) -> Change:
-    if order.status == OrderStatus.SHIPPED:
-        billing.invoice_rest(order, context)
-    else:
+    billing.invoice_rest(order, context)
+    if order.status in CHANGEABLE_ORDER_STATUSES:
         checks.settle(order, context)
     order.version += 1
     context.session.flush()

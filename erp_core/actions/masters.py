@@ -7,7 +7,7 @@ from typing import Any
 from rapidfuzz import fuzz, process, utils
 from sqlalchemy import select
 
-from erp_core.actions import accounts, billing, cases, checks
+from erp_core.actions import accounts, cases, checks
 from erp_core.actions.context import Change, Context
 from erp_core.commands import (
     OpenCase,
@@ -46,7 +46,7 @@ def save_customer(command: SaveCustomer, context: Context) -> Change:
             setattr(known, name, value)
         known.version += 1
         session.flush()
-        billing.reconsider(known.code, context)
+        _look_again(known.code, context)
         return Change("customer:master:changed", f"customer:{known.code}", before, _values(known, said))
     _all_there(command.customer, said, NEEDED_OF_CUSTOMER)
     made = Customer(
@@ -109,7 +109,7 @@ def set_terms(command: SetTerms, context: Context) -> Change:
         customer.discount_percent, customer.discount_changed_on = command.discount_percent, today
     customer.version += 1
     context.session.flush()
-    _reprice(command.customer, None, context)
+    _look_again(customer.code, context)
     after = {"payment_terms_days": customer.payment_terms_days, "discount_percent": str(customer.discount_percent)}
     return Change("customer:terms:changed", f"customer:{customer.code}", before, after)
 
@@ -123,13 +123,20 @@ def set_credit_limit(command: SetCreditLimit, context: Context) -> Change:
         customer.credit_excluded = command.excluded
     customer.version += 1
     context.session.flush()
+    _look_again(customer.code, context)
+    return Change("customer:credit:limited", f"customer:{customer.code}", before, _credit(customer))
+
+
+def _look_again(customer: str, context: Context) -> None:
+    """Check every open order of a customer anew that is still on the shelf: what it rests on changed, for better or worse."""
     query = select(SalesOrder.number).where(
-        SalesOrder.customer == customer.code,
+        SalesOrder.customer == customer,
         SalesOrder.status.in_(CHANGEABLE_ORDER_STATUSES),
         SalesOrder.picked_at.is_(None),
     )
-    checks.recheck(list(context.session.scalars(query.order_by(SalesOrder.ordered_at, SalesOrder.number))), context)
-    return Change("customer:credit:limited", f"customer:{customer.code}", before, _credit(customer))
+    numbers = list(context.session.scalars(query.order_by(SalesOrder.ordered_at, SalesOrder.number)))
+    accounts.lock_orders(context.session, numbers)
+    checks.recheck(numbers, context)
 
 
 def _credit(customer: Customer) -> dict[str, Any]:

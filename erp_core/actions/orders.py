@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
-from erp_core.actions import accounts, cases, checks, stock
+from erp_core.actions import accounts, billing, cases, checks, stock
 from erp_core.actions.context import Change, Context
 from erp_core.commands import (
     AmendOrder,
@@ -22,6 +22,7 @@ from erp_core.commands import (
 )
 from erp_core.errors import IllegalTransition, NotFound, Problem, RuleViolation
 from erp_core.queries import catalog, sales
+from erp_core.queries.sales import Own
 from erp_core.rules import changes
 from erp_core.rules.catalog import to_base
 from erp_core.tables.catalog import Substitute
@@ -62,20 +63,34 @@ def cancel(command: CancelOrder, context: Context) -> Change:
 def _cancel_rest(order: SalesOrder, before: _Before, context: Context) -> Change:
     """What left stays sold; every line ends at what was shipped of it."""
     for line in order.lines:
-        line.quantity_ordered = line.quantity_ordered * line.quantity_shipped / line.quantity_base
-        line.quantity_base = line.quantity_shipped
-    checks.end_all(order, "the rest was cancelled", context)
-    path = [
-        OrderStatus.VALIDATED,
-        OrderStatus.ALLOCATED,
-        OrderStatus.RELEASED,
-        OrderStatus.SHIPPED,
-        OrderStatus.INVOICED,
-    ]
-    billed = all(line.quantity_invoiced >= line.quantity_base for line in order.lines)
-    for step in path[path.index(OrderStatus(order.status)) + 1 : None if billed else -1]:
-        order.status = transition(ORDER_STEPS, OrderStatus(order.status), step)
+        _cut(line, context)
+    checks.end_all(order, "the rest was cancelled", context, but="invoice")
+    _finish_shipped(order, context)
     return _closed("order:sales:rest_cancelled", order, before, context)
+
+
+def _cut(line: OrderLine, context: Context) -> None:
+    """A line ends at what was shipped of it, counted in base units so that nothing is rounded."""
+    if line.quantity_base == line.quantity_shipped:
+        return
+    item = catalog.item_facts(context.session, line.sku)
+    if item is not None and line.uom != item.uom and line.quantity_base:
+        line.unit_price = (line.unit_price * line.quantity_ordered / line.quantity_base).quantize(PRICE_PLACES)
+        line.uom = item.uom
+    line.quantity_ordered = line.quantity_base = line.quantity_shipped
+
+
+def _finish_shipped(order: SalesOrder, context: Context) -> None:
+    """An order of which everything that is still ordered has left goes on to be billed."""
+    left = any(line.quantity_shipped > 0 for line in order.lines)
+    if not left or any(line.quantity_shipped < line.quantity_base for line in order.lines):
+        return
+    path = [OrderStatus.VALIDATED, OrderStatus.ALLOCATED, OrderStatus.RELEASED, OrderStatus.SHIPPED]
+    if order.status not in path:
+        return
+    for step in path[path.index(OrderStatus(order.status)) + 1 :]:
+        order.status = transition(ORDER_STEPS, OrderStatus(order.status), step)
+    billing.finish(order, context)
 
 
 def expedite(command: ExpediteOrder, context: Context) -> Change:
@@ -178,17 +193,19 @@ def request_change(command: RequestChange, context: Context) -> Change:
 
 
 def locked(number: str, context: Context) -> SalesOrder:
-    """The order, locked; its customer first, in the order that everybody keeps."""
+    """The order, locked, between its customer and the stock of its items: the order that everybody keeps."""
     accounts.lock(context.session, sales.order(context.session, number).customer)
-    return sales.order(context.session, number, lock=True)
+    order = sales.order(context.session, number, lock=True)
+    checks.lock_levels([number], context)
+    return order
 
 
 @dataclass(frozen=True)
 class _Before:
-    """An order before a change: what the journal shows, and what it stood with in the customer's open orders."""
+    """An order before a change: what the journal shows, and what it stood with in the customer's figures."""
 
     shown: dict[str, Any]
-    value: Decimal
+    own: Own
 
 
 def _changeable(number: str, context: Context) -> tuple[SalesOrder, _Before]:
@@ -198,12 +215,13 @@ def _changeable(number: str, context: Context) -> tuple[SalesOrder, _Before]:
         raise IllegalTransition(late.text)
     if late is not None:
         raise RuleViolation([Problem(late.code, late.text, {"order": number, "instead": "request_change"})])
-    return order, _Before(sales.snapshot_of(context.session, order), sales.open_value(order))
+    return order, _Before(sales.snapshot_of(context.session, order), sales.own(order))
 
 
 def _changed(tag: str, order: SalesOrder, before: _Before, context: Context) -> Change:
-    order.basket = sales.draft_of(order, before.value).basket
-    checks.settle(order, context, before.value)
+    order.basket = sales.draft_of(order, before.own.open_value).basket
+    checks.settle(order, context, before.own)
+    _finish_shipped(order, context)
     return _closed(tag, order, before, context)
 
 
@@ -217,7 +235,9 @@ def resettle(order: SalesOrder, context: Context) -> None:
 def _closed(tag: str, order: SalesOrder, before: _Before, context: Context) -> Change:
     order.version += 1
     context.session.flush()
-    accounts.carry(context.session, order.customer, sales.open_value(order) - before.value)
+    accounts.carry(
+        context.session, order.customer, before.own, sales.own(order), ended=order.status == OrderStatus.CANCELLED
+    )
     return Change(tag, f"sales_order:{order.number}", before.shown, sales.snapshot_of(context.session, order))
 
 

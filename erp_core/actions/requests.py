@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
+from decimal import Decimal
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -44,8 +46,13 @@ def act_orders(
 ) -> list[actions.Verdict]:
     """A person, or a channel, enters many orders, each under the same authority as alone. Raises NotAuthorised for the first it may not."""
     policy, person = policy_module.load(), queries.person(session, actor)
+    sums: dict[str, Decimal] = {}
     for order in orders:
         subject = queries.subject(session, order)
+        sums[order.customer] = (
+            sums.get(order.customer, Decimal(0)) + subject.amount
+        )  # many small ones are one large one
+        subject = replace(subject, amount=sums[order.customer])
         if not rules.authority(policy, person, subject).allowed or rules.needs_second(policy, subject):
             raise NotAuthorised(f"{actor} may not enter an order of {subject.amount:,} alone.")
     asked = [intake.Asked(order, f"{key}:{n}") for n, order in enumerate(orders, start=1)]

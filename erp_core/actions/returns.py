@@ -53,6 +53,9 @@ def request(command: RequestReturn, context: Context) -> Change:
     session.add(made)
     session.flush()
     value = _value(order, made)
+    value += sum(
+        (_value(order, other) for other in _others(made, context)), Decimal(0)
+    )  # many small ones are one large one
     if not problems and value <= context.policy.returns.approve_above:
         made.status = transition(RETURN_STEPS, ReturnStatus.REQUESTED, ReturnStatus.AUTHORISED)
         made.authorised_at = context.now
@@ -86,8 +89,17 @@ def _delivered_on(order: SalesOrder, context: Context) -> date | None:
     return moment.date() if moment else None
 
 
+def _others(made: Return, context: Context) -> list[Return]:
+    query = select(Return).where(
+        Return.order_number == made.order_number,
+        Return.number != made.number,
+        Return.status.not_in([ReturnStatus.REFUSED, ReturnStatus.CLOSED]),
+    )
+    return list(context.session.scalars(query))
+
+
 def _value(order: SalesOrder, made: Return) -> Decimal:
-    prices = {x.line: x.unit_price * x.quantity_ordered / x.quantity_base for x in order.lines}
+    prices = {x.line: x.unit_price * x.quantity_ordered / x.quantity_base for x in order.lines if x.quantity_base}
     return sum((prices[x.line] * x.quantity for x in made.lines), Decimal(0)).quantize(Decimal("0.01"))
 
 
@@ -138,7 +150,9 @@ def receive(command: ReceiveReturn, context: Context) -> Change:
         line.quantity_received = got.quantity
         policy = rules.disposition(ReturnReason(made.reason), context.policy.returns)
         line.disposition = got.disposition or policy
-        if line.disposition in (Disposition.RESTOCK, Disposition.QUARANTINE):
+        if (
+            line.disposition == Disposition.RESTOCK
+        ):  # quarantine is no stock: it is kept apart until it is looked at again
             _to_stock(command.warehouse, line, context)
             restocked.append(line.sku)
     made.version += 1
@@ -162,8 +176,6 @@ def _to_stock(warehouse: str, line: ReturnLine, context: Context) -> None:
     if level is None:
         raise NotFound(f"{warehouse} keeps no stock of {line.sku}.")
     level.quantity_on_hand += line.quantity_received
-    if line.disposition == Disposition.QUARANTINE:
-        level.quantity_held += line.quantity_received
     context.session.flush()
 
 
@@ -176,13 +188,8 @@ def credit(command: CreditReturn, context: Context) -> Change:
     reason = ReturnReason(made.reason)
     amounts: dict[str, Decimal] = {}
     for line in made.lines:
-        billed = billing.invoiced_line(made.order_number, line.line, context)
-        if billed is None:
-            words = f"Line {line.line} of {made.order_number} was not billed."
-            raise RuleViolation([Problem("not_billed", words, {"line": line.line})])
-        share = billed[1].amount * line.quantity_received / billed[1].quantity
-        number = billed[0].number
-        amounts[number] = amounts.get(number, Decimal(0)) + rules.credit(share, reason, context.policy.returns)
+        for number, billed in _billed(made, line, context):
+            amounts[number] = amounts.get(number, Decimal(0)) + rules.credit(billed, reason, context.policy.returns)
     for number, amount in sorted(amounts.items()):
         if amount > 0:
             found = context.session.get_one(Invoice, number)
@@ -195,6 +202,34 @@ def credit(command: CreditReturn, context: Context) -> Change:
     billing.reconsider(made.customer, context)
     after = {**snapshot(made), "credited": {n: str(a) for n, a in amounts.items()}}
     return Change("return:money:credited", f"return:{made.number}", before, after)
+
+
+def _billed(made: Return, line: ReturnLine, context: Context) -> list[tuple[str, Decimal]]:
+    """(invoice, amount with tax) that was billed for what came back of a line, newest bill first, each piece counted once."""
+    query = (
+        select(func.coalesce(func.sum(ReturnLine.quantity_received), 0))
+        .join(Return, Return.number == ReturnLine.return_number)
+        .where(
+            Return.order_number == made.order_number,
+            ReturnLine.line == line.line,
+            Return.status == ReturnStatus.CREDITED,
+            Return.number != made.number,
+        )
+    )
+    before, left, found = context.session.scalar(query) or Decimal(0), line.quantity_received, []
+    for invoice, billed in billing.invoiced_lines(made.order_number, line.line, context):
+        open_here = max(billed.quantity - before, Decimal(0))
+        before = max(before - billed.quantity, Decimal(0))
+        taken = min(left, open_here)
+        if taken > 0:
+            net = invoice.amount - invoice.tax
+            gross = billed.amount * (invoice.amount / net if net else 1)
+            found.append((invoice.number, gross * taken / billed.quantity))
+            left -= taken
+    if left > 0:
+        words = f"{plain(left)} of line {line.line} of {made.order_number} were not billed."
+        raise RuleViolation([Problem("not_billed", words, {"line": line.line})])
+    return found
 
 
 def _locked(number: str, context: Context) -> Return:

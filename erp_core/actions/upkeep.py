@@ -67,8 +67,7 @@ def expire_reservations(session: Session, now: datetime) -> int:
     if not due:
         return 0
     context = Context(session, f"reservations:{now.isoformat()}", CLOCK, now, policy_module.load())
-    accounts.lock_orders(session, {row.order_number for row in due})
-    accounts.lock_concerned(session, sorted({row.sku for row in due}), None)
+    accounts.lock_concerned(session, sorted({row.sku for row in due}), None, also={row.order_number for row in due})
     for number in sorted({row.order_number for row in due}):
         order = orders.locked(number, context)
         before = sales.snapshot_of(session, order)

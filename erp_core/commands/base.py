@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import Annotated
+from typing import Annotated, Protocol, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -19,3 +19,21 @@ class Strict(BaseModel):
     """Unknown fields are errors; a command never carries more than it says."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class OfLine(Protocol):
+    """Says something of a line."""
+
+    @property
+    def line(self) -> int: ...
+
+
+L = TypeVar("L", bound=OfLine)
+
+
+def each_line_once(lines: list[L]) -> list[L]:
+    """What is said of a line is said in one place."""
+    numbers = [x.line for x in lines]
+    if len(set(numbers)) < len(numbers):
+        raise ValueError("a line is named twice")
+    return lines

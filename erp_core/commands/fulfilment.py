@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, AwareDatetime, Field
 
-from erp_core.commands.base import Code, Quantity, Sentence, Strict
+from erp_core.commands.base import Code, Quantity, Sentence, Strict, each_line_once
 
 
 class HandledLine(Strict):
@@ -23,7 +22,7 @@ class ConfirmPick(Strict):
     type: Literal["confirm_pick"] = "confirm_pick"
     order: Code
     warehouse: Code
-    occurred_at: datetime
+    occurred_at: AwareDatetime
 
 
 class ConfirmPack(Strict):
@@ -32,7 +31,7 @@ class ConfirmPack(Strict):
     type: Literal["confirm_pack"] = "confirm_pack"
     order: Code
     warehouse: Code
-    occurred_at: datetime
+    occurred_at: AwareDatetime
 
 
 class ReturnToShelf(Strict):
@@ -41,7 +40,7 @@ class ReturnToShelf(Strict):
     type: Literal["return_to_shelf"] = "return_to_shelf"
     order: Code
     warehouse: Code
-    occurred_at: datetime
+    occurred_at: AwareDatetime
 
 
 class ConfirmShipment(Strict):
@@ -51,11 +50,11 @@ class ConfirmShipment(Strict):
     shipment: Code
     order: Code
     warehouse: Code
-    lines: Annotated[list[HandledLine], Field(min_length=1, max_length=500)]
+    lines: Annotated[list[HandledLine], Field(min_length=1, max_length=500), AfterValidator(each_line_once)]
     carrier: str | None = Field(None, max_length=64)
     tracking: str | None = Field(None, max_length=64)
     last: bool = True
-    occurred_at: datetime
+    occurred_at: AwareDatetime
 
 
 class ConfirmDelivery(Strict):
@@ -63,7 +62,7 @@ class ConfirmDelivery(Strict):
 
     type: Literal["confirm_delivery"] = "confirm_delivery"
     shipment: Code
-    occurred_at: datetime
+    occurred_at: AwareDatetime
 
 
 class ReportDelay(Strict):
@@ -71,7 +70,7 @@ class ReportDelay(Strict):
 
     type: Literal["report_delay"] = "report_delay"
     shipment: Code
-    expected_at: datetime | None = None
+    expected_at: AwareDatetime | None = None
     reason: Sentence = ""
 
 
@@ -82,7 +81,7 @@ class ReportCount(Strict):
     warehouse: Code
     sku: Code
     counted: Quantity
-    occurred_at: datetime
+    occurred_at: AwareDatetime
 
 
 class AdjustStock(Strict):

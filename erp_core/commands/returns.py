@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
-from erp_core.commands.base import Code, Quantity, Sentence, Strict
+from erp_core.commands.base import Code, Quantity, Sentence, Strict, each_line_once
 from erp_core.values import Disposition, ReturnReason
 
 
@@ -24,7 +24,7 @@ class RequestReturn(Strict):
     type: Literal["request_return"] = "request_return"
     order: Code
     reason: ReturnReason
-    lines: Annotated[list[ReturnedLine], Field(min_length=1, max_length=200)]
+    lines: Annotated[list[ReturnedLine], Field(min_length=1, max_length=200), AfterValidator(each_line_once)]
     note: Sentence = ""
 
 
@@ -49,7 +49,7 @@ class ReceiveReturn(Strict):
     type: Literal["receive_return"] = "receive_return"
     return_number: Code
     warehouse: Code
-    lines: Annotated[list[ReturnedLine], Field(min_length=1, max_length=200)]
+    lines: Annotated[list[ReturnedLine], Field(min_length=1, max_length=200), AfterValidator(each_line_once)]
 
 
 class CreditReturn(Strict):

@@ -9,7 +9,7 @@ from decimal import Decimal
 from sqlalchemy import func, or_, select
 from sqlalchemy.orm import Session
 
-from erp_core.tables.billing import CustomerAccount, Invoice
+from erp_core.tables.billing import CreditMemo, CustomerAccount, Invoice
 
 
 @dataclass(frozen=True)
@@ -46,3 +46,9 @@ def customer_invoices(session: Session, customer: str, numbers: list[str]) -> li
     """Those of the invoices that are the customer's own."""
     query = select(Invoice).where(Invoice.customer == customer, Invoice.number.in_(numbers)).order_by(Invoice.number)
     return list(session.scalars(query))
+
+
+def credited(session: Session, invoice: str) -> Decimal:
+    """What was given back on an invoice so far."""
+    query = select(func.coalesce(func.sum(CreditMemo.amount), 0)).where(CreditMemo.invoice == invoice)
+    return Decimal(session.scalar(query) or 0)

@@ -18,7 +18,7 @@ from erp_core.tables.parties import Customer
 from erp_core.tables.purchasing import PurchaseOrder, PurchaseOrderLine
 from erp_core.tables.sales import OrderLine, SalesOrder
 from erp_core.tables.stock import StockLevel
-from erp_core.values import CHANGEABLE_ORDER_STATUSES
+from erp_core.values import CHANGEABLE_ORDER_STATUSES, money
 
 
 def item_facts(session: Session, sku: str) -> ItemFacts | None:
@@ -162,3 +162,10 @@ def purchase_lines(session: Session, number: str) -> list[PurchaseOrderLine]:
     """Lines of a purchase order."""
     query = select(PurchaseOrderLine).where(PurchaseOrderLine.order_number == number).order_by(PurchaseOrderLine.line)
     return list(session.scalars(query))
+
+
+def value_of_difference(session: Session, warehouse: str, sku: str, on_hand: Decimal) -> Decimal:
+    """What a correction of stock to `on_hand` moves, at cost."""
+    item, level = session.get(Item, sku), session.get(StockLevel, (warehouse, sku))
+    known = level.quantity_on_hand if level is not None else Decimal(0)
+    return money(abs(on_hand - known) * item.unit_cost) if item is not None else Decimal(0)

@@ -12,6 +12,7 @@ from sqlalchemy import ColumnElement, Select, and_, func, or_, select
 from sqlalchemy.orm import Session, defer
 
 from erp_core.commands import (
+    AdjustStock,
     Command,
     IssueCreditMemo,
     NewLine,
@@ -26,8 +27,8 @@ from erp_core.commands import (
     SetTerms,
 )
 from erp_core.errors import NotFound
-from erp_core.queries import catalog, sales
-from erp_core.rules.catalog import price_for, to_base
+from erp_core.queries import billing, catalog, sales
+from erp_core.rules.catalog import to_base
 from erp_core.rules.desk import Person, Subject
 from erp_core.tables.catalog import Item
 from erp_core.tables.desk import Case, Decision, Finding, JournalEntry, Message, Note, OutboxMail, Proposal
@@ -87,28 +88,38 @@ def subject(session: Session, command: Command) -> Subject:
 
 def _amount(session: Session, command: Command) -> Decimal:
     """An order's value for whatever touches it; money that moves; a new limit; the value of new lines."""
-    if isinstance(command, RecordRemittance | PostPayment | IssueCreditMemo):
+    if isinstance(command, RecordRemittance | PostPayment):
         return money(command.amount)
+    if isinstance(command, IssueCreditMemo):
+        return money(command.amount) + billing.credited(session, command.invoice)
+    if isinstance(command, AdjustStock):
+        return catalog.value_of_difference(session, command.warehouse, command.sku, command.on_hand)
     if isinstance(command, SetCreditLimit):
         return money(command.credit_limit)
     if isinstance(command, PlaceOrder):
         items = catalog.items(session, {line.sku for line in command.lines})
-        return money(sum((_line_value(session, command, line, items) for line in command.lines), Decimal(0)))
+        return money(sum((_line_value(session, line, items) for line in command.lines), Decimal(0)))
     number = command.change.order if isinstance(command, RequestChange) else getattr(command, "order", None)
     returned = session.get(Return, str(getattr(command, "return_number", "")))
     found = session.get(SalesOrder, returned.order_number if returned else number) if returned or number else None
-    return sales.total(found) if found else Decimal(0)
+    if found is None:
+        return Decimal(0)
+    # what a price or margin hold stands for is the difference, so the order counts at list prices there
+    return max(sales.total(found), _listed(session, found)) if isinstance(command, ReleaseHold) else sales.total(found)
 
 
-def _line_value(session: Session, command: PlaceOrder, line: NewLine, items: dict[str, Item]) -> Decimal:
+def _line_value(session: Session, line: NewLine, items: dict[str, Item]) -> Decimal:
+    """At the asked or the list price, whichever is more: nobody makes an order small by asking for a small price."""
     item = catalog.facts_of(session, items[line.sku]) if line.sku in items else None
     base = to_base(line.quantity, line.uom, item) if item else None
-    if line.unit_price is not None:
-        return line.unit_price * line.quantity
-    if item is None or base is None or command.ordered_at is None:
-        return item.list_price * (base or line.quantity) if item else Decimal(0)
-    agreed = catalog.agreements(session, command.customer, line.sku)
-    return price_for(item, agreed, base, command.ordered_at.date()) * base
+    listed = item.list_price * (base or line.quantity) if item else Decimal(0)
+    return max(listed, (line.unit_price or Decimal(0)) * line.quantity)
+
+
+def _listed(session: Session, found: SalesOrder) -> Decimal:
+    """An order at list prices."""
+    items = catalog.items(session, {x.sku for x in found.lines})
+    return money(sum((items[x.sku].list_price * x.quantity_base for x in found.lines), Decimal(0)))
 
 
 def versions(session: Session, commands: Sequence[Command]) -> dict[str, int]:

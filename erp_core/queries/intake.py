@@ -69,6 +69,8 @@ SELECT json_build_object(
     (SELECT count(*) FROM sales_order o WHERE o.warehouse = w.code AND o.status = 'released') ELSE 0 END)) FROM warehouse w),
  'levels', (SELECT json_agg(json_build_array(s.warehouse, s.sku, s.quantity_on_hand, s.quantity_allocated, s.quantity_held))
    FROM stock_level s WHERE s.sku = ANY(%(skus)s)),
+ 'addresses', (SELECT json_agg(json_build_array(t.customer, t.name, t.address, t.country))
+   FROM ship_to t WHERE t.customer = ANY(%(customers)s)),
  'numbers', (SELECT json_agg(o.number) FROM sales_order o WHERE o.number = ANY(%(numbers)s))
 )::text
 """
@@ -152,6 +154,9 @@ def _picture(found: dict[str, Any]) -> Picture:
     for code, entity, country, capacity, load in rows["warehouses"]:
         most = int(capacity) if capacity is not None else None
         picture.warehouses[code] = WarehouseFacts(code, entity, country, most, int(load))
+    for customer, name, address, country in rows["addresses"]:
+        known = picture.addresses.setdefault(customer, {})
+        known |= {" ".join(spelled.lower().split()): country for spelled in (name, address, f"{name}, {address}")}
     picture.levels = {(w, sku): Level(on_hand, bound, held) for w, sku, on_hand, bound, held in rows["levels"]}
     return picture
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
@@ -9,6 +11,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session, selectinload
 
 from erp_core.errors import NotFound
+from erp_core.rules.duplicates import quantities
 from erp_core.rules.intake import Decided
 from erp_core.rules.picture import Draft, DraftLine
 from erp_core.tables.sales import Hold, OrderLine, SalesOrder
@@ -24,6 +27,12 @@ def order(session: Session, number: str, *, lock: bool = False) -> SalesOrder:
     if found is None:
         raise NotFound(f"There is no sales order {number}.")
     return found
+
+
+def orders(session: Session, numbers: Sequence[str]) -> list[SalesOrder]:
+    """Orders with their lines, by number."""
+    query = select(SalesOrder).where(SalesOrder.number.in_(numbers)).options(selectinload(SalesOrder.lines))
+    return list(session.scalars(query.order_by(SalesOrder.number)))
 
 
 def active_holds(session: Session, number: str) -> list[Hold]:
@@ -89,6 +98,20 @@ def open_value(found: SalesOrder) -> Decimal:
     )
 
 
+@dataclass(frozen=True)
+class Own:
+    """What an order stands with in its customer's figures: value not billed, whole value, base quantity of each item."""
+
+    open_value: Decimal
+    value: Decimal
+    quantities: dict[str, Decimal]
+
+
+def own(found: SalesOrder) -> Own:
+    """An order's part of its customer's figures, as it is now."""
+    return Own(open_value(found), total(found), quantities((x.sku, x.quantity_base) for x in found.lines))
+
+
 def draft_of(found: SalesOrder, own_value: Decimal) -> Draft:
     """An order as it stands, to be looked at as if it came in now. `own_value` is its part of the customer's open orders."""
     lines = [
@@ -101,6 +124,8 @@ def draft_of(found: SalesOrder, own_value: Decimal) -> Draft:
             x.requested_date,
             x.quantity_allocated,
             x.quantity_shipped,
+            x.quantity_invoiced,
+            x.quantity_base,
         )
         for x in found.lines
     ]

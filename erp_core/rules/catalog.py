@@ -58,7 +58,8 @@ def to_base(quantity: Decimal, uom: str, item: ItemFacts) -> Decimal | None:
     if uom in CASE_UNITS | BOX_UNITS and item.uom in CASE_UNITS:
         return quantity
     if uom in CASE_UNITS or (uom in BOX_UNITS and item.uom in EACH_UNITS):
-        return quantity * item.units_per_case
+        base = quantity * item.units_per_case
+        return base if base == base.quantize(THOUSANDTH) else None
     return None
 
 

@@ -20,7 +20,7 @@ from erp_core.values import money
 class CreditFacts:
     """A customer and one order of it, as credit control sees them. Amounts in the customer's currency.
 
-    `open_orders` is without the order at hand; `overdue` counts invoices past their due date and the days of grace.
+    `open_orders` is without the order at hand, of which `order_open` is not billed yet; `overdue` counts invoices past their due date and the days of grace.
     """
 
     customer: str
@@ -38,6 +38,7 @@ class CreditFacts:
     overdue: Decimal
     oldest_due: date | None
     order_total: Decimal
+    order_open: Decimal
     on: date
 
 
@@ -57,7 +58,7 @@ def check(facts: CreditFacts, policy: CreditPolicy) -> Iterator[Problem]:
 
 
 def _limit(facts: CreditFacts, policy: CreditPolicy) -> Iterator[Problem]:
-    exposure = money(facts.open_orders + facts.unpaid + facts.order_total)
+    exposure = money(facts.open_orders + facts.unpaid + facts.order_open)
     limit = money(facts.limit * (100 + policy.tolerance_percent) / 100)
     if exposure > limit:
         text = f"Exposure {exposure:,} {facts.currency} with this order, limit {limit:,} {facts.currency}."

@@ -129,7 +129,7 @@ def refusals_of(draft: Draft, picture: Picture) -> list[Problem]:
         item = picture.items.get(line.sku)
         if item is None:
             found.append(Problem("item_unknown", f"There is no item {line.sku}.", {"sku": line.sku}))
-        elif to_base(line.quantity, line.uom, item) is None:
+        elif line.quantity_base is None and to_base(line.quantity, line.uom, item) is None:
             text = f"{line.sku} is not sold by {line.uom} (its unit is {item.uom})."
             found.append(Problem("unit_unknown", text, {"sku": line.sku, "uom": line.uom}))
     return found
@@ -161,7 +161,7 @@ def default_warehouse(customer: CustomerFacts, picture: Picture) -> str:
 
 def _priced(draft: Draft, asked: DraftLine, customer: CustomerFacts, picture: Picture) -> Priced:
     item = picture.items[asked.sku]
-    base = to_base(asked.quantity, asked.uom, item)
+    base = asked.quantity_base if asked.quantity_base is not None else to_base(asked.quantity, asked.uom, item)
     assert base is not None  # refused before
     found = find_price(
         item,
@@ -174,7 +174,7 @@ def _priced(draft: Draft, asked: DraftLine, customer: CustomerFacts, picture: Pi
     unit_price = asked.unit_price
     if unit_price is None:
         unit_price = found.unit_price if base == asked.quantity else _per_unit(found.unit_price, base, asked.quantity)
-    per_base = unit_price if base == asked.quantity else unit_price * asked.quantity / base
+    per_base = unit_price if base == asked.quantity or not base else unit_price * asked.quantity / base
     return Priced(asked, item, base, unit_price, per_base, found.unit_price, found.source)
 
 
@@ -225,23 +225,26 @@ def _facts(
         overdue=account.overdue,
         oldest_due=account.oldest_due,
         order_total=sales.total(line_facts),
+        order_open=money(sum((p.per_base * (p.base - p.asked.quantity_invoiced) for p in lines), ZERO)),
         on=today,
     )
+    known_country = draft.address_country(picture.addresses.get(customer.code, {})) if draft.ship_to else None
     same_po, similar = twins(draft, quantities((p.asked.sku, p.base) for p in lines), picture, policy)
     return OrderFacts(
         number=draft.number,
         home_country=customer.home_country,
-        ship_to_country=draft.ship_to_country or customer.country,
+        ship_to_country=draft.ship_to_country or known_country or customer.country,
         credit=credit,
         warehouse=warehouse,
         requested_date=draft.requested_date,
         rebate_percent=customer.rebate_percent,
         tax_exempt=customer.tax_exempt,
         delivery=customer.delivery,
+        new_address=draft.ship_to if draft.ship_to and known_country is None else None,
         same_po=same_po,
         similar=similar,
         usual_value=(account.order_value / account.order_count).quantize(Decimal("0.01"))
-        if account.order_count
+        if account.order_count > 0
         else None,
         earlier_orders=account.order_count,
         warehouse_load=place.load,
@@ -260,7 +263,9 @@ def _line_facts(line: Priced, bound: Decimal, customer: CustomerFacts, picture: 
         unit_price=line.per_base,
         expected_price=line.expected,
         price_source=line.source,
-        usual_quantity=(usual.quantity / usual.orders).quantize(Decimal("0.001")) if usual and usual.orders else None,
+        usual_quantity=(usual.quantity / usual.orders).quantize(Decimal("0.001"))
+        if usual and usual.orders > 0
+        else None,
         earlier_orders=usual.orders if usual else 0,
         quantity_short=max(line.base - bound - line.asked.quantity_shipped, ZERO),
     )

@@ -16,7 +16,7 @@ ZERO = Decimal(0)
 
 @dataclass(frozen=True, slots=True)
 class DraftLine:
-    """A line as asked for; without a price the hierarchy's price applies, per `uom`."""
+    """A line as asked for; without a price the hierarchy's price applies, per `uom`. One entered before brings its `quantity_base`."""
 
     line: int
     sku: str
@@ -26,6 +26,8 @@ class DraftLine:
     requested_date: date | None = None
     quantity_allocated: Decimal = ZERO
     quantity_shipped: Decimal = ZERO
+    quantity_invoiced: Decimal = ZERO
+    quantity_base: Decimal | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +46,10 @@ class Draft:
     ship_to_country: str | None = None
     payment_terms_days: int | None = None
     own_value: Decimal = ZERO
+
+    def address_country(self, known: Mapping[str, str]) -> str | None:
+        """The country of the customer's own address that is meant; None when it is none of them."""
+        return known.get(" ".join(str(self.ship_to).lower().split()))
 
     @property
     def basket(self) -> str:
@@ -144,3 +150,4 @@ class Picture:
     warehouses: dict[str, WarehouseFacts] = field(default_factory=dict)
     levels: dict[tuple[str, str], Level] = field(default_factory=dict)
     numbers: set[str] = field(default_factory=set)
+    addresses: dict[str, dict[str, str]] = field(default_factory=dict)

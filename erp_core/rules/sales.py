@@ -1,6 +1,6 @@
 """Order validation: one fixed sequence, all problems.
 
-Required data, price, margin, tax, export, shipping, duplicate, abnormal, credit, availability, capacity.
+Required data, price, margin, tax, export, shipping, address, duplicate, abnormal, credit, availability, capacity.
 """
 
 from __future__ import annotations
@@ -50,6 +50,7 @@ class OrderFacts:
     rebate_percent: Decimal = Decimal(0)
     tax_exempt: bool = True
     delivery: Mapping[str, Any] = field(default_factory=dict)
+    new_address: str | None = None
     same_po: Sequence[str] = ()
     similar: Sequence[str] = ()
     usual_value: Decimal | None = None
@@ -103,13 +104,19 @@ def _known(order: OrderFacts) -> Iterator[tuple[LineFacts, ItemFacts, Decimal]]:
 
 
 def _price(order: OrderFacts, policy: Policy) -> Iterator[Violation]:
-    for line, item, _ in _known(order):
+    for line, item, quantity in _known(order):
         expected = line.expected_price if line.expected_price is not None else item.list_price
         tolerance = expected * policy.orders.price_tolerance_percent / 100
         if abs(line.unit_price - expected) > tolerance:
             source = line.price_source
             text = f"Line {line.line}: {line.sku} at {plain(line.unit_price)}, {source} price is {plain(expected)}."
-            facts = {"sku": line.sku, "price": plain(line.unit_price), "expected": plain(expected), "source": source}
+            facts = {
+                "sku": line.sku,
+                "price": plain(line.unit_price),
+                "expected": plain(expected),
+                "source": source,
+                "quantity": plain(quantity),
+            }
             yield Violation(HoldReason.PRICE, line.line, Problem("price_differs", text, facts))
 
 
@@ -125,11 +132,16 @@ def margin_percent(line: LineFacts, item: ItemFacts, rebate_percent: Decimal, po
 
 def _margin(order: OrderFacts, policy: Policy) -> Iterator[Violation]:
     floor = policy.orders.margin_floor_percent
-    for line, item, _ in _known(order):
+    for line, item, quantity in _known(order):
         margin = margin_percent(line, item, order.rebate_percent, policy)
         if margin < floor:
             text = f"Line {line.line}: margin of {line.sku} is {margin:.1f} %, the floor is {floor} %."
-            facts = {"sku": line.sku, "margin_percent": f"{margin:.1f}", "floor": str(floor)}
+            facts = {
+                "sku": line.sku,
+                "margin_percent": f"{margin:.1f}",
+                "floor": str(floor),
+                "quantity": plain(quantity),
+            }
             yield Violation(HoldReason.MARGIN, line.line, Problem("margin_below_floor", text, facts))
 
 
@@ -183,6 +195,13 @@ def _shipping(order: OrderFacts, policy: Policy) -> Iterator[Violation]:
             yield Violation(HoldReason.SHIPPING, line.line, Problem("hazmat_refused", text, {"sku": line.sku}))
 
 
+def _address(order: OrderFacts, policy: Policy) -> Iterator[Violation]:
+    """Goods go to addresses that a steward entered; any other is looked at."""
+    if order.new_address is not None:
+        text = f"The delivery address is none of the customer's: {order.new_address[:120]}"
+        yield Violation(HoldReason.ADDRESS, None, Problem("address_unknown", text, {"address": order.new_address}))
+
+
 def _duplicate(order: OrderFacts, policy: Policy) -> Iterator[Violation]:
     if order.same_po:
         others = ", ".join(order.same_po)
@@ -232,7 +251,20 @@ def _capacity(order: OrderFacts, policy: Policy) -> Iterator[Violation]:
         yield Violation(HoldReason.SHIPPING, None, Problem("warehouse_full", text, facts))
 
 
-SEQUENCE = (_data, _price, _margin, _tax, _export, _shipping, _duplicate, _abnormal, _credit, _stock, _capacity)
+SEQUENCE = (
+    _data,
+    _price,
+    _margin,
+    _tax,
+    _export,
+    _shipping,
+    _address,
+    _duplicate,
+    _abnormal,
+    _credit,
+    _stock,
+    _capacity,
+)
 
 
 def fingerprint(violation: Violation) -> str:

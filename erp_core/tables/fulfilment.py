@@ -39,10 +39,11 @@ class WaitingEvent(Base):
 
 
 class ShipmentLine(Base):
-    """What of an order line a shipment held, in the line's unit."""
+    """What of an order line a shipment held, in the line's unit, and exactly in base units (unknown for history)."""
 
     __tablename__ = "shipment_line"
     shipment: Mapped[str] = mapped_column(ForeignKey("shipment.number"), primary_key=True)
     line: Mapped[int] = mapped_column(primary_key=True)
     sku: Mapped[str] = mapped_column(ForeignKey("item.sku"))
     quantity: Mapped[Quantity]
+    quantity_base: Mapped[Quantity | None]

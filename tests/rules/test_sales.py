@@ -38,6 +38,7 @@ CREDIT = CreditFacts(
     overdue=Decimal(0),
     oldest_due=None,
     order_total=Decimal(50),
+    order_open=Decimal(50),
     on=date(2026, 6, 15),
 )
 ORDER = OrderFacts(

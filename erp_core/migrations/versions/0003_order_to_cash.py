@@ -179,6 +179,7 @@ def upgrade() -> None:
     op.create_index('ix_sales_order_open', 'sales_order', ['status'], unique=False, postgresql_where=sa.text("status IN ('entered', 'validated', 'allocated', 'released')"))
     op.create_index('ix_sales_order_own_po', 'sales_order', ['customer', sa.literal_column('lower(customer_po)')], unique=False)
     op.add_column('shipment', sa.Column('expected_at', sa.DateTime(timezone=True), nullable=True))
+    op.add_column('shipment_line', sa.Column('quantity_base', sa.Numeric(precision=16, scale=3), nullable=True))
     op.add_column('stock_level', sa.Column('quantity_held', sa.Numeric(precision=16, scale=3), server_default='0', nullable=False))
     op.add_column('warehouse', sa.Column('capacity', sa.Integer(), nullable=True))
     for table, name, rule in CHECKS:
@@ -199,6 +200,7 @@ def downgrade() -> None:
         op.drop_constraint(op.f(f"ck_{table}_{name}"), table)
     op.drop_column('warehouse', 'capacity')
     op.drop_column('stock_level', 'quantity_held')
+    op.drop_column('shipment_line', 'quantity_base')
     op.drop_column('shipment', 'expected_at')
     op.drop_index('ix_sales_order_own_po', table_name='sales_order')
     op.drop_index('ix_sales_order_open', table_name='sales_order', postgresql_where=sa.text("status IN ('entered', 'validated', 'allocated', 'released')"))
