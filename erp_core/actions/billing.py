@@ -110,9 +110,7 @@ def _tax_percent(order: SalesOrder, customer: Customer, context: Context) -> Dec
     home = context.session.get_one(Entity, customer.entity).country
     if customer.tax_exempt or order.ship_to_country != home:
         return Decimal(0)
-    return context.policy.tax_percent[
-        order.ship_to_country
-    ]  # an unknown rate is a tax hold, which was looked for before
+    return context.policy.tax_percent.get(order.ship_to_country)
 
 
 def _invoice_case(order: SalesOrder, words: str, context: Context) -> None:
