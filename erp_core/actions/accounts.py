@@ -33,6 +33,16 @@ def lock_orders(session: Session, numbers: Iterable[str]) -> None:
     )
 
 
+def lock_levels(session: Session, numbers: Iterable[str], skus: Iterable[str] = ()) -> None:
+    """Lock all stock that orders may bind, and that of items, in key order, before the first of them binds any."""
+    session.flush()
+    query = text(
+        "SELECT 1 FROM stock_level WHERE sku = ANY(:skus) OR sku IN (SELECT sku FROM order_line WHERE order_number = ANY(:numbers)) "
+        "ORDER BY warehouse, sku FOR UPDATE"
+    )
+    session.execute(query, {"numbers": sorted(set(numbers)), "skus": sorted(set(skus))})
+
+
 CONCERNED = """
 SELECT DISTINCT o.number FROM order_line l JOIN sales_order o ON o.number = l.order_number
 WHERE l.sku = ANY(:skus) AND o.status IN ('validated', 'allocated', 'released')
@@ -44,9 +54,11 @@ WHERE l.sku = ANY(:skus) AND o.status IN ('validated', 'allocated', 'released')
 def lock_concerned(
     session: Session, skus: Sequence[str], warehouse: str | None, *, bound: bool = False, also: Iterable[str] = ()
 ) -> None:
-    """Lock the orders that wait for items, on request those that have some, and others, before any stock is locked."""
+    """Lock the orders that wait for items, on request those that have some, and others; then the stock of all of them."""
     parameters = {"skus": list(skus), "warehouse": warehouse, "bound": bound}
-    lock_orders(session, [*session.scalars(text(CONCERNED), parameters), *also])
+    numbers = [*session.scalars(text(CONCERNED), parameters), *also]
+    lock_orders(session, numbers)
+    lock_levels(session, numbers, skus)
     session.expire_all()
 
 

@@ -81,7 +81,8 @@ def give(skus: Sequence[str], warehouse: str | None, context: Context) -> list[G
     lines = fulfilment.waiting(session, skus, warehouse, keeping)
     if not lines:
         return []
-    free = fulfilment.free(session, sorted({x.sku for x in lines}), warehouse, lock=True)
+    accounts.lock_levels(session, {x.order for x in lines}, skus)
+    free = fulfilment.free(session, sorted({x.sku for x in lines}), warehouse)
     granted = _still_open(decide(lines, free, context.policy.allocation, context.now.date()), context)
     if not granted:
         return []
@@ -141,7 +142,7 @@ def reallocate(command: Reallocate, context: Context) -> Change:
         sales.order(session, number)
     accounts.lock_orders(session, pair)
     locked = {number: sales.order(session, number, lock=True) for number in pair}
-    checks.lock_levels(pair, context)
+    accounts.lock_levels(session, pair)
     giver, taker = locked[command.from_order], locked[command.order]
     given, taken = _line(giver, command.from_line), _line(taker, command.line)
     problems = _problems(command, giver, taker, given, taken)

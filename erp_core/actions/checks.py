@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from decimal import Decimal
 
-from sqlalchemy import or_, select, text
+from sqlalchemy import or_, select
 
-from erp_core.actions import cases, stock
+from erp_core.actions import accounts, cases, stock
 from erp_core.actions.context import Change, Context
 from erp_core.errors import NotFound
 from erp_core.queries import intake, sales
@@ -206,20 +206,10 @@ def _lift(order: SalesOrder, hold: Hold, context: Context) -> None:
     cases.end_hold_case(order, HoldReason(hold.reason), context)
 
 
-def lock_levels(numbers: Sequence[str], context: Context) -> None:
-    """All stock that several orders may bind, in key order, before the first of them binds any."""
-    query = text(
-        "SELECT 1 FROM stock_level WHERE sku IN (SELECT sku FROM order_line WHERE order_number = ANY(:numbers)) "
-        "ORDER BY warehouse, sku FOR UPDATE"
-    )
-    context.session.flush()
-    context.session.execute(query, {"numbers": list(numbers)})
-
-
 def recheck(numbers: Sequence[str], context: Context) -> list[str]:
     """Run the checks of open orders anew because a fact they rest on changed; those whose state changed, by number."""
     changed = []
-    lock_levels(numbers, context)
+    accounts.lock_levels(context.session, numbers)
     for number in numbers:
         try:
             order = sales.order(context.session, number, lock=True)

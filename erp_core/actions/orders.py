@@ -196,7 +196,7 @@ def locked(number: str, context: Context) -> SalesOrder:
     """The order, locked, between its customer and the stock of its items: the order that everybody keeps."""
     accounts.lock(context.session, sales.order(context.session, number).customer)
     order = sales.order(context.session, number, lock=True)
-    checks.lock_levels([number], context)
+    accounts.lock_levels(context.session, [number])
     return order
 
 

@@ -14,6 +14,7 @@ from erp_core.actions import accounts, allocation, checks, orders, stock
 from erp_core.actions.context import Change, Context, write_journal
 from erp_core.queries import sales
 from erp_core.tables.desk import Case, Leadership, OutboxMail, Proposal
+from erp_core.tables.sales import SalesOrder
 from erp_core.tables.stock import Allocation
 from erp_core.values import CASE_STEPS, CaseStatus, ProposalStatus, transition
 
@@ -59,7 +60,8 @@ def expire_reservations(session: Session, now: datetime) -> int:
     """Stock bound to an order that did not get released in time goes to those who wait; the order is checked anew after them."""
     query = (
         select(Allocation.order_number, Allocation.line, Allocation.sku)
-        .where(Allocation.status == "reserved", Allocation.expires_at <= now)
+        .join(SalesOrder, SalesOrder.number == Allocation.order_number)
+        .where(Allocation.status == "reserved", Allocation.expires_at <= now, SalesOrder.picked_at.is_(None))
         .order_by(Allocation.order_number)
         .limit(500)
     )

@@ -69,10 +69,9 @@ def waiting(session: Session, skus: Sequence[str], warehouse: str | None, keepin
     ]
 
 
-def free(session: Session, skus: Sequence[str], warehouse: str | None, *, lock: bool) -> dict[tuple[str, str], Decimal]:
-    """Unbound stock by warehouse and item, locked in key order on request."""
-    query = text(FREE + (" FOR UPDATE" if lock else ""))
-    rows = session.execute(query, {"skus": list(skus), "warehouse": warehouse})
+def free(session: Session, skus: Sequence[str], warehouse: str | None) -> dict[tuple[str, str], Decimal]:
+    """Unbound stock by warehouse and item."""
+    rows = session.execute(text(FREE), {"skus": list(skus), "warehouse": warehouse})
     return {(place, sku): quantity for place, sku, quantity in rows}
 
 
