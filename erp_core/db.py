@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import psycopg
 from sqlalchemy import Engine, create_engine, event
 from sqlalchemy.exc import DBAPIError as Refused
+from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.exc import OperationalError as Lost
 from sqlalchemy.orm import Session
 
@@ -48,18 +50,29 @@ def dsn(role: str) -> str:
 
 
 _engines: dict[str, Engine] = {}
+REST_SECONDS = 2.0
 
 
 def engine(role: str) -> Engine:
-    """One pool a role. Every new connection proves that it is that role and no superuser.
-
-    The agent reads a dozen times a mail, so its connections are not asked before each use; its loop outlives a lost one.
-    """
+    """One pool a role. Every new connection proves that it is that role and no superuser; one that rested is asked whether it lives."""
     if role not in _engines:
-        made = create_engine(dsn(role), pool_size=8, max_overflow=8, pool_pre_ping=role != AGENT)
+        made = create_engine(dsn(role), pool_size=8, max_overflow=8, pool_use_lifo=True)
         event.listen(made, "connect", lambda connection, _record: check_role(connection, role))
+        event.listen(made, "checkout", _asked_after_a_rest)
+        event.listen(made, "checkin", lambda _connection, record: record.info.update(rested=time.monotonic()))
         _engines[role] = made
     return _engines[role]
+
+
+def _asked_after_a_rest(connection: Any, record: Any, _proxy: Any) -> None:
+    """Asking costs a round trip, so a connection in steady use is not asked; a server that restarted is noticed all the same."""
+    if time.monotonic() - record.info.get("rested", float("inf")) < REST_SECONDS:
+        return
+    try:
+        connection.execute("SELECT 1")
+        connection.rollback()
+    except psycopg.Error as error:
+        raise DisconnectionError from error
 
 
 def forget_engines() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -22,7 +23,7 @@ from erp_core.rules import intake as rules
 from erp_core.rules.intake import Decided
 from erp_core.rules.picture import Draft, DraftLine
 from erp_core.rules.sales import Violation, fingerprint
-from erp_core.values import CaseStatus, HoldReason, OrderStatus, canonical, digest
+from erp_core.values import CaseStatus, HoldReason, OrderStatus, digest
 
 CORE, IMPORT, PREVIEW = "core", "import", "preview"
 PREVIEW_NUMBER = "SO-NEW"  # looking at what an order would do uses up no number
@@ -74,7 +75,7 @@ def place(
             continue
         rules.remember(decided, taken.picture)
         placed.append(writing.add(one, decided))
-        taken.entries[one.key] = (one.key, digest(one.command.model_dump(mode="json")), "", "", None, None)
+        taken.entries[one.key] = (one.key, writing.entries[-len(decided.holds) - 1]["input_hash"], "", "", None, None)
     writing.write()
     return placed
 
@@ -284,16 +285,20 @@ class _Writing:
             "actor": self.actor,
             "core": CORE,
             "new": CaseStatus.NEW.value,
-            "orders": canonical(self.orders),
-            "lines": canonical(self.lines),
-            "allocations": canonical(self.allocations),
-            "levels": canonical(levels),
-            "accounts": canonical(list(self.accounts.values())),
-            "usual": canonical(usual),
-            "holds": canonical(self.holds),
-            "cases": canonical(self.cases),
-            "entries": canonical(self.entries),
+            "orders": _json(self.orders),
+            "lines": _json(self.lines),
+            "allocations": _json(self.allocations),
+            "levels": _json(levels),
+            "accounts": _json(list(self.accounts.values())),
+            "usual": _json(usual),
+            "holds": _json(self.holds),
+            "cases": _json(self.cases),
+            "entries": _json(self.entries),
         }
+
+
+def _json(rows: Sequence[Any]) -> str:
+    return json.dumps(rows, default=str, ensure_ascii=False)
 
 
 CASE_NUMBERS = "SELECT nextval('case_file_id_seq') FROM generate_series(1, %s)"

@@ -200,7 +200,7 @@ def test_no_sequence_of_commands_gets_a_held_order_out(world: World) -> None:
 @pytest.mark.campaign
 @pytest.mark.parametrize("seed", range(2, 12))
 def test_no_sequence_gets_out_in_a_full_campaign(world: World, seed: int) -> None:
-    sequences(world, seed, 150)
+    sequences(world, seed, 40)
 
 
 @pytest.mark.parametrize("channel", ["api", "bulk", "import", "edi", "portal"])
