@@ -87,6 +87,10 @@ def make_app() -> FastAPI:
 
     @app.exception_handler(db.Refused)
     async def refuse_data(request: Request, error: Exception) -> Response:
+        if db.passing(error):
+            return JSONResponse(
+                {"error": "Conflict", "text": "Others work on the same records; send it again."}, status_code=409
+            )
         text = str(getattr(error, "orig", error)).split("\n")[0]
         return JSONResponse({"error": "Refused", "text": f"The database refuses this input: {text}"}, status_code=422)
 

@@ -48,6 +48,8 @@ def receive(
         with session.begin_nested():
             result = requests.act(session, body.event, key=key, actor=me.person.email, now=me.now)
     except (RuleViolation, NotFound, IllegalTransition, db.Refused) as refusal:
+        if db.passing(refusal):
+            raise
         session.expire_all()
         return _case(source, body, refusal, session, me)
     outcome = "waiting" if result.change.tag.endswith(":waiting") else "applied"

@@ -31,6 +31,7 @@ __all__ = [
     "engine",
     "forget_engines",
     "in_use",
+    "passing",
     "raw",
     "reading",
     "transaction",
@@ -73,6 +74,13 @@ def _asked_after_a_rest(connection: Any, record: Any, _proxy: Any) -> None:
         connection.rollback()
     except psycopg.Error as error:
         raise DisconnectionError from error
+
+
+def passing(error: BaseException) -> bool:
+    """Whether the same again may well succeed: two hands were in each other's way."""
+    return isinstance(
+        getattr(error, "orig", None), psycopg.errors.DeadlockDetected | psycopg.errors.SerializationFailure
+    )
 
 
 def forget_engines() -> None:

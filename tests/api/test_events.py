@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+import psycopg
 import pytest
 from fastapi.testclient import TestClient
 from sqlalchemy import func, select, text
 
 from api.app import make_app
 from erp_core import clock, db
-from erp_core.actions import access
+from erp_core.actions import access, requests
 from erp_core.tables.billing import Invoice
 from erp_core.tables.catalog import Item
 from erp_core.tables.desk import Case
@@ -165,3 +166,13 @@ def test_a_change_that_comes_too_late_is_passed_on(client: TestClient) -> None:
     assert send(client, {"id": "s", "event": shelf}).json()["outcome"] == "applied"
     done = client.post(f"/api/v1/orders/{order.number}/changes", json=change, headers=bearer(REP, "change-02")).json()
     assert (done["outcome"], done["after"]["status"]) == ("changed", "cancelled")
+
+
+def test_hands_in_each_others_way_are_asked_to_come_again(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    def deadlock(*_: Any, **__: Any) -> None:
+        raise db.Refused.instance("x", None, psycopg.errors.DeadlockDetected("deadlock detected"), psycopg.Error)
+
+    monkeypatch.setattr(requests, "act", deadlock)
+    assert send(client, shipped(released(), "e-1")).status_code == 409
+    with db.reading(db.API) as session:
+        assert session.scalars(select(Case).where(Case.kind == "integration_failure")).first() is None
