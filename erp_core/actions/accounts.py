@@ -105,7 +105,7 @@ FROM customer c LEFT JOIN (SELECT o.customer, count(DISTINCT o.number) AS orders
   (array_agg(o.warehouse ORDER BY o.ordered_at DESC))[1] AS warehouse
   FROM sales_order o JOIN order_line l ON l.order_number = o.number WHERE o.status <> 'cancelled' GROUP BY o.customer) n
   ON n.customer = c.code
-WHERE :all OR c.code = ANY(:customers)
+WHERE true
 ON CONFLICT (customer) DO UPDATE SET open_orders = excluded.open_orders, order_count = excluded.order_count,
   order_value = excluded.order_value, last_warehouse = excluded.last_warehouse
 """
@@ -114,13 +114,12 @@ INSERT INTO customer_item AS u (customer, sku, orders, quantity, last_price)
 SELECT o.customer, l.sku, count(DISTINCT o.number), sum(l.quantity_base),
   (array_agg(l.unit_price * l.quantity_ordered / nullif(l.quantity_base, 0) ORDER BY o.ordered_at DESC))[1]
 FROM sales_order o JOIN order_line l ON l.order_number = o.number
-WHERE o.status <> 'cancelled' AND l.quantity_base > 0 AND (:all OR o.customer = ANY(:customers)) GROUP BY o.customer, l.sku
+WHERE o.status <> 'cancelled' AND l.quantity_base > 0 GROUP BY o.customer, l.sku
 ON CONFLICT (customer, sku) DO UPDATE SET orders = excluded.orders, quantity = excluded.quantity, last_price = excluded.last_price
 """
 
 
-def recount(session: Session, customers: Sequence[str] | None = None) -> None:
-    """Count the figures of some customers, or of all, anew from their orders: after history was imported."""
-    parameters = {"all": customers is None, "customers": list(customers or [])}
-    session.execute(text(RECOUNT), parameters)
-    session.execute(text(REMEMBER), parameters)
+def recount(session: Session) -> None:
+    """Count every customer's figures anew from its orders: after history was imported."""
+    session.execute(text(RECOUNT))
+    session.execute(text(REMEMBER))

@@ -10,7 +10,7 @@ from sqlalchemy import text
 from erp_core.actions import accounts, checks, orders, stock
 from erp_core.actions.context import Change, Context, facts_of
 from erp_core.commands import Reallocate, RunBackorders
-from erp_core.errors import NotFound, Problem, RuleViolation
+from erp_core.errors import Problem, RuleViolation
 from erp_core.queries import fulfilment, sales
 from erp_core.rules.allocation import Grant
 from erp_core.rules.allocation import grant as decide
@@ -138,13 +138,11 @@ def reallocate(command: Reallocate, context: Context) -> Change:
     """Move bound stock from one order to another; both are checked anew, and neither may have left the shelf."""
     session = context.session
     pair = sorted({command.from_order, command.order})
-    for number in pair:
-        sales.order(session, number)
     accounts.lock_orders(session, pair)
     locked = {number: sales.order(session, number, lock=True) for number in pair}
     accounts.lock_levels(session, pair)
     giver, taker = locked[command.from_order], locked[command.order]
-    given, taken = _line(giver, command.from_line), _line(taker, command.line)
+    given, taken = orders.line_of(giver, command.from_line), orders.line_of(taker, command.line)
     problems = _problems(command, giver, taker, given, taken)
     if problems:
         raise RuleViolation(problems)
@@ -155,13 +153,6 @@ def reallocate(command: Reallocate, context: Context) -> Change:
     orders.resettle(giver, context)
     after = {n: sales.snapshot_of(session, o) for n, o in locked.items()}
     return Change("stock:allocation:moved", f"sales_order:{command.order}", before, {**after, "reason": command.reason})
-
-
-def _line(order: SalesOrder, number: int) -> OrderLine:
-    found = next((line for line in order.lines if line.line == number), None)
-    if found is None:
-        raise NotFound(f"{order.number} has no line {number}.")
-    return found
 
 
 def _problems(

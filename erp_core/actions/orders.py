@@ -106,7 +106,7 @@ def expedite(command: ExpediteOrder, context: Context) -> Change:
 def substitute(command: SubstituteItem, context: Context) -> Change:
     """Deliver another item on the line, at the line's price."""
     order, before = _changeable(command.order, context)
-    line = _line(order, command.line)
+    line = line_of(order, command.line)
     allowed = context.session.get(Substitute, (line.sku, command.substitute_sku))
     item = catalog.item_facts(context.session, command.substitute_sku)
     if allowed is None or item is None:
@@ -129,7 +129,7 @@ def decline_substitution(command: DeclineSubstitution, context: Context) -> Chan
     """The customer waits for the item ordered: nothing moves, but it is written down."""
     order, before = _changeable(command.order, context)
     if command.line is not None:
-        _line(order, command.line)
+        line_of(order, command.line)
     after = {**before.shown, "substitution": f"declined; {command.note}".strip("; ")}
     order.version += 1
     return Change("order:substitution:declined", f"sales_order:{order.number}", before.shown, after)
@@ -241,7 +241,8 @@ def _closed(tag: str, order: SalesOrder, before: _Before, context: Context) -> C
     return Change(tag, f"sales_order:{order.number}", before.shown, sales.snapshot_of(context.session, order))
 
 
-def _line(order: SalesOrder, number: int) -> OrderLine:
+def line_of(order: SalesOrder, number: int) -> OrderLine:
+    """A line by its number. Raises NotFound."""
     found = next((line for line in order.lines if line.line == number), None)
     if found is None:
         raise NotFound(f"{order.number} has no line {number}.")
@@ -265,7 +266,7 @@ def _partly_shipped(line: OrderLine) -> Problem:
 
 def _change_problems(context: Context, order: SalesOrder, change: LineChange) -> list[Problem]:
     if change.line is not None:
-        line = _line(order, change.line)
+        line = line_of(order, change.line)
         item = catalog.item_facts(context.session, line.sku)
         wanted = (
             to_base(change.quantity, change.uom or line.uom, item) if item and change.quantity is not None else None
@@ -286,7 +287,7 @@ def _apply(context: Context, order: SalesOrder, change: LineChange) -> None:
         made.requested_date = change.requested_date
         order.lines.append(made)
         return
-    line = _line(order, change.line)
+    line = line_of(order, change.line)
     stock.free_line(order, line, context)
     if change.quantity == 0:
         checks.end_line(order, line.line, context)
