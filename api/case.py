@@ -6,6 +6,7 @@ import argparse
 import json
 
 from api import words
+from api.command_words import command_words
 from api.views import case_json
 from erp_core import clock, db
 from erp_core.queries import desk
@@ -40,7 +41,7 @@ def main(argv: list[str]) -> int:
 def _print_proposal(proposal: dict[str, object]) -> None:
     print(f"Proposal {proposal['id']} ({proposal['status']}, {proposal['confidence']}): {proposal['rationale']}")
     for number, command in enumerate(proposal["commands"], start=1):  # type: ignore[arg-type, var-annotated]
-        print(f"  {number}. {words.command_words(command)}")
+        print(f"  {number}. {command_words(command)}")
     for change in proposal.get("preview", []):  # type: ignore[attr-defined]
         for row in change["rows"]:
             print(f"     {row['field']}: {row['was']} → {row['now']}")

@@ -15,6 +15,7 @@ from pydantic import ValidationError
 
 from api import views, words
 from api.access import COOKIE, Caller, Me, Work, check_form
+from api.command_words import command_words
 from erp_core import clock, policy, settings
 from erp_core.actions import access, requests
 from erp_core.actions import desk as decisions
@@ -41,7 +42,7 @@ TEMPLATES.filters |= {
     "moment": words.moment,
     "title_": words.title,
     "initials": words.initials,
-    "command": words.command_words,
+    "command": command_words,
     "tag": words.tag_words,
     "rationale": views.marked_rationale,
     "summary": views.summary_of,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -43,6 +43,42 @@ TAGS = {
     "customer:contact:updated": "Contact updated",
     "customer:address:updated": "Delivery address updated",
     "proposal:desk:expired": "Proposal expired",
+    "customer:bank:changed": "Bank account changed",
+    "customer:credit:limited": "Credit limit set",
+    "customer:master:added": "Customer added",
+    "customer:master:changed": "Customer changed",
+    "customer:terms:changed": "Terms changed",
+    "installation:folder:imported": "Files imported",
+    "invoice:billing:posted": "Invoice made",
+    "invoice:credit:issued": "Credit memo issued",
+    "item:master:added": "Item added",
+    "item:master:changed": "Item changed",
+    "item:unit:set": "Unit of an item set",
+    "message:notice:queued": "Notice to the customer queued",
+    "order:change:asked": "Change passed on to whoever has the goods",
+    "order:goods:picked": "Goods picked",
+    "order:goods:packed": "Goods packed",
+    "order:goods:returned_to_shelf": "Goods back on the shelf",
+    "order:goods:shipped": "Goods left",
+    "order:sales:rechecked": "Order checked anew",
+    "order:sales:rest_cancelled": "Rest of the order cancelled",
+    "order:stock:allocated": "Stock given to the order",
+    "order:stock:expired": "Reserved stock went back",
+    "payment:customer:posted": "Payment posted",
+    "price:master:set": "Price agreed",
+    "return:desk:requested": "Return asked for",
+    "return:desk:authorised": "Return authorised",
+    "return:desk:refused": "Return refused",
+    "return:goods:received": "Returned goods arrived",
+    "return:money:credited": "Return credited",
+    "shipment:carrier:delayed": "Carrier is late",
+    "shipment:carrier:delivered": "Delivered",
+    "shipment:carrier:waiting": "Delivery reported before its shipment",
+    "stock:allocation:moved": "Stock moved between orders",
+    "stock:backorders:run": "Backorders served",
+    "stock:level:adjusted": "Stock corrected",
+    "stock:level:counted": "Stock counted",
+    "warehouse:master:capacity": "Capacity of a warehouse set",
 }
 
 
@@ -99,70 +135,6 @@ def initials(name: str) -> str:
     """Ida Marsh becomes IM."""
     return "".join(word[0] for word in name.replace(".", " ").split("@")[0].split()[:2]).upper() or "?"
 
-
-def command_words(command: Mapping[str, Any]) -> str:
-    """What a command does, in one line."""
-    return _COMMANDS[command["type"]](command)
-
-
-def _lines(command: Mapping[str, Any]) -> str:
-    said = [f"{_plain(x['quantity'])} {x.get('uom', '')} {x['sku']}".replace("  ", " ") for x in command["lines"]]
-    return ", ".join(said[:4]) + (f" and {len(said) - 4} more" if len(said) > 4 else "")
-
-
-def _plain(number: Any) -> str:
-    text = str(number)
-    return text.rstrip("0").rstrip(".") if "." in text else text
-
-
-def _amend(command: Mapping[str, Any]) -> str:
-    parts = []
-    for change in command.get("changes", []):
-        where = f"line {change['line']}" if change.get("line") else f"new line {change.get('sku')}"
-        if change.get("quantity") is not None:
-            quantity = _plain(change["quantity"])
-            parts.append(
-                f"remove {where}" if quantity == "0" else f"{where} to {quantity} {change.get('uom') or ''}".strip()
-            )
-        if change.get("requested_date"):
-            parts.append(f"{where} on {day(change['requested_date'])}")
-    if command.get("requested_date"):
-        parts.append(f"requested date {day(command['requested_date'])}")
-    if command.get("ship_to"):
-        parts.append("another delivery address")
-    return f"Change {command['order']}: {', '.join(parts)}"
-
-
-def _on_line(command: Mapping[str, Any]) -> str:
-    return f", line {command['line']}" if command.get("line") else ""
-
-
-_COMMANDS: dict[str, Callable[[Mapping[str, Any]], str]] = {
-    "place_order": lambda c: (
-        f"Enter an order for {c['customer']}"
-        + (f", PO {c['customer_po']}" if c.get("customer_po") else "")
-        + f": {_lines(c)}"
-    ),
-    "amend_order": _amend,
-    "cancel_order": lambda c: f"Cancel {c['order']}",
-    "expedite_order": lambda c: (
-        f"Put {c['order']} ahead" + (f", needed by {day(c['needed_by'])}" if c.get("needed_by") else "")
-    ),
-    "substitute_item": lambda c: f"Deliver {c['substitute_sku']} on {c['order']}, line {c['line']}",
-    "decline_substitution": lambda c: f"Keep the item ordered on {c['order']}{_on_line(c)}",
-    "place_hold": lambda c: f"Hold {c['order']}{_on_line(c)} ({c['reason']})",
-    "release_hold": lambda c: f"Release the {c['reason']} hold of {c['order']}{_on_line(c)}",
-    "promise_date": lambda c: f"Promise {c['order']} for {day(c['promised_date'])}",
-    "record_remittance": lambda c: f"Record a remittance of {money(c['amount'])}, reference {c['reference']}",
-    "update_contact": lambda c: f"Set contact {c['name']}, {c['email']}, of {c['customer']}",
-    "update_ship_to": lambda c: f"Set a delivery address of {c['customer']}: {c['address']}",
-    "open_case": lambda c: f"Open a case: {c['title']}",
-    "route_case": lambda c: (
-        f"Hand over to {c['queue'].replace('_', ' ')}, {c['priority']}: {c['matter']['kind'].replace('_', ' ')}"
-    ),
-    "close_case": lambda c: f"Close the case: {c['resolution']}",
-    "send_message": lambda c: f"Reply to {c['to']}",
-}
 
 FIELDS = {
     "status": "Status",
