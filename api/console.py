@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import uuid
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any
@@ -187,7 +188,7 @@ def _case_page(
     people = {user.email: user.name for user, _ in desk.people(session)}
     left, urgency = words.left(found.case.due_at, me.now)
     return page(
-        "case.html", me, session, file=found, case=found.case, proposal=proposal, pending=pending, seen=seen, said=said, wrong=wrong,
+        "case.html", me, session, key=uuid.uuid4().hex, file=found, case=found.case, proposal=proposal, pending=pending, seen=seen, said=said, wrong=wrong,
         signers=views.signers(session, proposal, seen, me.person) if proposal and seen else [],
         may_sign=views.may_sign(seen.subjects, me.person) if seen else False,
         commands=(proposal.amended or proposal.commands) if proposal else [],
@@ -227,6 +228,7 @@ def decide(
     digest: Annotated[str, Form()] = "",
     reason: Annotated[str, Form()] = "",
     commands: Annotated[str, Form()] = "",
+    key: Annotated[str | None, Form(max_length=64)] = None,
 ) -> Response:
     """Take a decision, then show the case with what became of it."""
     check_form(me, token)
@@ -238,7 +240,7 @@ def decide(
         amended = json.loads(commands) if verdict == Verdict.AMEND else None
         said = Said(verdict, reason.strip()[:1000], digest or None, amended)
         with session.begin_nested():
-            result = decisions.decide(session, proposal, said, actor=me.person.email, now=me.now)
+            result = decisions.decide(session, proposal, said, actor=me.person.email, now=me.now, key=key)
     except (ValueError, ValidationError) as error:
         return _case_page(session, me, number, wrong=f"The amended commands cannot be read: {_first_line(error)}")
     except RuleViolation as violation:

@@ -23,6 +23,7 @@ from erp_core.rules import changes
 from erp_core.values import Verdict
 
 router = APIRouter(prefix="/api/v1", tags=["Countersign"])
+Key = Annotated[str, Header(alias="Idempotency-Key", min_length=8, max_length=200)]
 
 
 class DecisionIn(BaseModel):
@@ -78,16 +79,16 @@ def proposal(number: int, session: Work, me: Me) -> dict[str, Any]:
 
 
 @router.post("/proposals/{number}/decisions")
-def decide(number: int, said: DecisionIn, session: Work, me: Me) -> DecisionOut:
+def decide(number: int, said: DecisionIn, session: Work, me: Me, idempotency_key: Key) -> DecisionOut:
     """Approve, amend, reject, instruct, escalate or snooze. Refused and stale are outcomes with status 200, and recorded."""
-    result = decisions.decide(session, number, Said(**said.model_dump()), actor=me.person.email, now=me.now)
+    result = decisions.decide(
+        session, number, Said(**said.model_dump()), actor=me.person.email, now=me.now, key=idempotency_key
+    )
     return DecisionOut(outcome=result.outcome, text=result.text, detail=result.detail, decision=result.decision)
 
 
 @router.post("/orders", status_code=201)
-def place_order(
-    command: PlaceOrder, session: Work, me: Me, idempotency_key: Annotated[str, Header(min_length=8, max_length=200)]
-) -> dict[str, Any]:
+def place_order(command: PlaceOrder, session: Work, me: Me, idempotency_key: Key) -> dict[str, Any]:
     """Enter an order; its problems become holds and cases. The same key and body give the first answer again."""
     return _run(session, me, command, idempotency_key)
 
@@ -99,9 +100,7 @@ class OrdersIn(BaseModel):
 
 
 @router.post("/orders/bulk")
-def place_orders(
-    body: OrdersIn, session: Work, me: Me, idempotency_key: Annotated[str, Header(min_length=8, max_length=200)]
-) -> list[dict[str, Any]]:
+def place_orders(body: OrdersIn, session: Work, me: Me, idempotency_key: Key) -> list[dict[str, Any]]:
     """Enter orders in turn. One that cannot be entered leaves the others alone and says why; order n has the key `<key>:n`."""
     verdicts = requests.act_orders(
         session, body.orders, key=f"api:{me.person.email}:{idempotency_key}", actor=me.person.email, now=me.now
@@ -127,9 +126,7 @@ class RequestIn(BaseModel):
 
 
 @router.post("/proposals", status_code=201)
-def propose(
-    body: RequestIn, session: Work, me: Me, idempotency_key: Annotated[str, Header(min_length=8, max_length=200)]
-) -> dict[str, Any]:
+def propose(body: RequestIn, session: Work, me: Me, idempotency_key: Key) -> dict[str, Any]:
     """Ask for a change that needs a second person; it waits for signatures on a case of its own."""
     key = f"{me.person.email}:{idempotency_key}"
     made = requests.propose(session, body.commands, key=key, reason=body.reason, actor=me.person.email, now=me.now)
@@ -142,7 +139,7 @@ def change_order(
     change: Annotated[AmendOrder | CancelOrder, Body(discriminator="type")],
     session: Work,
     me: Me,
-    idempotency_key: Annotated[str, Header(min_length=8, max_length=200)],
+    idempotency_key: Key,
 ) -> dict[str, Any]:
     """Change an order, or ask whoever has the goods when it is too late for that. `outcome` says which: changed or asked."""
     if change.order != number:
@@ -159,7 +156,7 @@ def run_command(
     command: Annotated[Command, Body(discriminator="type")],
     session: Work,
     me: Me,
-    idempotency_key: Annotated[str, Header(min_length=8, max_length=200)],
+    idempotency_key: Key,
 ) -> dict[str, Any]:
     """Run one command under your own authority."""
     return _run(session, me, command, idempotency_key)

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from erp_core import policy as policy_module
@@ -24,11 +23,9 @@ from erp_core.actions import (
     parties,
     returns,
 )
-from erp_core.actions.context import Change, Context, write_journal
+from erp_core.actions.context import Change, Context, earlier, write_journal
 from erp_core.commands import Command, PlaceOrder
-from erp_core.errors import KeyReused, Problem, RuleViolation
-from erp_core.tables.desk import JournalEntry
-from erp_core.values import digest
+from erp_core.errors import Problem, RuleViolation
 
 Act = Callable[[Any, Context], Change]
 
@@ -103,12 +100,10 @@ def execute(
     if isinstance(command, PlaceOrder):
         asked = intake.Asked(command, key, facts or {})
         return execute_orders(session, [asked], actor=actor, now=now, case=case)[0].result()
-    # one writer a key: a second one waits here, then finds the entry
-    session.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(f"key:{key}", 0))))
     said = command.model_dump(mode="json")
-    earlier = session.scalars(select(JournalEntry).where(JournalEntry.key == key)).one_or_none()
-    if earlier is not None:
-        return _stored(earlier, said)
+    stored = earlier(session, key, said)
+    if stored is not None:
+        return Result(Change(stored.tag, stored.subject or "", stored.before, stored.after), [], replayed=True)
     context = Context(session, key, actor, now, policy_module.load(), case, facts or {})
     change = ACTS[command.type](command, context)
     session.flush()
@@ -143,9 +138,3 @@ def execute_orders(
     """
     placed = intake.place(session, asked, actor=actor, now=now, policy=policy_module.load(), case=case)
     return [Verdict(one) for one in placed]
-
-
-def _stored(entry: JournalEntry, said: dict[str, Any]) -> Result:
-    if entry.input_hash != digest(said):
-        raise KeyReused(f"The key {entry.key} was used before with another input.")
-    return Result(Change(entry.tag, entry.subject or "", entry.before, entry.after), [], replayed=True)

@@ -6,9 +6,10 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from erp_core.errors import Problem
+from erp_core.errors import KeyReused, Problem
 from erp_core.policy import Policy
 from erp_core.tables.desk import JournalEntry
 from erp_core.values import digest
@@ -44,6 +45,15 @@ class Context:
         self.beside.append(change)
         self.depth += 1
         write_journal(self, change, f"{self.key}#{self.depth}", None, case)
+
+
+def earlier(session: Session, key: str, said: Any) -> JournalEntry | None:
+    """What was done under a key, if anything. One writer a key: a second one waits here. Raises KeyReused for another input."""
+    session.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(f"key:{key}", 0))))
+    entry = session.scalars(select(JournalEntry).where(JournalEntry.key == key)).one_or_none()
+    if entry is not None and entry.input_hash != digest(said):
+        raise KeyReused(f"The key {key} was used before with another input.")
+    return entry
 
 
 def facts_of(policy: Policy, more: dict[str, Any]) -> dict[str, Any]:

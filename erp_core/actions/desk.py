@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -18,7 +19,7 @@ from sqlalchemy.orm import Session
 from erp_core import actions
 from erp_core import policy as policy_module
 from erp_core.actions import cases
-from erp_core.actions.context import Change, Context, write_journal
+from erp_core.actions.context import Change, Context, earlier, write_journal
 from erp_core.commands import COMMANDS, Command
 from erp_core.errors import (
     Conflict,
@@ -177,38 +178,44 @@ class _Desk:
     said: Said
     now: datetime
     policy: Policy
+    key: str
+
+    @property
+    def told(self) -> dict[str, Any]:
+        """What was said, as the journal keeps it."""
+        until = self.said.until.isoformat() if self.said.until else None
+        return {"proposal": self.proposal.id, **self.said.__dict__, "until": until}
 
 
-def decide(session: Session, proposal_id: int, said: Said, *, actor: str, now: datetime) -> DecisionResult:
+def decide(
+    session: Session, proposal_id: int, said: Said, *, actor: str, now: datetime, key: str | None = None
+) -> DecisionResult:
     """Take a person's decision. Refused and stale ones are outcomes, and written down like all others.
 
-    Raises NotFound when there is no such proposal or user, RuleViolation when amended commands are not even well-formed.
+    A double click says the same under the same `key` and gets the first answer; without a key each call is a decision of its own.
+    Raises NotFound when there is no such proposal or user, RuleViolation when amended commands are not even well-formed, KeyReused
+    when something else was said under the key.
     """
     proposal = queries.proposal(session, proposal_id, lock=True)
     case = session.get_one(Case, proposal.case_id, with_for_update=True)
-    desk = _Desk(session, proposal, case, queries.person(session, actor), said, now, policy_module.load())
-    repeated = _repeated(desk)
-    if repeated is not None:
-        return repeated
+    own = f"decision:{actor}:{key or uuid.uuid4()}"
+    desk = _Desk(session, proposal, case, queries.person(session, actor), said, now, policy_module.load(), own)
+    first = _first(desk)
+    if first is not None:
+        return first
     if proposal.status != ProposalStatus.PENDING:
         return _record(desk, DecisionResult(Outcome.REFUSED, f"Proposal {proposal.id} is already {proposal.status}."))
     return _record(desk, _VERDICTS[said.verdict](desk))
 
 
-def _repeated(desk: _Desk) -> DecisionResult | None:
-    """The same person's same yes again, as from a double click: the first answer."""
-    if desk.said.verdict != Verdict.APPROVE or desk.proposal.status != ProposalStatus.EXECUTED:
+def _first(desk: _Desk) -> DecisionResult | None:
+    """The answer that was given under this key."""
+    entry = earlier(desk.session, desk.key, desk.told)
+    if entry is None or entry.after is None:
         return None
-    query = select(Decision).where(
-        Decision.proposal_id == desk.proposal.id,
-        Decision.actor == desk.person.email,
-        Decision.outcome == Outcome.EXECUTED,
-        Decision.digest_shown == desk.said.digest,
-    )
-    first = desk.session.scalars(query).first()
-    if first is None:
-        return None
-    return DecisionResult(Outcome.EXECUTED, "Already executed; nothing ran twice.", first.detail, first.id)
+    found = desk.session.get_one(Decision, entry.after["decision"])
+    detail = {name: value for name, value in found.detail.items() if name != "text"}
+    return DecisionResult(Outcome(found.outcome), found.detail["text"], detail, found.id)
 
 
 def _approve(desk: _Desk) -> DecisionResult:
@@ -433,7 +440,13 @@ def _record(desk: _Desk, result: DecisionResult) -> DecisionResult:
         "digest": desk.said.digest,
         "evidence": digest(desk.proposal.evidence),
     }
-    after = {"verdict": desk.said.verdict, "outcome": result.outcome, "reason": desk.said.reason, "text": result.text}
+    after = {
+        "decision": made.id,
+        "verdict": desk.said.verdict,
+        "outcome": result.outcome,
+        "reason": desk.said.reason,
+        "text": result.text,
+    }
     change = Change(f"case:proposal:{result.outcome}", f"proposal:{desk.proposal.id}", None, after)
-    write_journal(context, change, f"decision:{made.id}", None)
+    write_journal(context, change, desk.key, desk.told)
     return DecisionResult(result.outcome, result.text, result.detail, made.id)

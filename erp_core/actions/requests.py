@@ -7,16 +7,15 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 
-from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from erp_core import actions
 from erp_core import policy as policy_module
 from erp_core.actions import cases, intake
-from erp_core.actions.context import Change, Context, write_journal
+from erp_core.actions.context import Change, Context, earlier, write_journal
 from erp_core.actions.desk import larger, signature_of
 from erp_core.commands import Command, OpenCase, PlaceOrder
-from erp_core.errors import Conflict, NotAuthorised
+from erp_core.errors import NotAuthorised
 from erp_core.queries import desk as queries
 from erp_core.rules import desk as rules
 from erp_core.tables.desk import Case, Proposal
@@ -64,15 +63,18 @@ def propose(
 ) -> Proposal:
     """A person proposes what policy wants two people for. It waits on a case of its own for signatures, the asker's being one at most.
 
-    Raises NotAuthorised unless the asker may sign at least one of the commands, Conflict when the key was used.
+    The same key and request give the first proposal again. Raises NotAuthorised unless the asker may sign at least one of the
+    commands, KeyReused when the key stands for another request.
     """
     policy, person = policy_module.load(), queries.person(session, actor)
     subjects = [queries.subject(session, command) for command in commands]
     if not signature_of(policy, person, subjects).covers:
         raise NotAuthorised(f"No rule lets {actor} propose this.")
-    if session.scalars(select(Case).where(Case.kind == "request", Case.subject == key)).first() is not None:
-        raise Conflict("This key was used for a request already.")
     context = Context(session, f"propose:{key}", actor, now, policy)
+    said = {"commands": [c.model_dump(mode="json", exclude_none=True) for c in commands], "reason": reason}
+    first = earlier(session, context.key, said)
+    if first is not None:
+        return session.get_one(Proposal, int(str(first.subject).split(":")[1]))
     words = ", ".join(c.type.replace("_", " ") for c in commands)
     queue = (
         Queue.MASTER_DATA
@@ -86,7 +88,7 @@ def propose(
     made = Proposal(
         case_id=case.id,
         action="request",
-        commands=[c.model_dump(mode="json", exclude_none=True) for c in commands],
+        commands=said["commands"],
         rationale=reason,
         evidence=[],
         versions=queries.versions(session, commands),
@@ -101,6 +103,5 @@ def propose(
     )
     session.add(made)
     session.flush()
-    change = Change("case:proposal:filed", f"proposal:{made.id}", None, {"commands": made.commands, "reason": reason})
-    write_journal(context, change, context.key, None, case.id)
+    write_journal(context, Change("case:proposal:filed", f"proposal:{made.id}", None, said), context.key, None, case.id)
     return made

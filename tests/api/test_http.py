@@ -93,11 +93,15 @@ def test_a_decision_by_http_has_the_outcomes_of_the_console(client: TestClient, 
     shown = client.get(f"/api/v1/proposals/{number}", headers=bearer(AVA)).json()
     said = {"verdict": "approve", "digest": shown["digest"], "reason": "typo"}
     assert (
-        client.post(f"/api/v1/proposals/{number}/decisions", json=said, headers=bearer(LEE)).json()["outcome"]
+        client.post(
+            f"/api/v1/proposals/{number}/decisions", json=said, headers={**bearer(LEE), "Idempotency-Key": "lee-12345"}
+        ).json()["outcome"]
         == "refused"
     )
     assert (
-        client.post(f"/api/v1/proposals/{number}/decisions", json=said, headers=bearer(AVA)).json()["outcome"]
+        client.post(
+            f"/api/v1/proposals/{number}/decisions", json=said, headers={**bearer(AVA), "Idempotency-Key": "ava-12345"}
+        ).json()["outcome"]
         == "executed"
     )
     order = api.scalars(select(SalesOrder).where(SalesOrder.number == line["order"])).one()

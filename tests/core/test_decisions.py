@@ -76,7 +76,7 @@ def reply() -> dict[str, Any]:
 
 def approve(session: Session, proposal: int, actor: str = AVA, digest: str | None = None) -> decisions.DecisionResult:
     shown = digest or decisions.preview(session, desk.proposal(session, proposal), TODAY).digest
-    return decisions.decide(session, proposal, Said(Verdict.APPROVE, "ok", shown), actor=actor, now=TODAY)
+    return decisions.decide(session, proposal, Said(Verdict.APPROVE, "ok", shown), actor=actor, now=TODAY, key=digest)
 
 
 def test_an_approval_changes_the_order_and_the_journal_names_who_what_and_why(api: Session) -> None:
@@ -174,7 +174,7 @@ def test_without_authority_a_decision_is_refused_and_recorded(api: Session, acto
     assert result.outcome == Outcome.REFUSED
     decision = api.scalars(select(Decision)).one()
     assert (decision.actor, decision.outcome) == (actor, "refused")
-    assert api.scalars(select(JournalEntry).where(JournalEntry.key == f"decision:{decision.id}")).one().actor == actor
+    assert api.scalars(select(JournalEntry).where(JournalEntry.tag == "case:proposal:refused")).one().actor == actor
     assert sales.order(api, order.number).version == order.version
 
 
