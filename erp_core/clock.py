@@ -7,13 +7,15 @@ from __future__ import annotations
 
 from datetime import UTC, date, datetime
 
-from sqlalchemy import text
 from sqlalchemy.orm import Session
+
+from erp_core import db
 
 
 def now(session: Session) -> datetime:
     """The installation's present moment, in UTC."""
-    moment: datetime = session.execute(text("SELECT casework.desk_now()")).scalar_one()
+    with db.raw(session) as raw:  # every request asks, so it is asked without ceremony
+        moment: datetime = raw.execute("SELECT casework.desk_now()").fetchone()[0]
     return moment.astimezone(UTC)
 
 

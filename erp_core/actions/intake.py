@@ -278,7 +278,6 @@ class _Writing:
         self.session.expire_all()
 
     def _parameters(self) -> dict[str, Any]:
-        levels = [{"warehouse": w, "sku": s, "quantity": q} for (w, s), q in self.levels.items()]
         usual = [{**u, "orders": len(u.pop("numbers"))} for u in self.usual.values()]
         return {
             "now": self.now,
@@ -288,7 +287,10 @@ class _Writing:
             "orders": _json(self.orders),
             "lines": _json(self.lines),
             "allocations": _json(self.allocations),
-            "levels": _json(levels),
+            # arrays, because a planner expects a hundred rows of a JSON text and would read the whole table for them
+            "level_warehouses": [warehouse for warehouse, _ in self.levels],
+            "level_skus": [sku for _, sku in self.levels],
+            "level_quantities": list(self.levels.values()),
             "accounts": _json(list(self.accounts.values())),
             "usual": _json(usual),
             "holds": _json(self.holds),
@@ -330,7 +332,7 @@ WITH entered AS (INSERT INTO sales_order (number, customer, channel, customer_po
   FROM jsonb_to_recordset(%(allocations)s::jsonb) AS x (order_number text, line int, warehouse text, sku text, quantity numeric,
    status text, expires_at timestamptz)),
  levelled AS (UPDATE stock_level s SET quantity_allocated = s.quantity_allocated + x.quantity
-  FROM jsonb_to_recordset(%(levels)s::jsonb) AS x (warehouse text, sku text, quantity numeric)
+  FROM unnest(%(level_warehouses)s::text[], %(level_skus)s::text[], %(level_quantities)s::numeric[]) AS x (warehouse, sku, quantity)
   WHERE s.warehouse = x.warehouse AND s.sku = x.sku),
  counted AS (INSERT INTO customer_account AS a (customer, open_orders, order_count, order_value, last_warehouse)
   SELECT customer, value, orders, value, warehouse

@@ -21,13 +21,18 @@ from erp_core.policy import Policy
 from erp_core.rules.catalog import Agreement, ItemFacts
 from erp_core.rules.picture import Account, CustomerFacts, Draft, Earlier, Level, Picture, Usual, WarehouseFacts
 
-# the statements are many-sided but alike each time: planning them anew would cost more than running them
-PLAN_ONCE = "SET LOCAL plan_cache_mode = force_generic_plan"
-LOCK_KEYS = "SELECT pg_advisory_xact_lock(hashtextextended('key:' || k, 0)) FROM unnest(%s::text[]) AS k"
+# The statements are many-sided but alike each time: planning them anew would cost more than running them.
+BEGIN = """
+SELECT set_config('plan_cache_mode', 'force_generic_plan', true),
+ (SELECT count(pg_advisory_xact_lock(hashtextextended('key:' || k, 0))) FROM unnest(%s::text[]) AS k),
+ ARRAY(SELECT 'SO-' || nextval('order_number') FROM generate_series(1, %s))
+"""
 EARLIER_ENTRIES = "SELECT key, input_hash, tag, subject, before, after FROM journal_entry WHERE key = ANY(%s)"
-LOCK_CUSTOMERS = "SELECT code FROM customer WHERE code = ANY(%s) ORDER BY code FOR NO KEY UPDATE"
-LOCK_LEVELS = "SELECT 1 FROM stock_level WHERE sku = ANY(%s) ORDER BY warehouse, sku FOR UPDATE"
-NEXT_NUMBERS = "SELECT 'SO-' || nextval('order_number') FROM generate_series(1, %s)"
+# customers are locked before the first level is looked at, because the condition on them gates the rest
+LOCK = """
+WITH c AS MATERIALIZED (SELECT code FROM customer WHERE code = ANY(%s) ORDER BY code FOR NO KEY UPDATE)
+SELECT 1 FROM stock_level WHERE (SELECT count(*) FROM c) >= 0 AND sku = ANY(%s) ORDER BY warehouse, sku FOR UPDATE
+"""
 
 READ = """
 SELECT json_build_object(
@@ -91,17 +96,13 @@ def take(session: Session, drafts: Sequence[Draft], policy: Policy, today: date,
     unnumbered = sum(1 for draft in drafts if not draft.number)
     session.flush()  # what the session changed must be there to be read
     with db.raw(session) as raw, raw.pipeline():
-        raw.execute(PLAN_ONCE)
-        if keys:
-            raw.execute(LOCK_KEYS, (sorted(keys),))
+        begun = raw.execute(BEGIN, (sorted(keys), unnumbered))
         entries = raw.execute(EARLIER_ENTRIES, (list(keys),)) if keys else None
-        raw.execute(LOCK_CUSTOMERS, (sorted({d.customer for d in drafts}),))
-        raw.execute(LOCK_LEVELS, (skus,))
-        numbers = raw.execute(NEXT_NUMBERS, (unnumbered,)) if unnumbered else None
+        raw.execute(LOCK, (sorted({d.customer for d in drafts}), skus))
         read = raw.execute(READ, _parameters(drafts, skus, policy, today))
     return Taken(
         {row[0]: row for row in entries.fetchall()} if entries else {},
-        [row[0] for row in numbers.fetchall()] if numbers else [],
+        begun.fetchone()[2],
         _picture(json.loads(read.fetchone()[0], parse_float=Decimal, parse_int=Decimal)),
     )
 

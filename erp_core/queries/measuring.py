@@ -49,8 +49,16 @@ def half_fill_shelves(session: Session) -> None:
 
 
 def analyse(session: Session) -> None:
-    """Fresh statistics, as a database has that was in use for a while; as the owner."""
-    session.execute(text("ANALYZE"))
+    """Fresh statistics of every table that has rows, as a database has that was in use for a while; as the owner.
+
+    Statistics of an empty table would make PostgreSQL plan for an empty table while it fills.
+    """
+    names = session.scalars(
+        text("SELECT relname FROM pg_class WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace")
+    )
+    for name in names:
+        if session.scalar(text(f'SELECT true FROM "{name}" LIMIT 1')):
+            session.execute(text(f'ANALYZE "{name}"'))
 
 
 def waiting_lines(session: Session) -> int:

@@ -28,6 +28,7 @@ class StockLevel(Base):
         CheckConstraint("quantity_allocated >= 0", name="allocated_not_negative"),
         CheckConstraint("quantity_held >= 0", name="held_not_negative"),
         CheckConstraint("quantity_allocated + quantity_held <= quantity_on_hand", name="allocated_within_on_hand"),
+        Index("ix_stock_level_sku", "sku"),
     )
     warehouse: Mapped[str] = mapped_column(ForeignKey("warehouse.code"), primary_key=True)
     sku: Mapped[str] = mapped_column(ForeignKey("item.sku"), primary_key=True)
