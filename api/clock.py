@@ -1,4 +1,4 @@
-"""The clock process: expires proposals and delivers signed mail. Start as many as you like; one leads."""
+"""The clock process: proposals and reservations expire, the calendar turns, signed mail is delivered. Start as many as you like; one leads."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from email.message import EmailMessage
 from urllib.parse import SplitResult, unquote, urlsplit
 
 from erp_core import clock, db, settings
-from erp_core.actions import upkeep
+from erp_core.actions import calendar, upkeep
 from erp_core.errors import BadSetting
 from erp_core.settings import Settings
 from erp_core.tables.desk import OutboxMail
@@ -61,6 +61,12 @@ def tick(config: Settings) -> None:
         upkeep.expire_proposals(session, clock.now(session))
     with db.transaction(db.API) as session:
         upkeep.expire_reservations(session, clock.now(session))
+    more = True
+    while more:
+        with db.transaction(db.API) as session:
+            more = calendar.turn(session, clock.now(session))
+    with db.transaction(db.API) as session:
+        calendar.recover(session, clock.now(session))
     if config.smtp_url is None:
         return
     more = True

@@ -112,6 +112,10 @@ _COMMANDS: dict[str, Callable[[Said], str]] = {
     ),
     "record_remittance": lambda c: f"Record a remittance of {money(c['amount'])}, reference {c['reference']}",
     "post_payment": lambda c: f"Post {money(c['amount'])} received from {c['customer']}, reference {c['reference']}",
+    "report_credit": lambda c: (
+        f"Finance on {c['customer']}: {'stop deliveries' if c['standing'] == 'stop' else 'in good standing'}, "
+        f"{money(c.get('owed_elsewhere') or '0')} owed elsewhere"
+    ),
     "issue_credit_memo": lambda c: f"Give back {money(c['amount'])} on {c['invoice']}: {c['reason']}",
     "request_return": lambda c: f"Ask for a return of {c['order']} ({c['reason'].replace('_', ' ')}): {_handled(c)}",
     "authorise_return": lambda c: f"Let the goods of {c['return_number']} come back",

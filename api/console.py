@@ -40,6 +40,7 @@ TEMPLATES = Environment(
 )
 TEMPLATES.filters |= {
     "money": words.money,
+    "quantity": words.quantity,
     "moment": words.moment,
     "title_": words.title,
     "initials": words.initials,

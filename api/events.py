@@ -1,4 +1,4 @@
-"""What other systems report: warehouses and carriers. Each event once, in any order; what cannot be applied becomes a case."""
+"""What other systems report: warehouses, carriers, finance. Each event once, in any order; what cannot be applied becomes a case."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from erp_core.commands import (
     ConfirmShipment,
     OpenCase,
     ReportCount,
+    ReportCredit,
     ReportDelay,
     ReturnToShelf,
 )
@@ -26,7 +27,14 @@ from erp_core.values import Priority, Queue
 router = APIRouter(prefix="/api/v1/events", tags=["Events"])
 
 Event = Annotated[
-    ConfirmPick | ConfirmPack | ReturnToShelf | ConfirmShipment | ConfirmDelivery | ReportDelay | ReportCount,
+    ConfirmPick
+    | ConfirmPack
+    | ReturnToShelf
+    | ConfirmShipment
+    | ConfirmDelivery
+    | ReportDelay
+    | ReportCount
+    | ReportCredit,
     Field(discriminator="type"),
 ]
 

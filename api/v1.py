@@ -141,14 +141,15 @@ def change_order(
     me: Me,
     idempotency_key: Key,
 ) -> dict[str, Any]:
-    """Change an order, or ask whoever has the goods when it is too late for that. `outcome` says which: changed or asked."""
+    """Change an order, or ask whoever has the goods when it is too late for that. `outcome` says which, changed or asked; `cost` what it costs us."""
     if change.order != number:
         raise RuleViolation([Problem("other_order", f"The change is for {change.order}, the address for {number}.")])
     found = sales.order(session, number)
     late = changes.too_late(number, found.status, picked=found.picked_at is not None)
     asked = late is not None and late.queue is not None
     command = RequestChange(change=change) if asked else change
-    return {"outcome": "asked" if asked else "changed", **_run(session, me, command, idempotency_key)}
+    done = _run(session, me, command, idempotency_key)
+    return {"outcome": "asked" if asked else "changed", "cost": (done["after"] or {}).get("cost", "0"), **done}
 
 
 @router.post("/commands", status_code=201)

@@ -45,6 +45,8 @@ TAGS = {
     "proposal:desk:expired": "Proposal expired",
     "customer:bank:changed": "Bank account changed",
     "customer:credit:limited": "Credit limit set",
+    "customer:credit:reported": "Finance reported the credit status",
+    "customer:credit:outdated": "Older credit report, not taken",
     "customer:master:added": "Customer added",
     "customer:master:changed": "Customer changed",
     "customer:terms:changed": "Terms changed",
@@ -96,6 +98,12 @@ def title(name: str | None) -> str:
 def money(amount: Decimal | str | None) -> str:
     """$1,234.50; empty for nothing."""
     return f"${Decimal(amount):,.2f}" if amount is not None else ""
+
+
+def quantity(value: Decimal) -> str:
+    """1,234.5 without trailing zeros, however large."""
+    text = f"{value:,f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
 
 
 def moment(value: datetime | None) -> str:

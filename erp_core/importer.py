@@ -24,6 +24,7 @@ from erp_core.actions.intake import IMPORT
 from erp_core.errors import CountersignError
 from erp_core.import_files import FILES, ReadFile, Report, check_references, read_file, rows_of
 from erp_core.import_orders import orders, owed_by, shipped_quantities
+from erp_core.rules.names import spelling
 from erp_core.tables.desk import JournalEntry
 from erp_core.tables.governance import Installation
 from erp_core.values import digest
@@ -56,6 +57,8 @@ def _store(session: Session, read: ReadFile, report: Report) -> None:
     records = [{(spec.columns[k].attribute or k): v for k, v in values.items()} for _, values, _ in read.rows]
     if spec.name == "invoices":
         owed_by(session, records)
+    if "name_vector" in inspect(spec.table).columns:
+        records = [{**record, "name_vector": spelling(record["name"])} for record in records]
     stored = 0
     for start in range(0, len(records), 1000):
         statement = insert(spec.table).values(records[start : start + 1000]).on_conflict_do_nothing()

@@ -40,6 +40,12 @@ class CreditPolicy(_Part):
     grace_days: int = Field(ge=0)
     order_percent_of_limit: Decimal = Field(gt=0)
     watch_changes_days: int = Field(ge=0)
+    report_hours: int = Field(gt=0)
+
+
+class ChangePolicy(_Part):
+    reshelve_per_line: Decimal = Field(ge=0)
+    return_freight_percent: Decimal = Field(ge=0)
 
 
 class CostPolicy(_Part):
@@ -92,6 +98,7 @@ class Policy(_Part):
     orders: OrderPolicy
     credit: CreditPolicy
     costs: CostPolicy
+    changes: ChangePolicy
     tax_percent: dict[str, Decimal]
     allocation: AllocationPolicy
     returns: ReturnPolicy

@@ -80,7 +80,8 @@ def finish(order: SalesOrder, context: Context) -> None:
     if order.status == OrderStatus.SHIPPED and all(x.quantity_invoiced >= x.quantity_base for x in order.lines):
         order.status = transition(ORDER_STEPS, OrderStatus.SHIPPED, OrderStatus.INVOICED)
         checks.end_all(order, "order invoiced", context)
-        cases.end("invoice_hold", order.number, context, "billed")
+        for kind in ("invoice_hold", "service_recovery"):
+            cases.end(kind, order.number, context, "shipped and billed")
 
 
 def _base(row: ShipmentLine, line: OrderLine) -> Decimal:

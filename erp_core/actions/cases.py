@@ -91,14 +91,14 @@ def end_hold_case(order: SalesOrder, reason: HoldReason, context: Context, cause
 
 
 def open_or_add(command: OpenCase, context: Context) -> int:
-    """The open case of this kind and subject, told one problem more; a new one when there is none. Never a closed one."""
+    """The open case of this kind and subject, told one problem more and the latest details; a new one when there is none. Never a closed one."""
     known = _open_one(command.kind, command.subject, context)
     if known is None:
         case = _add(command, context)
         context.also(Change("case:desk:opened", f"case:{case.kind}:{case.subject}", None, snapshot(case)), case.id)
         return case.id
     texts = [*known.details.get("problems", []), *_problems(command)]
-    known.details = {**known.details, "problems": texts[-50:]}
+    known.details = {**known.details, **command.details, "problems": texts[-50:]}
     context.session.flush()
     return known.id
 

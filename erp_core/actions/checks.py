@@ -225,3 +225,15 @@ def recheck(numbers: Sequence[str], context: Context) -> list[str]:
             context.also(Change("order:sales:rechecked", f"sales_order:{number}", before, after))
             changed.append(number)
     return changed
+
+
+def look_again(customer: str, context: Context) -> None:
+    """Check every open order of a customer anew that is still on the shelf: what it rests on changed, for better or worse."""
+    query = select(SalesOrder.number).where(
+        SalesOrder.customer == customer,
+        SalesOrder.status.in_(CHANGEABLE_ORDER_STATUSES),
+        SalesOrder.picked_at.is_(None),
+    )
+    numbers = list(context.session.scalars(query.order_by(SalesOrder.ordered_at, SalesOrder.number)))
+    accounts.lock_orders(context.session, numbers)
+    recheck(numbers, context)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from rapidfuzz import fuzz, process, utils
 from sqlalchemy import select
 
 from erp_core.actions import accounts, cases, checks
@@ -15,12 +14,13 @@ from erp_core.commands import (
     SaveItem,
     SetBankAccount,
     SetCapacity,
-    SetCreditLimit,
     SetPrice,
     SetTerms,
     SetUnit,
 )
 from erp_core.errors import NotFound, Problem, RuleViolation
+from erp_core.queries import catalog
+from erp_core.rules.names import alike, spelling
 from erp_core.tables.billing import CustomerAccount
 from erp_core.tables.catalog import Item, ItemUnit, Price, TierPrice
 from erp_core.tables.parties import BankAccount, Customer, Entity
@@ -28,7 +28,6 @@ from erp_core.tables.sales import Hold, OrderLine, SalesOrder
 from erp_core.tables.stock import Warehouse
 from erp_core.values import CHANGEABLE_ORDER_STATUSES, Priority, Queue
 
-ALIKE = 92  # of 100: names closer than this are looked at by a person
 NEEDED_OF_CUSTOMER = ("name", "entity", "currency", "country")
 NEEDED_OF_ITEM = ("name", "uom", "list_price", "unit_cost")
 
@@ -42,11 +41,11 @@ def save_customer(command: SaveCustomer, context: Context) -> Change:
         raise NotFound(f"There is no entity {said['entity']}.")
     if known is not None:
         before = _values(known, said)
-        for name, value in said.items():
+        for name, value in _written(said).items():
             setattr(known, name, value)
         known.version += 1
         session.flush()
-        _look_again(known.code, context)
+        checks.look_again(known.code, context)
         return Change("customer:master:changed", f"customer:{known.code}", before, _values(known, said))
     _all_there(command.customer, said, NEEDED_OF_CUSTOMER)
     made = Customer(
@@ -60,19 +59,17 @@ def save_customer(command: SaveCustomer, context: Context) -> Change:
     session.flush()
     session.add(CustomerAccount(customer=made.code, open_orders=0, order_count=0, order_value=0))
     session.flush()
-    others = session.execute(select(Customer.code, Customer.name).where(Customer.code != made.code))
-    _look_alike("customer", made.code, made.name, {code: name for code, name in others}, context)
+    _look_alike(
+        "customer", made.code, made.name, catalog.neighbours(session, Customer.code, made.code, made.name), context
+    )
     return Change("customer:master:added", f"customer:{made.code}", None, _values(made, said))
 
 
 def _look_alike(kind: str, code: str, name: str, others: dict[str, str], context: Context) -> None:
     """A master record much like another is a case for the steward, not a refusal: firms do have branches."""
-    found = process.extractOne(
-        name, others, scorer=fuzz.token_sort_ratio, processor=utils.default_process, score_cutoff=ALIKE
-    )
-    if found is None:
+    twin = alike(name, others)
+    if twin is None:
         return
-    twin = found[2]
     words = f"{kind.capitalize()} {code} ({name}) is much like {twin} ({others[twin]})."
     cases.open_or_add(
         OpenCase(
@@ -94,6 +91,11 @@ def _all_there(key: str, said: dict[str, Any], needed: tuple[str, ...]) -> None:
         raise RuleViolation([Problem("data_missing", words, {"missing": missing})])
 
 
+def _written(said: dict[str, Any]) -> dict[str, Any]:
+    """What is said, and with a name the vector that finds its neighbours."""
+    return {**said, "name_vector": spelling(said["name"])} if "name" in said else said
+
+
 def _values(record: Any, said: dict[str, Any]) -> dict[str, Any]:
     return {name: value if isinstance(value := getattr(record, name), bool | dict) else str(value) for name in said}
 
@@ -109,39 +111,9 @@ def set_terms(command: SetTerms, context: Context) -> Change:
         customer.discount_percent, customer.discount_changed_on = command.discount_percent, today
     customer.version += 1
     context.session.flush()
-    _look_again(customer.code, context)
+    checks.look_again(customer.code, context)
     after = {"payment_terms_days": customer.payment_terms_days, "discount_percent": str(customer.discount_percent)}
     return Change("customer:terms:changed", f"customer:{customer.code}", before, after)
-
-
-def set_credit_limit(command: SetCreditLimit, context: Context) -> Change:
-    """Raise or lower what a customer may owe; its open orders are looked at again, both ways."""
-    customer = accounts.lock(context.session, command.customer)
-    before = _credit(customer)
-    customer.credit_limit, customer.limit_expires = command.credit_limit, command.expires
-    if command.excluded is not None:
-        customer.credit_excluded = command.excluded
-    customer.version += 1
-    context.session.flush()
-    _look_again(customer.code, context)
-    return Change("customer:credit:limited", f"customer:{customer.code}", before, _credit(customer))
-
-
-def _look_again(customer: str, context: Context) -> None:
-    """Check every open order of a customer anew that is still on the shelf: what it rests on changed, for better or worse."""
-    query = select(SalesOrder.number).where(
-        SalesOrder.customer == customer,
-        SalesOrder.status.in_(CHANGEABLE_ORDER_STATUSES),
-        SalesOrder.picked_at.is_(None),
-    )
-    numbers = list(context.session.scalars(query.order_by(SalesOrder.ordered_at, SalesOrder.number)))
-    accounts.lock_orders(context.session, numbers)
-    checks.recheck(numbers, context)
-
-
-def _credit(customer: Customer) -> dict[str, Any]:
-    expires = customer.limit_expires.isoformat() if customer.limit_expires else None
-    return {"credit_limit": str(customer.credit_limit), "expires": expires, "excluded": customer.credit_excluded}
 
 
 def set_bank_account(command: SetBankAccount, context: Context) -> Change:
@@ -171,7 +143,7 @@ def save_item(command: SaveItem, context: Context) -> Change:
             words = f"{known.sku} is counted by {known.uom}; stock and orders are in that unit. Add a unit instead."
             raise RuleViolation([Problem("base_unit_fixed", words, {"uom": known.uom})])
         before = _values(known, said)
-        for name, value in said.items():
+        for name, value in _written(said).items():
             setattr(known, name, value)
         session.flush()
         _reprice(None, known.sku, context)
@@ -180,8 +152,7 @@ def save_item(command: SaveItem, context: Context) -> Change:
     made = Item(**{"units_per_case": 1, "hazmat": False, "status": "active", **said}, sku=command.sku)
     session.add(made)
     session.flush()
-    others = session.execute(select(Item.sku, Item.name).where(Item.sku != made.sku))
-    _look_alike("item", made.sku, made.name, {sku: name for sku, name in others}, context)
+    _look_alike("item", made.sku, made.name, catalog.neighbours(session, Item.sku, made.sku, made.name), context)
     return Change("item:master:added", f"item:{made.sku}", None, _values(made, said))
 
 

@@ -56,6 +56,7 @@ def cancel(command: CancelOrder, context: Context) -> Change:
     if any(line.quantity_shipped > 0 for line in order.lines):
         return _cancel_rest(order, before, context)
     checks.end_all(order, "order cancelled", context)
+    cases.end("service_recovery", order.number, context, "order cancelled")
     order.status = transition(ORDER_STEPS, OrderStatus(order.status), OrderStatus.CANCELLED)
     return _closed("order:sales:cancelled", order, before, context)
 
@@ -174,6 +175,7 @@ def request_change(command: RequestChange, context: Context) -> Change:
     if late.queue is None:
         raise IllegalTransition(late.text)
     wanted = command.change.model_dump(mode="json", exclude_none=True)
+    cost = _cost(order, command.change, late, context)
     cases.open_or_add(
         OpenCase(
             kind="order_change",
@@ -184,12 +186,20 @@ def request_change(command: RequestChange, context: Context) -> Change:
             customer=order.customer,
             order=order.number,
             at_stake=sales.total(order),
-            details={"problems": [late.text], "wanted": wanted, "note": command.note},
+            details={"problems": [late.text], "wanted": wanted, "cost": str(cost), "note": command.note},
         ),
         context,
     )
-    after = {"wanted": wanted, "now": late.text, "queue": late.queue.value}
+    after = {"wanted": wanted, "now": late.text, "cost": str(cost), "queue": late.queue.value}
     return Change("order:change:asked", f"sales_order:{order.number}", None, after)
+
+
+def _cost(order: SalesOrder, change: AmendOrder | CancelOrder, late: changes.Late, context: Context) -> Decimal:
+    """What the lines concerned cost us: all of them, unless single ones are named."""
+    named = {x.line for x in change.changes} if isinstance(change, AmendOrder) else set()
+    lines = [x for x in order.lines if x.line in named] or order.lines
+    left = [x.unit_price * x.quantity_ordered * x.quantity_shipped / x.quantity_base for x in lines if x.quantity_base]
+    return changes.cost(late, len(lines), sum(left, Decimal(0)), context.policy)
 
 
 def locked(number: str, context: Context) -> SalesOrder:

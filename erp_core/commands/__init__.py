@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import Field, TypeAdapter
 
-from erp_core.commands.billing import IssueCreditMemo, PostPayment, RecordRemittance
+from erp_core.commands.billing import IssueCreditMemo, PostPayment, RecordRemittance, ReportCredit
 from erp_core.commands.desk import CloseCase, Matter, MatterKind, MatterLine, OpenCase, RouteCase, SendMessage
 from erp_core.commands.fulfilment import (
     AdjustStock,
@@ -90,6 +90,7 @@ __all__ = [
     "RefuseReturn",
     "ReleaseHold",
     "ReportCount",
+    "ReportCredit",
     "ReportDelay",
     "RequestChange",
     "RequestReturn",
@@ -134,6 +135,7 @@ Command = Annotated[
     | Reallocate
     | RecordRemittance
     | PostPayment
+    | ReportCredit
     | IssueCreditMemo
     | RequestReturn
     | AuthoriseReturn

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from datetime import date
+from decimal import Decimal
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import AwareDatetime, Field
 
 from erp_core.commands.base import Amount, Code, Sentence, Strict
 
@@ -30,6 +31,16 @@ class PostPayment(Strict):
     amount: Annotated[Amount, Field(gt=0)]
     received_on: date
     invoices: Annotated[list[Code], Field(max_length=200)] = []
+
+
+class ReportCredit(Strict):
+    """Finance reports how a customer stands: what it owes outside our own books, and whether deliveries must stop."""
+
+    type: Literal["report_credit"] = "report_credit"
+    customer: Code
+    standing: Literal["good", "stop"]
+    owed_elsewhere: Amount = Decimal(0)
+    as_of: AwareDatetime
 
 
 class IssueCreditMemo(Strict):

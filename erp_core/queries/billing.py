@@ -10,6 +10,7 @@ from sqlalchemy import func, or_, select
 from sqlalchemy.orm import Session
 
 from erp_core.tables.billing import CreditMemo, CustomerAccount, Invoice
+from erp_core.tables.parties import Customer
 
 
 @dataclass(frozen=True)
@@ -18,22 +19,24 @@ class Exposure:
 
     unpaid_invoices: Decimal
     open_orders: Decimal
+    owed_elsewhere: Decimal
 
     @property
     def total(self) -> Decimal:
-        return self.unpaid_invoices + self.open_orders
+        return self.unpaid_invoices + self.open_orders + self.owed_elsewhere
 
 
 def exposure(session: Session, customer: str, on: date) -> Exposure:
-    """What is billed and not settled, and what is ordered and not billed."""
+    """What is billed and not settled, what is ordered and not billed, and what finance reported of other books."""
     owed = select(func.coalesce(func.sum(Invoice.amount - Invoice.amount_settled), 0)).where(
         Invoice.customer == customer, or_(Invoice.paid_at.is_(None), Invoice.paid_at > on)
     )
     carried = select(func.coalesce(func.sum(CustomerAccount.open_orders), 0)).where(
         CustomerAccount.customer == customer
     )
-    unpaid, still_open = session.execute(select(owed.scalar_subquery(), carried.scalar_subquery())).one()
-    return Exposure(Decimal(unpaid), Decimal(still_open))
+    elsewhere = select(func.coalesce(func.sum(Customer.owed_elsewhere), 0)).where(Customer.code == customer)
+    parts = [query.scalar_subquery() for query in (owed, carried, elsewhere)]
+    return Exposure(*(Decimal(part) for part in session.execute(select(*parts)).one()))
 
 
 def invoices_of_orders(session: Session, orders: list[str]) -> list[Invoice]:

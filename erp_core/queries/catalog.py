@@ -9,9 +9,10 @@ from decimal import Decimal
 from fractions import Fraction
 
 from sqlalchemy import func, select
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from erp_core.rules.catalog import Agreement, ItemFacts, PriceFound, find_price
+from erp_core.rules.names import spelling
 from erp_core.rules.stock import Inbound, available_now, available_to_promise
 from erp_core.tables.catalog import Item, ItemUnit, Price, Substitute, TierPrice
 from erp_core.tables.parties import Customer
@@ -156,6 +157,16 @@ def _waiting(session: Session, skus: set[str]) -> dict[tuple[str, str], Decimal]
 def item_names(session: Session) -> dict[str, str]:
     """Name of every item, by number."""
     return {sku: name for sku, name in session.execute(select(Item.sku, Item.name))}
+
+
+def neighbours(
+    session: Session, key: InstrumentedAttribute[str], own: str, name: str, most: int = 20
+) -> dict[str, str]:
+    """Names spelled most like this one, by the key of their customers or items; without its own record."""
+    table = key.class_
+    near = select(key, table.name).where(key != own, table.name_vector.is_not(None))
+    near = near.order_by(table.name_vector.cosine_distance(spelling(name))).limit(most)
+    return {code: other for code, other in session.execute(near)}
 
 
 def purchase_lines(session: Session, number: str) -> list[PurchaseOrderLine]:

@@ -38,7 +38,7 @@ READ = """
 SELECT json_build_object(
  'customers', (SELECT json_agg(json_build_array(c.code, c.entity, c.status, c.tier, c.currency, c.country, e.country,
     c.payment_terms_days, c.credit_limit, c.limit_expires, c.terms_changed_on, c.discount_changed_on, c.discount_percent,
-    c.rebate_percent, c.credit_excluded, c.tax_exempt, c.ships_partial, c.delivery,
+    c.rebate_percent, c.credit_excluded, c.credit_standing, c.owed_elsewhere, c.tax_exempt, c.ships_partial, c.delivery,
     a.open_orders, a.order_count, a.order_value, a.last_warehouse))
    FROM customer c JOIN entity e ON e.code = c.entity LEFT JOIN customer_account a ON a.customer = c.code
    WHERE c.code = ANY(%(customers)s)),
@@ -133,7 +133,7 @@ def _picture(found: dict[str, Any]) -> Picture:
     picture = Picture(numbers=set(rows["numbers"]))
     for row in rows["customers"]:
         picture.customers[row[0]] = _customer(row)
-        picture.accounts[row[0]] = Account(row[18] or Decimal(0), int(row[19] or 0), row[20] or Decimal(0), row[21])
+        picture.accounts[row[0]] = Account(row[20] or Decimal(0), int(row[21] or 0), row[22] or Decimal(0), row[23])
     for customer, unpaid, overdue, oldest in rows["owed"]:
         account = picture.accounts[customer]
         account.unpaid, account.overdue, account.oldest_due = unpaid, overdue or Decimal(0), _day(oldest)
@@ -168,7 +168,7 @@ def _once(rows: Iterable[list[Any]]) -> list[tuple[Any, ...]]:
 
 
 def _customer(row: list[Any]) -> CustomerFacts:
-    code, entity, status, tier, currency, country, home, terms, limit, expires, terms_on, discount_on, *rest = row[:18]
+    code, entity, status, tier, currency, country, home, terms, limit, expires, terms_on, discount_on, *rest = row[:20]
     return CustomerFacts(
         code,
         entity,

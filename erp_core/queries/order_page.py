@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 
 from sqlalchemy import select
@@ -17,6 +17,7 @@ from erp_core.rules import desk as desk_rules
 from erp_core.rules.desk import Subject
 from erp_core.tables.billing import Invoice
 from erp_core.tables.fulfilment import Shipment, ShipmentLine
+from erp_core.tables.parties import Customer
 from erp_core.tables.returns import Return
 from erp_core.tables.sales import Hold, OrderLine, SalesOrder
 from erp_core.tables.stock import Allocation
@@ -49,6 +50,18 @@ class LineView:
 
 
 @dataclass(frozen=True)
+class CreditView:
+    """How the customer stands, and whether what finance reported is too old to be relied on."""
+
+    exposure: Decimal
+    limit: Decimal
+    currency: str
+    standing: str
+    reported_at: datetime | None
+    stale: bool
+
+
+@dataclass(frozen=True)
 class OrderPage:
     """An order with everything that belongs to it."""
 
@@ -59,9 +72,11 @@ class OrderPage:
     shipments: list[tuple[Shipment, list[ShipmentLine]]]
     invoices: list[Invoice]
     returns: list[Return]
+    credit: CreditView
     reached: int
     stages: list[OrderStatus] = field(default_factory=lambda: list(STAGES))
     late: str | None = None
+    late_cost: Decimal = Decimal(0)
 
 
 def order_page(session: Session, number: str, policy: Policy, now: datetime) -> OrderPage:
@@ -81,9 +96,19 @@ def order_page(session: Session, number: str, policy: Policy, now: datetime) -> 
         returns=list(
             session.scalars(select(Return).where(Return.order_number == number).order_by(Return.requested_at))
         ),
+        credit=_credit(session, order.customer, policy, now),
         reached=STAGES.index(OrderStatus(order.status)) if order.status in STAGES else -1,
         late=late.text if late else None,
+        late_cost=changes.cost(late, len(order.lines), total, policy),
     )
+
+
+def _credit(session: Session, code: str, policy: Policy, now: datetime) -> CreditView:
+    customer = session.get_one(Customer, code)
+    reported = customer.credit_reported_at
+    stale = reported is not None and reported < now - timedelta(hours=policy.credit.report_hours)
+    exposure = billing.exposure(session, code, now.date()).total
+    return CreditView(exposure, customer.credit_limit, customer.currency, customer.credit_standing, reported, stale)
 
 
 def _held(session: Session, hold: Hold, total: Decimal, policy: Policy) -> HeldFor:

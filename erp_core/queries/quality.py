@@ -9,6 +9,7 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from erp_core.queries import desk
+from erp_core.rules.names import alike
 
 # (domain, all records, what is wrong: sentence and the records it is wrong of)
 CHECKS: dict[str, tuple[str, dict[str, str]]] = {
@@ -29,7 +30,6 @@ CHECKS: dict[str, tuple[str, dict[str, str]]] = {
             "costs more than its list price": "SELECT sku FROM item WHERE unit_cost >= list_price AND list_price > 0",
             "no category": "SELECT sku FROM item WHERE category IS NULL",
             "no export class": "SELECT sku FROM item WHERE export_class IS NULL",
-            "the name of another item": "SELECT sku FROM item WHERE lower(name) IN (SELECT lower(name) FROM item GROUP BY 1 HAVING count(*) > 1)",
         },
     ),
     "prices": (
@@ -52,6 +52,20 @@ CHECKS: dict[str, tuple[str, dict[str, str]]] = {
 }
 
 
+NAMED = {"customers": ("customer", "code"), "items": ("item", "sku")}
+TWINS = """
+SELECT a.{key}, a.name, n.{key}, n.name FROM {table} a CROSS JOIN LATERAL (SELECT b.{key}, b.name FROM {table} b
+ WHERE b.{key} <> a.{key} AND b.name_vector IS NOT NULL ORDER BY b.name_vector <=> a.name_vector LIMIT 3) n
+WHERE a.name_vector IS NOT NULL
+"""
+
+
+def _alike(session: Session, table: str, key: str) -> list[str]:
+    """Records whose name is much like that of one of its three nearest neighbours."""
+    rows = session.execute(text(TWINS.format(table=table, key=key)))
+    return sorted({own for own, name, other, theirs in rows if alike(name, {other: theirs})})
+
+
 @dataclass(frozen=True)
 class Domain:
     """A domain of master data: records in all, share without a defect (0 to 1), defects with up to five records each."""
@@ -70,6 +84,8 @@ def domains(session: Session, stewards: dict[str, str]) -> list[Domain]:
     for name, (every, checks) in CHECKS.items():
         records = len(session.execute(text(every)).all())
         wrong = {what: [str(r[0]) for r in session.execute(text(query))] for what, query in checks.items()}
+        if name in NAMED:
+            wrong["a name much like another's"] = _alike(session, *NAMED[name])
         bad = {record for listed in wrong.values() for record in listed}
         score = (Decimal(records - len(bad)) / records).quantize(Decimal("0.001")) if records else None
         defects = {what: (len(listed), sorted(listed)[:5]) for what, listed in wrong.items() if listed}

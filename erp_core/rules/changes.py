@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from decimal import Decimal
 
-from erp_core.values import CHANGEABLE_ORDER_STATUSES, OrderStatus, Queue
+from erp_core.policy import Policy
+from erp_core.values import CHANGEABLE_ORDER_STATUSES, OrderStatus, Queue, ReturnReason, money
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,3 +29,16 @@ def too_late(number: str, status: str, *, picked: bool) -> Late | None:
         text = f"{number} is picked: the warehouse must put the goods back on the shelf before it can be changed."
         return Late("already_picked", text, Queue.WAREHOUSE)
     return None
+
+
+def cost(late: Late | None, lines: int, value: Decimal, policy: Policy) -> Decimal:
+    """What a change of so many lines costs us now, in the order's currency: nothing while the goods are on the shelf.
+
+    Picked lines are carried back. What has left, worth `value`, travels back and is restocked.
+    """
+    if late is None or late.queue is None:
+        return Decimal(0)
+    if late.queue == Queue.WAREHOUSE:
+        return money(policy.changes.reshelve_per_line * lines)
+    percent = policy.changes.return_freight_percent + policy.returns.restocking_percent[ReturnReason.NO_LONGER_NEEDED]
+    return money(value * percent / 100)

@@ -1,7 +1,7 @@
 """Credit: nine rules, each of which can stop an order. All that are broken are told, in this order.
 
-Account status, terms asked for, limit used, limit expired, overdue amount, days overdue, single order too large, terms changed
-lately, discount changed lately. A customer excluded from credit control passes all but the first; small orders pass too.
+Account status (ours and what finance reports), terms asked for, limit used, limit expired, overdue amount, days overdue, single order too large, terms changed
+lately, discount changed lately. A customer excluded from credit control passes all but the account status; small orders pass too.
 """
 
 from __future__ import annotations
@@ -20,11 +20,13 @@ from erp_core.values import money
 class CreditFacts:
     """A customer and one order of it, as credit control sees them. Amounts in the customer's currency.
 
-    `open_orders` is without the order at hand, of which `order_open` is not billed yet; `overdue` counts invoices past their due date and the days of grace.
+    `open_orders` is without the order at hand, of which `order_open` is not billed yet; `unpaid` has what is owed
+    elsewhere too; `overdue` counts invoices past their due date and the days of grace.
     """
 
     customer: str
     status: str
+    standing: str
     currency: str
     limit: Decimal
     limit_expires: date | None
@@ -46,6 +48,9 @@ def check(facts: CreditFacts, policy: CreditPolicy) -> Iterator[Problem]:
     """Every credit rule that the order breaks."""
     if facts.status == "blocked":
         yield Problem("customer_blocked", f"Customer {facts.customer} is blocked.", {"customer": facts.customer})
+    if facts.standing == "stop":
+        text = f"Finance has stopped deliveries to {facts.customer}."
+        yield Problem("stopped_by_finance", text, {"customer": facts.customer})
     if facts.excluded or facts.order_total < policy.free_below:
         return
     if facts.terms_asked is not None and facts.terms_asked > facts.terms_days:

@@ -212,6 +212,7 @@ def _facts(
     credit = CreditFacts(
         customer=customer.code,
         status=customer.status,
+        standing=customer.standing,
         currency=customer.currency,
         limit=customer.credit_limit,
         limit_expires=customer.limit_expires,
@@ -221,7 +222,7 @@ def _facts(
         discount_changed_on=customer.discount_changed_on,
         excluded=customer.credit_excluded,
         open_orders=account.open_orders - draft.own_value,
-        unpaid=account.unpaid,
+        unpaid=account.unpaid + customer.owed_elsewhere,
         overdue=account.overdue,
         oldest_due=account.oldest_due,
         order_total=sales.total(line_facts),

@@ -76,6 +76,8 @@ class CustomerFacts:
     discount_percent: Decimal
     rebate_percent: Decimal
     credit_excluded: bool
+    standing: str
+    owed_elsewhere: Decimal
     tax_exempt: bool
     ships_partial: bool
     delivery: Mapping[str, Any]

@@ -8,9 +8,12 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Annotated, Any
 
+from pgvector.sqlalchemy import Vector
 from sqlalchemy import CheckConstraint, DateTime, Index, MetaData, Numeric, Text, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import DeclarativeBase, mapped_column
+
+from erp_core.rules.names import DIMENSIONS, spelling
 
 Money = Annotated[Decimal, mapped_column(Numeric(16, 2))]
 UnitPrice = Annotated[Decimal, mapped_column(Numeric(16, 4))]
@@ -19,6 +22,14 @@ Quantity = Annotated[Decimal, mapped_column(Numeric(16, 3))]
 Moment = Annotated[datetime, mapped_column(DateTime(timezone=True))]
 Json = Annotated[dict[str, Any], mapped_column(JSONB)]
 JsonList = Annotated[list[Any], mapped_column(JSONB)]
+
+
+def _spelled(context: Any) -> list[float]:
+    return spelling(context.get_current_parameters()["name"])
+
+
+# goes with the name of a new row by itself; who changes the name changes it too
+NameVector = Annotated[list[float] | None, mapped_column(Vector(DIMENSIONS), default=_spelled, deferred=True)]
 
 
 class Base(DeclarativeBase):
@@ -40,6 +51,12 @@ def one_of(column: str, words: Iterable[StrEnum | str]) -> CheckConstraint:
     """The database agrees with the closed set."""
     listed = ", ".join(f"'{word}'" for word in words)
     return CheckConstraint(f"{column} IN ({listed})", name=column)
+
+
+def neighbours(table: str) -> Index:
+    """Finds names that are spelled much alike."""
+    operators = {"name_vector": "vector_cosine_ops"}
+    return Index(f"ix_{table}_name_vector", "name_vector", postgresql_using="hnsw", postgresql_ops=operators)
 
 
 SPELLED = "regexp_replace(upper({}), '[^A-Z0-9]', '', 'g')"  # a number as people write it: letters and digits alone

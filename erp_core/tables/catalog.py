@@ -7,14 +7,14 @@ from datetime import date
 from sqlalchemy import CheckConstraint, ForeignKey, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
-from erp_core.tables.base import Base, Quantity, UnitPrice, one_of
+from erp_core.tables.base import Base, NameVector, Quantity, UnitPrice, neighbours, one_of
 
 
 class Item(Base):
     """A thing we sell; `uom` is its base unit, a case holds `units_per_case` of them."""
 
     __tablename__ = "item"
-    __table_args__ = (one_of("status", ("active", "discontinued")),)
+    __table_args__ = (one_of("status", ("active", "discontinued")), neighbours("item"))
     sku: Mapped[str] = mapped_column(primary_key=True)
     name: Mapped[str]
     uom: Mapped[str]
@@ -25,6 +25,7 @@ class Item(Base):
     export_class: Mapped[str | None]
     hazmat: Mapped[bool]
     status: Mapped[str]
+    name_vector: Mapped[NameVector]
 
 
 class ItemUnit(Base):

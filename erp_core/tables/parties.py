@@ -7,7 +7,7 @@ from datetime import date
 from sqlalchemy import ARRAY, ForeignKey, Index, Text, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from erp_core.tables.base import Base, Json, Moment, Money, Percent, one_of
+from erp_core.tables.base import Base, Json, Moment, Money, NameVector, Percent, neighbours, one_of
 
 
 class Entity(Base):
@@ -24,11 +24,17 @@ class Customer(Base):
     """Who buys; `credit_limit` in the customer's currency.
 
     `delivery` holds the customer's own constraints: `countries`, `no_hazmat`, `weekdays` (1 is Monday), `smallest_order`.
-    `discount_percent` is off the list price, `rebate_percent` is given back later and counts against margin.
+    `discount_percent` is off the list price, `rebate_percent` is given back later and counts against margin. What finance last
+    reported: `credit_standing`, and `owed_elsewhere`, debts that are not in our own books.
     """
 
     __tablename__ = "customer"
-    __table_args__ = (one_of("status", ("active", "blocked")), one_of("tier", ("A", "B", "C")))
+    __table_args__ = (
+        one_of("status", ("active", "blocked")),
+        one_of("tier", ("A", "B", "C")),
+        one_of("credit_standing", ("good", "stop")),
+        neighbours("customer"),
+    )
     code: Mapped[str] = mapped_column(primary_key=True)
     entity: Mapped[str] = mapped_column(ForeignKey("entity.code"))
     name: Mapped[str]
@@ -49,7 +55,11 @@ class Customer(Base):
     terms_changed_on: Mapped[date | None]
     limit_expires: Mapped[date | None]
     credit_excluded: Mapped[bool] = mapped_column(default=False, server_default="false")
+    credit_standing: Mapped[str] = mapped_column(default="good", server_default="good")
+    owed_elsewhere: Mapped[Money] = mapped_column(default=0, server_default="0")
+    credit_reported_at: Mapped[Moment | None]
     tax_exempt: Mapped[bool] = mapped_column(default=True, server_default="true")
+    name_vector: Mapped[NameVector]
     version: Mapped[int] = mapped_column(default=1, server_default="1")
 
 

@@ -25,6 +25,7 @@ LINE = LineFacts(line=1, sku="VAL-1", item=VALVE, quantity=Decimal(5), unit_pric
 CREDIT = CreditFacts(
     customer="C1",
     status="active",
+    standing="good",
     currency="USD",
     limit=Decimal(1000),
     limit_expires=None,

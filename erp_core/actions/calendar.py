@@ -1,0 +1,120 @@
+"""What changes by the calendar alone: invoices fall overdue, limits and waivers end, promises fail. The clock looks, nobody has to."""
+
+from __future__ import annotations
+
+from datetime import date, datetime, timedelta
+from typing import Any
+
+from sqlalchemy import text
+from sqlalchemy.orm import Session
+
+from erp_core import policy as policy_module
+from erp_core.actions import cases, checks
+from erp_core.actions.context import Context
+from erp_core.commands import OpenCase
+from erp_core.policy import Policy
+from erp_core.queries import catalog, sales
+from erp_core.tables.governance import Installation
+from erp_core.tables.sales import SalesOrder
+from erp_core.values import Priority, Queue, plain
+
+CLOCK = "clock"
+MARK = "calendar"
+AT_ONCE = 20
+
+# customers with goods on the shelf for whom the days from :since to :today change what credit control or a waiver says
+TURNED = """
+SELECT code FROM customer c WHERE code > :after
+ AND EXISTS (SELECT FROM sales_order o WHERE o.customer = c.code AND o.status IN ('entered', 'validated', 'allocated', 'released')
+   AND o.picked_at IS NULL)
+ AND ((c.limit_expires >= :since AND c.limit_expires < :today)
+  OR EXISTS (SELECT FROM invoice i WHERE i.customer = c.code AND i.paid_at IS NULL
+    AND ((i.due_on + :grace >= :since AND i.due_on + :grace < :today) OR (i.due_on + :days >= :since AND i.due_on + :days < :today)))
+  OR EXISTS (SELECT FROM hold h JOIN sales_order o ON o.number = h.order_number WHERE o.customer = c.code
+    AND h.waived_until >= :since AND h.waived_until < :today))
+ORDER BY code LIMIT :most
+"""
+FAILED = """
+SELECT o.number FROM sales_order o WHERE o.status IN ('entered', 'validated', 'allocated', 'released') AND o.promised_date < :today
+ AND NOT EXISTS (SELECT FROM case_file c WHERE c.kind = 'service_recovery' AND c.subject = o.number
+   AND c.details ->> 'promised' = o.promised_date::text)
+ORDER BY o.promised_date, o.number LIMIT :most
+"""
+
+
+def turn(session: Session, now: datetime) -> bool:
+    """Check anew the orders of some customers whose standing the days since the last look changed. True while there are more."""
+    mark = session.get(Installation, MARK, with_for_update=True)
+    today = now.date()
+    if mark is None:
+        session.add(Installation(name=MARK, value={"day": today.isoformat(), "after": ""}))
+        return False
+    since = date.fromisoformat(mark.value["day"])
+    if since >= today:
+        return False
+    policy = policy_module.load()
+    found = _turned(session, since, today, str(mark.value["after"]), policy)
+    context = Context(session, f"calendar:{today.isoformat()}:{mark.value['after']}", CLOCK, now, policy)
+    for customer in found:
+        checks.look_again(customer, context)
+    more = len(found) == AT_ONCE
+    mark.value = {"day": since.isoformat(), "after": found[-1]} if more else {"day": today.isoformat(), "after": ""}
+    return more
+
+
+def _turned(session: Session, since: date, today: date, after: str, policy: Policy) -> list[str]:
+    parameters = {
+        "since": since,
+        "today": today,
+        "after": after,
+        "grace": policy.credit.grace_days,
+        "days": policy.credit.overdue_days,
+        "most": AT_ONCE,
+    }
+    return list(session.scalars(text(TURNED), parameters))
+
+
+def recover(session: Session, now: datetime) -> int:
+    """Open a case for each order whose promised day went by, once a promise: what is missing, and what can still be done."""
+    numbers = list(session.scalars(text(FAILED), {"today": now.date(), "most": AT_ONCE}))
+    for order in sales.orders(session, numbers):
+        context = Context(session, f"recover:{order.number}:{order.promised_date}", CLOCK, now, policy_module.load())
+        case = cases.locked(cases.open_or_add(_recovery(session, order, now), context), context)
+        case.details = {
+            **case.details,
+            "promised": str(order.promised_date),
+        }  # one that was open for an earlier promise
+    return len(numbers)
+
+
+def _recovery(session: Session, order: SalesOrder, now: datetime) -> OpenCase:
+    words = [f"{order.number} was promised for {order.promised_date} and has not gone.", *_options(session, order, now)]
+    important = (now.date() - (order.promised_date or now.date())) > timedelta(days=2) or order.expedited
+    return OpenCase(
+        kind="service_recovery",
+        subject=order.number,
+        title=words[0],
+        queue=Queue.CUSTOMER_SERVICE,
+        priority=Priority.URGENT if important else Priority.HIGH,
+        customer=order.customer,
+        order=order.number,
+        at_stake=sales.total(order),
+        details={"problems": words},
+    )
+
+
+def _options(session: Session, order: SalesOrder, now: datetime) -> list[str]:
+    """What each missing line waits for, and what else there is."""
+    short = [line for line in order.lines if sales.backordered(line) > 0]
+    picture = catalog.stock_picture(session, {line.sku for line in short})
+    said: list[str] = []
+    for line in short:
+        missing = sales.backordered(line)
+        day = picture.promise(line.sku, order.warehouse, missing, now.date())
+        there = f"could be there on {day.isoformat()}" if day else "covered by nothing known"
+        other = [f"{plain(q)} free in {w}" for w, q in picture.free[line.sku].items() if w != order.warehouse and q > 0]
+        other += [f"substitute {sku}" for sku in picture.substitutes[line.sku]]
+        said.append(f"Line {line.line}: {plain(missing)} of {line.sku} missing, {'; '.join([there, *other])}.")
+    held: list[Any] = sales.active_holds(session, order.number)
+    said += [f"Held for {hold.reason}: {hold.problem.get('text', '')}" for hold in held if hold.reason != "stock"]
+    return said
