@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import threading
+from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 
@@ -176,8 +177,11 @@ def test_any_history_of_selling_in_a_full_campaign(api: Session) -> None:
     )
 
 
-def many_hands(hands: int, turns: int, items: int) -> dict[str, int]:
-    """Threads that place, cancel, ship, count and allocate the same few items, each command in a transaction of its own."""
+def many_hands(hands: int, turns: int, items: int, ready: Callable[[str], None] = lambda _: None) -> dict[str, int]:
+    """Threads that place, cancel, ship, count and allocate the same few items, each command in a transaction of its own.
+
+    `ready` is called with the warehouse before the first of them starts.
+    """
     with db.transaction(db.API) as session:
         made = World(session)
         skus = list(session.scalars(select(StockLevel.sku).where(StockLevel.warehouse == made.warehouse).limit(items)))
@@ -185,6 +189,7 @@ def many_hands(hands: int, turns: int, items: int) -> dict[str, int]:
             level.quantity_on_hand = level.quantity_allocated + 60
         session.get_one(Customer, "T1").credit_limit = Decimal(10**7)
         warehouse = made.warehouse
+    ready(warehouse)
     outcomes: dict[str, int] = {}
     lock, placed = threading.Lock(), []
     gate = threading.Semaphore(14)  # a process has 16 connections; the rest of the hands wait for one, as requests do
