@@ -130,6 +130,11 @@ def _word(*words: str) -> Convert:
     return convert
 
 
+def _purchase_status(value: str) -> str:
+    """`open` is what other systems call an order that was sent."""
+    return str(_word("sent", "approved", "received")("sent" if value == "open" else value))
+
+
 def _roles(value: str) -> list[str]:
     return [role.strip() for role in value.split(";") if role.strip()]
 
@@ -322,7 +327,7 @@ FILES = [
             "warehouse": _to("warehouses"),
             "ordered_at": DAY,
             "expected_date": MAYBE_DAY,
-            "status": Column(_word("open", "approved", "received")),
+            "status": Column(_purchase_status),
         },
     ),
     FileSpec(

@@ -19,7 +19,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from erp_core import clock, db
-from erp_core.actions import accounts
+from erp_core.actions import accounts, ledger
 from erp_core.actions.intake import IMPORT
 from erp_core.errors import CountersignError
 from erp_core.import_files import FILES, ReadFile, Report, check_references, read_file, rows_of
@@ -45,6 +45,8 @@ def import_folder(session: Session, folder: Path, now: datetime, *, partial: boo
         if read.spec.name == "shipments":
             orders(session, files, report, now)
         _store(session, read, report)
+        if read.spec.name == "stock":
+            ledger.open_balances(session, now)
     shipped_quantities(session, [values["number"] for _, values, _ in rows_of(files, "sales_orders")])
     accounts.recount(session)
     if any(report.imported.values()):

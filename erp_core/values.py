@@ -68,6 +68,60 @@ class Disposition(StrEnum):
     RETURN_TO_SUPPLIER = "return_to_supplier"
 
 
+class PurchaseStatus(StrEnum):
+    DRAFT = "draft"
+    APPROVED = "approved"
+    SENT = "sent"
+    ACKNOWLEDGED = "acknowledged"
+    RECEIVING = "receiving"
+    RECEIVED = "received"
+    CLOSED = "closed"
+    CANCELLED = "cancelled"
+
+
+class TransferStatus(StrEnum):
+    ORDERED = "ordered"
+    SHIPPED = "shipped"
+    RECEIVED = "received"
+    CANCELLED = "cancelled"
+
+
+class QuarantineOutcome(StrEnum):
+    """What became of goods that were set apart."""
+
+    RELEASED = "released"
+    SCRAPPED = "scrapped"
+    RETURNED = "returned_to_supplier"
+
+
+class DiscrepancyKind(StrEnum):
+    """How what came or was billed differs from what was ordered."""
+
+    SHORT = "short"
+    OVER = "over"
+    DAMAGED = "damaged"
+    UNORDERED = "unordered"
+    UNIT = "unit"
+    LATE = "late"
+    COMPLIANCE = "compliance"
+    PRICE = "price"
+    QUANTITY = "quantity"
+    CHARGES = "charges"
+    TAX = "tax"
+    CURRENCY = "currency"
+    DUPLICATE = "duplicate"
+
+
+class BillStatus(StrEnum):
+    """How far a supplier's invoice is."""
+
+    BLOCKED = "blocked"
+    MATCHED = "matched"
+    APPROVED = "approved"
+    REJECTED = "rejected"
+    PAID = "paid"
+
+
 class CaseStatus(StrEnum):
     NEW = "new"
     INVESTIGATING = "investigating"
@@ -194,6 +248,41 @@ ORDER_STEPS = frozenset(
     }
 )
 
+PURCHASE_STEPS = frozenset(
+    {
+        ("draft", "approved"),
+        ("approved", "sent"),
+        ("sent", "acknowledged"),
+        # goods come whether or not the supplier answered before
+        ("approved", "receiving"),
+        ("sent", "receiving"),
+        ("acknowledged", "receiving"),
+        ("receiving", "received"),
+        ("received", "closed"),
+        ("receiving", "closed"),
+        ("draft", "cancelled"),
+        ("approved", "cancelled"),
+        ("sent", "cancelled"),
+        ("acknowledged", "cancelled"),
+    }
+)
+
+TRANSFER_STEPS = frozenset({("ordered", "shipped"), ("shipped", "received"), ("ordered", "cancelled")})
+
+BILL_STEPS = frozenset(
+    {
+        ("blocked", "matched"),
+        ("matched", "blocked"),
+        ("blocked", "approved"),
+        ("blocked", "rejected"),
+        ("matched", "rejected"),
+        ("matched", "paid"),
+        ("approved", "paid"),
+        # facts that change after an approval void it
+        ("approved", "blocked"),
+    }
+)
+
 RETURN_STEPS = frozenset(
     {
         ("requested", "authorised"),
@@ -221,6 +310,12 @@ CASE_STEPS = frozenset(
 )
 
 OPEN_CASE_STATUSES = (CaseStatus.NEW, CaseStatus.INVESTIGATING, CaseStatus.AWAITING_REVIEW)
+INBOUND_PURCHASE_STATUSES = (
+    PurchaseStatus.APPROVED,
+    PurchaseStatus.SENT,
+    PurchaseStatus.ACKNOWLEDGED,
+    PurchaseStatus.RECEIVING,
+)
 CHANGEABLE_ORDER_STATUSES = (
     OrderStatus.ENTERED,
     OrderStatus.VALIDATED,

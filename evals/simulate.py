@@ -23,7 +23,7 @@ from rich.console import Console
 from rich.progress import track
 
 from erp_core import db, importer, migrate, policy
-from erp_core.actions import execute, execute_orders, upkeep
+from erp_core.actions import calendar, execute, execute_orders, upkeep
 from erp_core.actions.intake import Asked
 from erp_core.commands import (
     AdjustStock,
@@ -93,6 +93,8 @@ class Days:
         self._deliver(session, today, morning + timedelta(hours=10))
         self._payments(session, today, morning + timedelta(hours=11))
         upkeep.expire_reservations(session, morning + timedelta(hours=12))
+        while calendar.turn(session, morning + timedelta(hours=12)):
+            pass
         self._reorder(session, today)
 
     def _orders(self, session: Session, today: date, now: datetime) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import select
 
-from erp_core.actions import accounts, allocation, billing, cases, checks, messages, orders, stock
+from erp_core.actions import accounts, allocation, billing, cases, checks, ledger, messages, orders, stock
 from erp_core.actions.context import Change, Context
 from erp_core.commands import (
     AdjustStock,
@@ -23,10 +23,9 @@ from erp_core.commands import (
 )
 from erp_core.errors import IllegalTransition, NotFound, Problem, RuleViolation
 from erp_core.queries import sales
-from erp_core.tables.catalog import Item
 from erp_core.tables.fulfilment import Shipment, ShipmentLine, WaitingEvent
 from erp_core.tables.sales import OrderLine, SalesOrder
-from erp_core.tables.stock import StockLevel, Warehouse
+from erp_core.tables.stock import StockLevel
 from erp_core.values import ORDER_STEPS, OrderStatus, Priority, Queue, plain, transition
 
 
@@ -178,8 +177,7 @@ def _missing(order: SalesOrder, context: Context) -> None:
 def _hold_back(warehouse: str, sku: str, quantity: Decimal, context: Context) -> None:
     """Keep at least `quantity` of the free stock from being promised; reporting the same twice holds it once."""
     level = context.session.get_one(StockLevel, (warehouse, sku), with_for_update=True, populate_existing=True)
-    free = level.quantity_on_hand - level.quantity_allocated - level.quantity_held
-    level.quantity_held += min(max(free, Decimal(0)), max(quantity - level.quantity_held, Decimal(0)))
+    level.quantity_held += min(level.quantity_free, max(quantity - level.quantity_held, Decimal(0)))
     context.session.flush()
 
 
@@ -265,7 +263,7 @@ def delay(command: ReportDelay, context: Context) -> Change:
 
 def count(command: ReportCount, context: Context) -> Change:
     """A count that differs from the books is a case; what seems to be missing can be promised to nobody meanwhile."""
-    level = _level(command.warehouse, command.sku, context)
+    level = ledger.level(context.session, command.warehouse, command.sku)
     before = _stock(level)
     difference = command.counted - level.quantity_on_hand
     if difference < 0:
@@ -281,12 +279,19 @@ def count(command: ReportCount, context: Context) -> Change:
 def adjust(command: AdjustStock, context: Context) -> Change:
     """Set the books to what is there. Below what is bound, the newest allocations go back to the checks first."""
     accounts.lock_concerned(context.session, [command.sku], command.warehouse, bound=True)
-    level = _level(command.warehouse, command.sku, context, make=True)
+    level = ledger.level(context.session, command.warehouse, command.sku, make=True)
     before = _stock(level)
+    if command.on_hand < level.quantity_set_aside:
+        words = f"{plain(level.quantity_set_aside)} of {command.sku} are set aside for transfers; cancel those first."
+        raise RuleViolation([Problem("set_aside", words, {"set_aside": plain(level.quantity_set_aside)})])
     level.quantity_held = Decimal(0)
     context.session.flush()
-    losers = _unbind(level, level.quantity_allocated - command.on_hand, context)
-    level.quantity_on_hand = command.on_hand
+    losers = _unbind(level, level.quantity_allocated + level.quantity_set_aside - command.on_hand, context)
+    more, reference = command.on_hand - level.quantity_on_hand, f"stock:{level.warehouse}:{level.sku}"
+    if more > 0:
+        ledger.put(level, more, ledger.COUNT, reference, context)
+    else:
+        ledger.take(level, -more, ledger.COUNT, reference, context)
     context.session.flush()
     cases.end("stock_mismatch", f"{level.warehouse}:{level.sku}", context, "stock adjusted")
     checks.recheck(losers, context)
@@ -316,20 +321,6 @@ def _unbind(level: StockLevel, quantity: Decimal, context: Context) -> list[str]
         if quantity <= 0:
             break
     return losers
-
-
-def _level(warehouse: str, sku: str, context: Context, *, make: bool = False) -> StockLevel:
-    session = context.session
-    level = session.get(StockLevel, (warehouse, sku), with_for_update=True, populate_existing=True)
-    if level is not None:
-        return level
-    if not make or session.get(Warehouse, warehouse) is None or session.get(Item, sku) is None:
-        raise NotFound(f"{warehouse} keeps no stock of {sku}.")
-    level = StockLevel(warehouse=warehouse, sku=sku)
-    level.quantity_on_hand = level.quantity_allocated = level.quantity_held = Decimal(0)
-    session.add(level)
-    session.flush()
-    return level
 
 
 def _stock(level: StockLevel) -> dict[str, str]:

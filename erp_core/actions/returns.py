@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import func, select, text
 
-from erp_core.actions import accounts, allocation, billing, cases
+from erp_core.actions import accounts, allocation, billing, cases, ledger
 from erp_core.actions.context import Change, Context
 from erp_core.commands import (
     AuthoriseReturn,
@@ -27,7 +27,6 @@ from erp_core.tables.billing import Invoice
 from erp_core.tables.fulfilment import Shipment
 from erp_core.tables.returns import Return, ReturnLine
 from erp_core.tables.sales import SalesOrder
-from erp_core.tables.stock import StockLevel
 from erp_core.values import RETURN_STEPS, Disposition, Priority, Queue, ReturnReason, ReturnStatus, plain, transition
 
 
@@ -150,10 +149,8 @@ def receive(command: ReceiveReturn, context: Context) -> Change:
         line.quantity_received = got.quantity
         policy = rules.disposition(ReturnReason(made.reason), context.policy.returns)
         line.disposition = got.disposition or policy
-        if (
-            line.disposition == Disposition.RESTOCK
-        ):  # quarantine is no stock: it is kept apart until it is looked at again
-            _to_stock(command.warehouse, line, context)
+        _to_its_place(made, command.warehouse, line, context)
+        if line.disposition == Disposition.RESTOCK:
             restocked.append(line.sku)
     made.version += 1
     context.session.flush()
@@ -171,11 +168,16 @@ def _receipt_problems(line: ReturnLine | None, got: ReturnedLine) -> list[Proble
     return []
 
 
-def _to_stock(warehouse: str, line: ReturnLine, context: Context) -> None:
-    level = context.session.get(StockLevel, (warehouse, line.sku), with_for_update=True, populate_existing=True)
-    if level is None:
-        raise NotFound(f"{warehouse} keeps no stock of {line.sku}.")
-    level.quantity_on_hand += line.quantity_received
+def _to_its_place(made: Return, warehouse: str, line: ReturnLine, context: Context) -> None:
+    """Onto the shelf, to scrap, or apart until somebody looked at it again or the supplier took it back."""
+    source, reference = f"customer:{made.customer}", f"return:{made.number}"
+    if line.disposition == Disposition.RESTOCK:
+        level = ledger.level(context.session, warehouse, line.sku)
+        ledger.put(level, line.quantity_received, source, reference, context)
+    elif line.disposition == Disposition.SCRAP:
+        ledger.move(line.sku, line.quantity_received, source, ledger.SCRAP, reference, context)
+    else:
+        ledger.set_apart(warehouse, line.sku, line.quantity_received, source, reference, str(line.disposition), context)
     context.session.flush()
 
 

@@ -7,6 +7,7 @@ from decimal import Decimal
 
 from sqlalchemy import select
 
+from erp_core.actions import ledger
 from erp_core.actions.context import Context
 from erp_core.tables.sales import OrderLine, SalesOrder
 from erp_core.tables.stock import Allocation, StockLevel
@@ -83,7 +84,7 @@ def ship(order: SalesOrder, line: OrderLine, quantity: Decimal, context: Context
             break
         level = _level(allocation.warehouse, allocation.sku, context)
         level.quantity_allocated -= taken
-        level.quantity_on_hand -= taken
+        ledger.take(level, taken, f"customer:{order.customer}", f"sales_order:{order.number}", context)
         _reduce(allocation, taken, "shipped", context)
         left -= taken
     line.quantity_released -= quantity

@@ -16,7 +16,12 @@ RULES = {
         SELECT s.warehouse, s.sku FROM stock_level s LEFT JOIN allocation a ON a.warehouse = s.warehouse AND a.sku = s.sku
         AND a.status IN ('reserved', 'committed')
         GROUP BY s.warehouse, s.sku HAVING s.quantity_allocated <> coalesce(sum(a.quantity), 0)""",
-    "nothing is oversold": "SELECT * FROM stock_level WHERE quantity_allocated + quantity_held > quantity_on_hand OR quantity_on_hand < 0",
+    "nothing is oversold": "SELECT * FROM stock_level WHERE quantity_free < 0 OR quantity_on_hand < 0",
+    "every shelf holds what came less what went": """
+        SELECT s.warehouse, s.sku FROM stock_level s LEFT JOIN (SELECT place, sku, sum(quantity) AS quantity FROM (
+          SELECT target AS place, sku, quantity FROM stock_movement UNION ALL SELECT source, sku, -quantity FROM stock_movement) m
+          GROUP BY place, sku) m ON m.place = 'warehouse:' || s.warehouse AND m.sku = s.sku
+        WHERE s.quantity_on_hand <> coalesce(m.quantity, 0)""",
     "open orders are carried to the cent": """
         SELECT c.code FROM customer c LEFT JOIN customer_account a ON a.customer = c.code
         WHERE coalesce(a.open_orders, 0) <> (SELECT coalesce(sum(value), 0) FROM (SELECT round(sum(l.unit_price * l.quantity_ordered

@@ -13,7 +13,7 @@ from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from erp_core.rules.catalog import Agreement, ItemFacts, PriceFound, find_price
 from erp_core.rules.names import spelling
-from erp_core.rules.stock import Inbound, available_now, available_to_promise
+from erp_core.rules.stock import Inbound, available_to_promise
 from erp_core.tables.catalog import Item, ItemUnit, Price, Substitute, TierPrice
 from erp_core.tables.parties import Customer
 from erp_core.tables.purchasing import PurchaseOrder, PurchaseOrderLine
@@ -69,10 +69,7 @@ def price_found(session: Session, customer: str, item: ItemFacts, quantity: Deci
 def free_stock(session: Session, sku: str) -> dict[str, Decimal]:
     """Unbound stock by warehouse, in base units."""
     query = select(StockLevel).where(StockLevel.sku == sku).order_by(StockLevel.warehouse)
-    return {
-        s.warehouse: available_now(s.quantity_on_hand, s.quantity_allocated + s.quantity_held)
-        for s in session.scalars(query)
-    }
+    return {s.warehouse: s.quantity_free for s in session.scalars(query)}
 
 
 def inbound(session: Session, sku: str, warehouse: str | None = None) -> list[Inbound]:
@@ -116,9 +113,7 @@ def stock_picture(session: Session, skus: set[str]) -> StockPicture:
     free: dict[str, dict[str, Decimal]] = {sku: {} for sku in skus}
     levels = select(StockLevel).where(StockLevel.sku.in_(skus)).order_by(StockLevel.warehouse)
     for level in session.scalars(levels):
-        free[level.sku][level.warehouse] = available_now(
-            level.quantity_on_hand, level.quantity_allocated + level.quantity_held
-        )
+        free[level.sku][level.warehouse] = level.quantity_free
     coming: dict[tuple[str, str], list[Inbound]] = {}
     orders = (
         select(

@@ -26,9 +26,9 @@ WHERE l.quantity_base > l.quantity_allocated + l.quantity_shipped AND o.status I
 ORDER BY o.number, l.line
 """
 FREE = """
-SELECT warehouse, sku, quantity_on_hand - quantity_allocated - quantity_held FROM stock_level
+SELECT warehouse, sku, quantity_free FROM stock_level
 WHERE sku = ANY(:skus) AND (cast(:warehouse AS text) IS NULL OR warehouse = :warehouse)
-  AND quantity_on_hand > quantity_allocated + quantity_held
+  AND quantity_free > 0
 ORDER BY warehouse, sku
 """
 OVERVIEW = """

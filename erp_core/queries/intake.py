@@ -19,7 +19,7 @@ from sqlalchemy.orm import Session
 from erp_core import db
 from erp_core.policy import Policy
 from erp_core.rules.catalog import Agreement, ItemFacts
-from erp_core.rules.picture import Account, CustomerFacts, Draft, Earlier, Level, Picture, Usual, WarehouseFacts
+from erp_core.rules.picture import Account, CustomerFacts, Draft, Earlier, Picture, Usual, WarehouseFacts
 
 # The statements are many-sided but alike each time: planning them anew would cost more than running them.
 BEGIN = """
@@ -72,7 +72,7 @@ SELECT json_build_object(
    WHERE o.status <> 'cancelled' AND o.ordered_at >= %(basket_since)s),
  'warehouses', (SELECT json_agg(json_build_array(w.code, w.entity, w.country, w.capacity, CASE WHEN w.capacity IS NOT NULL THEN
     (SELECT count(*) FROM sales_order o WHERE o.warehouse = w.code AND o.status = 'released') ELSE 0 END)) FROM warehouse w),
- 'levels', (SELECT json_agg(json_build_array(s.warehouse, s.sku, s.quantity_on_hand, s.quantity_allocated, s.quantity_held))
+ 'levels', (SELECT json_agg(json_build_array(s.warehouse, s.sku, s.quantity_free))
    FROM stock_level s WHERE s.sku = ANY(%(skus)s)),
  'addresses', (SELECT json_agg(json_build_array(t.customer, t.name, t.address, t.country))
    FROM ship_to t WHERE t.customer = ANY(%(customers)s)),
@@ -158,7 +158,7 @@ def _picture(found: dict[str, Any]) -> Picture:
     for customer, name, address, country in rows["addresses"]:
         known = picture.addresses.setdefault(customer, {})
         known |= {" ".join(spelled.lower().split()): country for spelled in (name, address, f"{name}, {address}")}
-    picture.levels = {(w, sku): Level(on_hand, bound, held) for w, sku, on_hand, bound, held in rows["levels"]}
+    picture.free = {(w, sku): free for w, sku, free in rows["levels"]}
     return picture
 
 

@@ -56,12 +56,12 @@ def last_return(session: Session) -> str:
 
 def low(session: Session) -> Sequence[Any]:
     """(warehouse, item, free, waiting) where little is free or somebody waits."""
-    query = """SELECT s.warehouse, s.sku, s.quantity_on_hand - s.quantity_allocated - s.quantity_held AS free, coalesce(w.wanted, 0)
+    query = """SELECT s.warehouse, s.sku, s.quantity_free AS free, coalesce(w.wanted, 0)
         FROM stock_level s LEFT JOIN (SELECT o.warehouse, l.sku, sum(l.quantity_base - l.quantity_allocated - l.quantity_shipped) AS wanted
           FROM order_line l JOIN sales_order o ON o.number = l.order_number WHERE o.status IN ('validated', 'allocated', 'released')
           AND l.quantity_base > l.quantity_allocated + l.quantity_shipped GROUP BY o.warehouse, l.sku) w
           ON w.warehouse = s.warehouse AND w.sku = s.sku
-        WHERE s.quantity_on_hand - s.quantity_allocated - s.quantity_held < 60 OR w.wanted > 0 ORDER BY s.warehouse, s.sku"""
+        WHERE s.quantity_free < 60 OR w.wanted > 0 ORDER BY s.warehouse, s.sku"""
     return session.execute(text(query)).all()
 
 

@@ -141,7 +141,7 @@ def _choose_warehouse(draft: Draft, customer: CustomerFacts, picture: Picture) -
     wanted = quantities((x.sku, to_base(x.quantity, x.uom, picture.items[x.sku]) or ZERO) for x in draft.lines)
 
     def whole(code: str) -> bool:
-        return all((code, sku) in picture.levels and picture.levels[code, sku].free >= q for sku, q in wanted.items())
+        return all(picture.free.get((code, sku), ZERO) >= q for sku, q in wanted.items())
 
     here = picture.warehouses[usual]
     near = [w.code for w in picture.warehouses.values() if (w.entity, w.country) == (here.entity, here.country)]
@@ -188,8 +188,7 @@ def _bind(lines: Sequence[Priced], warehouse: str, picture: Picture) -> list[Dec
     bound = []
     for line in lines:
         asked = line.asked
-        level = picture.levels.get((warehouse, asked.sku))
-        free = level.free - taken.get(asked.sku, ZERO) if level is not None else ZERO
+        free = picture.free.get((warehouse, asked.sku), ZERO) - taken.get(asked.sku, ZERO)
         more = min(max(line.base - asked.quantity_allocated - asked.quantity_shipped, ZERO), max(free, ZERO))
         taken[asked.sku] = taken.get(asked.sku, ZERO) + more
         bound.append(asked.quantity_allocated + more)
@@ -319,9 +318,8 @@ def remember(decided: Decided, picture: Picture) -> None:
     account.order_value += decided.total
     account.last_warehouse = decided.warehouse
     for line in decided.lines:
-        level = picture.levels.get((decided.warehouse, line.sku))
-        if level is not None:
-            level.allocated += line.quantity_allocated
+        if line.quantity_allocated:
+            picture.free[decided.warehouse, line.sku] -= line.quantity_allocated
     summed = quantities((x.sku, x.quantity_base) for x in decided.lines)
     for sku, quantity in summed.items():
         usual = picture.usual.setdefault((customer.code, sku), Usual(0, ZERO))

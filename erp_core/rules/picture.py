@@ -105,19 +105,6 @@ class Usual:
 
 
 @dataclass(slots=True)
-class Level:
-    """Stock of an item at a warehouse, in base units."""
-
-    on_hand: Decimal
-    allocated: Decimal
-    held: Decimal
-
-    @property
-    def free(self) -> Decimal:
-        return max(self.on_hand - self.allocated - self.held, ZERO)
-
-
-@dataclass(slots=True)
 class WarehouseFacts:
     """A warehouse with the number of released orders it works on."""
 
@@ -150,6 +137,6 @@ class Picture:
     pos: dict[tuple[str, str], list[Earlier]] = field(default_factory=dict)
     baskets: dict[tuple[str, str], list[Earlier]] = field(default_factory=dict)
     warehouses: dict[str, WarehouseFacts] = field(default_factory=dict)
-    levels: dict[tuple[str, str], Level] = field(default_factory=dict)
+    free: dict[tuple[str, str], Decimal] = field(default_factory=dict)
     numbers: set[str] = field(default_factory=set)
     addresses: dict[str, dict[str, str]] = field(default_factory=dict)

@@ -17,16 +17,6 @@ class Inbound:
     quantity: Decimal
 
 
-def available_now(on_hand: Decimal, allocated: Decimal) -> Decimal:
-    """Stock that nobody has, in base units; never negative."""
-    return max(on_hand - allocated, Decimal(0))
-
-
-def bind(wanted: Decimal, on_hand: Decimal, allocated: Decimal) -> Decimal:
-    """How much of `wanted` can be allocated now."""
-    return min(wanted, available_now(on_hand, allocated))
-
-
 def available_to_promise(
     wanted: Decimal, free: Decimal, inbound: Sequence[Inbound], today: date, others: Decimal = Decimal(0)
 ) -> tuple[date | None, Decimal]:

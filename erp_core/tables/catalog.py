@@ -24,6 +24,8 @@ class Item(Base):
     unit_cost: Mapped[UnitPrice]
     export_class: Mapped[str | None]
     hazmat: Mapped[bool]
+    lot_required: Mapped[bool] = mapped_column(default=False, server_default="false")
+    quality_check: Mapped[bool] = mapped_column(default=False, server_default="false")
     status: Mapped[str]
     name_vector: Mapped[NameVector]
 

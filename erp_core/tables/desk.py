@@ -44,6 +44,7 @@ class Case(Base):
     resolved_at: Mapped[Moment | None]
     root_cause: Mapped[str | None]
     assignee: Mapped[str | None] = mapped_column(ForeignKey("app_user.email"))
+    disruption_id: Mapped[int | None] = mapped_column(ForeignKey("disruption.id"), index=True)
     details: Mapped[Json] = mapped_column(default=dict, server_default="{}")
     instruction: Mapped[Json | None] = mapped_column(JSONB(none_as_null=True))
     worked: Mapped[bool] = mapped_column(default=False, server_default="false")

@@ -98,15 +98,19 @@ class ShipTo(Base):
 
 
 class Supplier(Base):
-    """Who sells to us."""
+    """Who sells to us. `saved_by` is who last changed its master data; `email` is where purchase orders go."""
 
     __tablename__ = "supplier"
-    __table_args__ = (one_of("risk", ("low", "medium", "high")),)
+    __table_args__ = (one_of("risk", ("low", "medium", "high")), one_of("status", ("active", "blocked")))
     code: Mapped[str] = mapped_column(primary_key=True)
     name: Mapped[str]
     lead_time_days: Mapped[int]
     risk: Mapped[str]
     email_domain: Mapped[str | None] = mapped_column(index=True)
+    email: Mapped[str | None]
+    status: Mapped[str] = mapped_column(default="active", server_default="active")
+    saved_by: Mapped[str | None]
+    version: Mapped[int] = mapped_column(default=1, server_default="1")
 
 
 class User(Base):

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from sqlalchemy import CheckConstraint, ForeignKey, ForeignKeyConstraint, Index
-from sqlalchemy.orm import Mapped, mapped_column
+from datetime import date
 
-from erp_core.tables.base import Base, Moment, Quantity, one_of
+from sqlalchemy import CheckConstraint, Computed, ForeignKey, ForeignKeyConstraint, Index, text
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+
+from erp_core.tables.base import Base, Moment, Money, Quantity, one_of
+from erp_core.values import QuarantineOutcome, TransferStatus
 
 
 class Warehouse(Base):
@@ -21,13 +24,20 @@ class Warehouse(Base):
 
 
 class StockLevel(Base):
-    """Counted and bound stock in base units; the database refuses to bind more than there is."""
+    """Counted and bound stock in base units; the database refuses to bind more than there is.
+
+    Held is kept from being promised until it is counted, set aside waits for a transfer to leave, free is what is left of it all.
+    """
 
     __tablename__ = "stock_level"
     __table_args__ = (
         CheckConstraint("quantity_allocated >= 0", name="allocated_not_negative"),
         CheckConstraint("quantity_held >= 0", name="held_not_negative"),
-        CheckConstraint("quantity_allocated + quantity_held <= quantity_on_hand", name="allocated_within_on_hand"),
+        CheckConstraint("quantity_set_aside >= 0", name="set_aside_not_negative"),
+        CheckConstraint(
+            "quantity_allocated + quantity_held + quantity_set_aside <= quantity_on_hand",
+            name="allocated_within_on_hand",
+        ),
         Index("ix_stock_level_sku", "sku"),
     )
     warehouse: Mapped[str] = mapped_column(ForeignKey("warehouse.code"), primary_key=True)
@@ -35,6 +45,33 @@ class StockLevel(Base):
     quantity_on_hand: Mapped[Quantity]
     quantity_allocated: Mapped[Quantity] = mapped_column(default=0, server_default="0")
     quantity_held: Mapped[Quantity] = mapped_column(default=0, server_default="0")
+    quantity_set_aside: Mapped[Quantity] = mapped_column(default=0, server_default="0")
+    quantity_free: Mapped[Quantity] = mapped_column(
+        Computed("quantity_on_hand - quantity_allocated - quantity_held - quantity_set_aside", persisted=True)
+    )
+
+
+class StockMovement(Base):
+    """Goods that went from one place to another, in base units: every movement has both sides, so that all places sum to zero.
+
+    A place is `warehouse:WH1` (the shelf), `quarantine:WH1`, `transfer:TR-1` (between two), `supplier:S1`, `customer:C1`, `scrap`, or
+    `count`, where what was miscounted comes from and goes to.
+    """
+
+    __tablename__ = "stock_movement"
+    __table_args__ = (
+        CheckConstraint("quantity > 0", name="quantity_positive"),
+        CheckConstraint("source <> target", name="goes_somewhere"),
+        Index("ix_stock_movement_source", "source", "sku"),
+        Index("ix_stock_movement_target", "target", "sku"),
+    )
+    id: Mapped[int] = mapped_column(primary_key=True)
+    at: Mapped[Moment]
+    sku: Mapped[str] = mapped_column(ForeignKey("item.sku"))
+    quantity: Mapped[Quantity]
+    source: Mapped[str]
+    target: Mapped[str]
+    reference: Mapped[str]
 
 
 class Allocation(Base):
@@ -57,3 +94,59 @@ class Allocation(Base):
     status: Mapped[str]
     created_at: Mapped[Moment]
     expires_at: Mapped[Moment | None]
+
+
+class Quarantined(Base):
+    """Goods set apart at a warehouse, in base units: not stock until somebody lets them in; `outcome` says what became of them."""
+
+    __tablename__ = "quarantined"
+    __table_args__ = (
+        CheckConstraint("quantity > 0", name="quantity_positive"),
+        one_of("outcome", QuarantineOutcome),
+        Index("ix_quarantined_open", "warehouse", "sku", postgresql_where=text("outcome IS NULL")),
+    )
+    id: Mapped[int] = mapped_column(primary_key=True)
+    warehouse: Mapped[str] = mapped_column(ForeignKey("warehouse.code"))
+    sku: Mapped[str] = mapped_column(ForeignKey("item.sku"))
+    quantity: Mapped[Quantity]
+    lot: Mapped[str | None]
+    reference: Mapped[str] = mapped_column(index=True)
+    reason: Mapped[str]
+    since: Mapped[Moment]
+    outcome: Mapped[str | None]
+    settled_at: Mapped[Moment | None]
+
+
+class Transfer(Base):
+    """Goods on their way between two of our warehouses: two movements, each by who does it. `price` is between two firms of ours."""
+
+    __tablename__ = "transfer"
+    __table_args__ = (one_of("status", TransferStatus), CheckConstraint("source <> target", name="goes_somewhere"))
+    number: Mapped[str] = mapped_column(primary_key=True)
+    source: Mapped[str] = mapped_column(ForeignKey("warehouse.code"))
+    target: Mapped[str] = mapped_column(ForeignKey("warehouse.code"), index=True)
+    status: Mapped[str]
+    reason: Mapped[str]
+    cost: Mapped[Money]
+    price: Mapped[Money | None]
+    intercompany: Mapped[bool]
+    for_order: Mapped[str | None] = mapped_column(ForeignKey("sales_order.number"))
+    expected_date: Mapped[date | None]
+    ordered_at: Mapped[Moment]
+    ordered_by: Mapped[str]
+    shipped_at: Mapped[Moment | None]
+    received_at: Mapped[Moment | None]
+    version: Mapped[int] = mapped_column(default=1, server_default="1")
+    lines: Mapped[list[TransferLine]] = relationship(order_by="TransferLine.sku", lazy="selectin")
+
+
+class TransferLine(Base):
+    """One item of a transfer, in base units."""
+
+    __tablename__ = "transfer_line"
+    __table_args__ = (CheckConstraint("quantity > 0", name="quantity_positive"),)
+    transfer: Mapped[str] = mapped_column(ForeignKey("transfer.number"), primary_key=True)
+    sku: Mapped[str] = mapped_column(ForeignKey("item.sku"), primary_key=True)
+    quantity: Mapped[Quantity]
+    quantity_shipped: Mapped[Quantity] = mapped_column(default=0, server_default="0")
+    quantity_received: Mapped[Quantity] = mapped_column(default=0, server_default="0")

@@ -20,11 +20,10 @@ from erp_core.commands import COMMAND, Command, NewLine, PlaceHold, PlaceOrder
 from erp_core.db import Session
 from erp_core.errors import CountersignError
 from erp_core.tables.sales import Hold, OrderLine, SalesOrder
-from erp_core.tables.stock import StockLevel
 from erp_core.values import HoldReason, Verdict
 from tests.conftest import TODAY
 from tests.core.books import books_are_right
-from tests.core.test_order_to_cash import World
+from tests.core.test_order_to_cash import World, on_the_shelf
 
 POLICY = policy.load()
 STOPPING = [r for r in HoldReason if "release" in POLICY.holds[r].blocks]
@@ -143,7 +142,7 @@ def attempt(session: Session, way: str, said: At, turn: int) -> bool:
 @pytest.fixture
 def world(api: Session) -> World:
     made = World(api)
-    api.get_one(StockLevel, (made.warehouse, "T-1")).quantity_on_hand = Decimal(200)
+    on_the_shelf(api, made.warehouse, "T-1", 200)
     for email in (BOSS, "b" + BOSS):
         api.execute(text("INSERT INTO app_user VALUES (:e, 'Boss', :r, 99999999)"), {"e": email, "r": EVERY_ROLE})
     return made

@@ -40,11 +40,10 @@ from erp_core.tables.billing import CreditMemo, Invoice
 from erp_core.tables.fulfilment import Shipment
 from erp_core.tables.parties import Customer
 from erp_core.tables.returns import Return
-from erp_core.tables.stock import StockLevel
 from erp_core.values import HoldReason, ReturnReason
 from tests.conftest import TODAY
 from tests.core.books import books_are_right
-from tests.core.test_order_to_cash import World, refused
+from tests.core.test_order_to_cash import World, on_the_shelf, refused
 
 
 @pytest.fixture
@@ -81,7 +80,7 @@ def test_a_small_price_makes_no_small_order(world: World) -> None:
 
 
 def test_an_unusual_order_does_not_become_usual_by_being_there(world: World) -> None:
-    world.session.get_one(StockLevel, (world.warehouse, "T-1")).quantity_on_hand = Decimal(9999)
+    on_the_shelf(world.session, world.warehouse, "T-1", 9999)
     world.session.get_one(Customer, "T1").credit_limit = Decimal(10**6)
     for _ in range(3):
         world.order(10)

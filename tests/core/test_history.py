@@ -26,7 +26,7 @@ from erp_core.tables.stock import StockLevel
 from tests.conftest import TODAY
 from tests.core.books import books_are_right
 from tests.core.test_machine import many_hands
-from tests.core.test_order_to_cash import World
+from tests.core.test_order_to_cash import World, on_the_shelf
 
 GOT = re.compile(r"([\d.]+) of (\S+) from (\S+)")
 
@@ -119,7 +119,7 @@ def credit_races(hands: int, turns: int, limit: int) -> int:
     with db.transaction(db.API) as session:
         made = World(session)
         session.get_one(Customer, "T1").credit_limit = Decimal(limit)
-        session.get_one(StockLevel, (made.warehouse, "T-1")).quantity_on_hand = Decimal(10**6)
+        on_the_shelf(session, made.warehouse, "T-1", 10**6)
     gate, failures = threading.Semaphore(14), []
 
     def once(command: Any, key: str) -> None:

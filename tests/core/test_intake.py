@@ -25,6 +25,7 @@ from erp_core.tables.sales import OrderLine, SalesOrder
 from erp_core.tables.stock import Allocation, StockLevel
 from tests.conftest import TODAY
 from tests.core.books import books_are_right
+from tests.core.test_order_to_cash import on_the_shelf
 
 NOW = datetime(2026, 6, 15, 12, 0, tzinfo=UTC)
 assert NOW == TODAY
@@ -165,7 +166,7 @@ def test_eight_at_once_never_oversell_an_item(database: str) -> None:
         order = good(session, 1)[0]
         sku = order.lines[0].sku
         for level in session.scalars(select(StockLevel).where(StockLevel.sku == sku)):
-            level.quantity_on_hand = level.quantity_allocated + 10
+            on_the_shelf(session, level.warehouse, sku, int(level.quantity_allocated) + 10)
 
     def place(position: int) -> None:
         for turn in range(6):
@@ -186,7 +187,7 @@ def test_eight_at_once_never_overshoot_a_credit_limit(database: str) -> None:
         order = good(session, 1)[0]
         item = session.get_one(Item, order.lines[0].sku)
         for level in session.scalars(select(StockLevel).where(StockLevel.sku == item.sku)):
-            level.quantity_on_hand += 100_000
+            on_the_shelf(session, level.warehouse, item.sku, int(level.quantity_on_hand) + 100_000)
         customer = session.get_one(Customer, order.customer)
         account = session.get_one(CustomerAccount, order.customer)
         owed = session.execute(

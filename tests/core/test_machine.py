@@ -41,7 +41,7 @@ from erp_core.tables.sales import SalesOrder
 from erp_core.tables.stock import StockLevel
 from tests.conftest import TODAY
 from tests.core.books import books_are_right
-from tests.core.test_order_to_cash import World
+from tests.core.test_order_to_cash import World, on_the_shelf
 
 COUNT = st.integers(1, 60)
 PICK = st.integers(0, 1000)
@@ -186,7 +186,7 @@ def many_hands(hands: int, turns: int, items: int, ready: Callable[[str], None] 
         made = World(session)
         skus = list(session.scalars(select(StockLevel.sku).where(StockLevel.warehouse == made.warehouse).limit(items)))
         for level in session.scalars(select(StockLevel).where(StockLevel.sku.in_(skus))):
-            level.quantity_on_hand = level.quantity_allocated + 60
+            on_the_shelf(session, level.warehouse, level.sku, int(level.quantity_allocated) + 60)
         session.get_one(Customer, "T1").credit_limit = Decimal(10**7)
         warehouse = made.warehouse
     ready(warehouse)

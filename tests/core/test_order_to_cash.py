@@ -9,8 +9,10 @@ from typing import Any
 import pytest
 from sqlalchemy import select, text
 
+from erp_core import policy
 from erp_core.actions import desk as decisions
-from erp_core.actions import execute, requests, upkeep
+from erp_core.actions import execute, ledger, requests, upkeep
+from erp_core.actions.context import Context
 from erp_core.actions.desk import Said
 from erp_core.commands import (
     AdjustStock,
@@ -62,6 +64,15 @@ from tests.core.books import books_are_right
 WAREHOUSE = "wms"
 
 
+def on_the_shelf(session: Session, warehouse: str, sku: str, quantity: int) -> None:
+    """Put the shelf to `quantity`, whatever waits for it."""
+    level = ledger.level(session, warehouse, sku, make=True)
+    context = Context(session, "shelf", "test", TODAY, policy.load())
+    more = quantity - level.quantity_on_hand
+    (ledger.put if more > 0 else ledger.take)(level, abs(more), ledger.COUNT, "test", context)
+    session.flush()
+
+
 class World:
     """A customer with credit, an item with stock, and a hand to run commands."""
 
@@ -100,10 +111,9 @@ class World:
             )
         )
         session.flush()
-        level = StockLevel(warehouse=self.warehouse, sku="T-1", quantity_on_hand=Decimal(100))
-        level.quantity_allocated = level.quantity_held = Decimal(0)
-        session.add(level)
+        session.add(StockLevel(warehouse=self.warehouse, sku="T-1", quantity_on_hand=Decimal(100)))
         session.flush()
+        ledger.open_balances(session, TODAY)
 
     def run(self, command: Any, at: Any = TODAY) -> dict[str, Any]:
         self.turn += 1
@@ -351,7 +361,7 @@ def test_a_waiver_ends_with_its_facts_and_with_its_time(world: World) -> None:
 
 
 def test_stock_that_comes_goes_to_waiting_orders_in_the_order_of_policy(world: World) -> None:
-    world.session.get_one(StockLevel, (world.warehouse, "T-1")).quantity_on_hand = Decimal(0)
+    on_the_shelf(world.session, world.warehouse, "T-1", 0)
     old, urgent = world.order(5), world.order(5)
     world.session.get_one(SalesOrder, urgent).expedited = True
     world.run(AdjustStock(warehouse=world.warehouse, sku="T-1", on_hand=Decimal(7), reason="found a pallet"))
@@ -362,10 +372,10 @@ def test_stock_that_comes_goes_to_waiting_orders_in_the_order_of_policy(world: W
 
 
 def test_who_takes_no_part_deliveries_hoards_no_stock(world: World) -> None:
-    world.session.get_one(StockLevel, (world.warehouse, "T-1")).quantity_on_hand = Decimal(0)
+    on_the_shelf(world.session, world.warehouse, "T-1", 0)
     world.session.get_one(Customer, "T1").ships_partial = False
     big, small = world.order(50), world.order(5)
-    world.session.get_one(StockLevel, (world.warehouse, "T-1"), populate_existing=True).quantity_on_hand = Decimal(10)
+    on_the_shelf(world.session, world.warehouse, "T-1", 10)
     world.session.flush()
     assert world.run(RunBackorders(warehouse=world.warehouse, skus=["T-1"]))["orders"] == 1
     assert world.status(small) == "released"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import date
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any
 
@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from erp_core import policy
 from erp_core.rules import catalog, credit, sales, stock
+from erp_core.rules.allocation import Waiting, grant
 from erp_core.rules.catalog import Agreement, ItemFacts
 from erp_core.rules.credit import CreditFacts
 from erp_core.rules.sales import LineFacts, OrderFacts
@@ -166,11 +167,21 @@ def test_a_case_holds_its_units_and_foreign_units_are_refused(item: ItemFacts, u
 QUANTITY = st.decimals(0, 10_000, places=3)
 
 
-@given(QUANTITY, QUANTITY, QUANTITY)
-def test_never_more_is_bound_than_is_free(wanted: Decimal, on_hand: Decimal, allocated: Decimal) -> None:
-    bound = stock.bind(wanted, on_hand, allocated)
-    assert 0 <= bound <= wanted
-    assert bound == 0 or allocated + bound <= on_hand
+LINES = st.lists(st.tuples(st.sampled_from("ABC"), st.sampled_from("xy"), QUANTITY, st.booleans()), max_size=8)
+
+
+@given(LINES, QUANTITY, QUANTITY)
+def test_never_more_is_given_than_is_free_nor_than_is_needed(
+    wanted: list[tuple[str, str, Decimal, bool]], x: Decimal, y: Decimal
+) -> None:
+    waiting = [
+        Waiting(order, line, "W", sku, need, "A", partial, False, None, datetime(2026, 6, 15, tzinfo=UTC), Decimal(0))
+        for line, (order, sku, need, partial) in enumerate(wanted)
+    ]
+    granted = grant(waiting, {("W", "x"): x, ("W", "y"): y}, POLICY.allocation, date(2026, 6, 15))
+    for sku, free in (("x", x), ("y", y)):
+        assert sum((g.quantity for g in granted if g.sku == sku), Decimal(0)) <= free
+    assert all(g.quantity <= waiting[g.line].need for g in granted)
 
 
 def test_a_promise_waits_for_enough_inbound() -> None:
