@@ -57,6 +57,15 @@ def _amend(command: Said) -> str:
     return f"Change {command['order']}: {', '.join(parts)}"
 
 
+def _amend_purchase(command: Said) -> str:
+    parts = []
+    for change in command["changes"]:
+        what = [f"{_plain(change['quantity'])} pieces" if change.get("quantity") is not None else ""]
+        what.append(f"at {money(change['unit_cost'])}" if change.get("unit_cost") is not None else "")
+        parts.append(f"line {change['line']} to {' '.join(filter(None, what))}")
+    return f"Change purchase order {command['purchase_order']}: {', '.join(parts)}"
+
+
 def _on_line(command: Said) -> str:
     return f", line {command['line']}" if command.get("line") else ""
 
@@ -122,6 +131,39 @@ _COMMANDS: dict[str, Callable[[Said], str]] = {
     "refuse_return": lambda c: f"Refuse {c['return_number']}: {c['reason']}",
     "receive_return": lambda c: f"{c['return_number']} arrived at {c['warehouse']}: {_handled(c)}",
     "credit_return": lambda c: f"Give back the money for {c['return_number']}",
+    "draft_purchase": lambda c: f"Write a purchase order to {c['supplier']} for {c['warehouse']}: {_lines(c)}",
+    "approve_purchase": lambda c: f"Approve purchase order {c['purchase_order']}",
+    "send_purchase": lambda c: f"Send purchase order {c['purchase_order']} to its supplier",
+    "acknowledge_purchase": lambda c: (
+        f"The supplier confirms {c['purchase_order']}"
+        + (f" for {day(c['expected_date'])}" if c.get("expected_date") else "")
+    ),
+    "update_expected_date": lambda c: f"Expect {c['purchase_order']}{_on_line(c)} on {day(c['expected_date'])}",
+    "amend_purchase": _amend_purchase,
+    "cancel_purchase": lambda c: f"End {c['purchase_order']}: {c['reason']}",
+    "receive_goods": lambda c: (
+        f"Goods at {c['warehouse']}"
+        + (f" for {c['purchase_order']}" if c.get("purchase_order") else " without an order")
+        + f": {_lines(c)}"
+    ),
+    "put_away": lambda c: f"The goods of {c['receipt']} are in their places",
+    "settle_quarantine": lambda c: f"Goods set apart, number {c['quarantined']}: {c['outcome'].replace('_', ' ')}",
+    "record_bill": lambda c: (
+        f"Record invoice {c['number']} of {c['supplier']}"
+        + (f" for {c['purchase_order']}" if c.get("purchase_order") else "")
+    ),
+    "approve_match": lambda c: f"Accept the differences of invoice {c['bill']} of {c['supplier']}: {c['note']}",
+    "reject_bill": lambda c: f"Send invoice {c['bill']} of {c['supplier']} back: {c['note']}",
+    "release_payment": lambda c: f"Pay invoice {c['bill']} of {c['supplier']}",
+    "save_supplier": lambda c: f"Keep supplier {c['supplier']}: {_set(c, 'supplier')}",
+    "set_source": lambda c: f"Buy {c['sku']} from {c['supplier']} at {money(c['unit_cost'])}",
+    "set_tolerance": lambda c: (
+        f"Set what may differ for {c['scope']} {c['key']}: {_set(c, 'scope', 'key') or 'as usual'}"
+    ),
+    "transfer_stock": lambda c: f"Bring {_plain(c['quantity'])} {c['sku']} from {c['source']} to {c['target']}",
+    "ship_transfer": lambda c: f"{c['transfer']} left",
+    "receive_transfer": lambda c: f"{c['transfer']} arrived",
+    "cancel_transfer": lambda c: f"Cancel {c['transfer']}: {c['reason']}",
     "update_contact": lambda c: f"Set contact {c['name']}, {c['email']}, of {c['customer']}",
     "update_ship_to": lambda c: f"Set a delivery address of {c['customer']}: {c['address']}",
     "save_customer": lambda c: f"Keep customer {c['customer']}: {_set(c, 'customer')}",

@@ -1,4 +1,4 @@
-"""What other systems report: warehouses, carriers, finance. Each event once, in any order; what cannot be applied becomes a case."""
+"""What other systems report: warehouses, carriers, suppliers, finance. Each event once, in any order; what cannot be applied becomes a case."""
 
 from __future__ import annotations
 
@@ -11,15 +11,21 @@ from api.access import Me, Work
 from erp_core import db
 from erp_core.actions import execute, requests
 from erp_core.commands import (
+    AcknowledgePurchase,
     ConfirmDelivery,
     ConfirmPack,
     ConfirmPick,
     ConfirmShipment,
     OpenCase,
+    PutAway,
+    ReceiveGoods,
+    ReceiveTransfer,
+    RecordBill,
     ReportCount,
     ReportCredit,
     ReportDelay,
     ReturnToShelf,
+    ShipTransfer,
 )
 from erp_core.errors import IllegalTransition, NotFound, RuleViolation
 from erp_core.values import Priority, Queue
@@ -34,7 +40,13 @@ Event = Annotated[
     | ConfirmDelivery
     | ReportDelay
     | ReportCount
-    | ReportCredit,
+    | ReportCredit
+    | ReceiveGoods
+    | PutAway
+    | ShipTransfer
+    | ReceiveTransfer
+    | AcknowledgePurchase
+    | RecordBill,
     Field(discriminator="type"),
 ]
 

@@ -142,8 +142,8 @@ BEGIN
     IF jsonb_typeof(p_commands) <> 'array' OR jsonb_array_length(p_commands) NOT BETWEEN 1 AND 3 THEN
         RAISE EXCEPTION 'a proposal has one to three commands' USING ERRCODE = 'check_violation';
     END IF;
-    IF jsonb_typeof(p_versions) <> 'object' OR EXISTS (SELECT 1 FROM jsonb_object_keys(p_versions) k WHERE k NOT LIKE 'sales_order:%') THEN
-        RAISE EXCEPTION 'versions name sales orders' USING ERRCODE = 'check_violation';
+    IF jsonb_typeof(p_versions) <> 'object' OR EXISTS (SELECT 1 FROM jsonb_object_keys(p_versions) k WHERE k NOT LIKE 'sales_order:%' AND k NOT LIKE 'purchase_order:%') THEN
+        RAISE EXCEPTION 'versions name sales and purchase orders' USING ERRCODE = 'check_violation';
     END IF;
     IF EXISTS (SELECT 1 FROM jsonb_array_elements(p_commands) c WHERE c ? 'case' AND c ->> 'case' IS NOT NULL AND (c ->> 'case')::bigint <> p_case) THEN
         RAISE EXCEPTION 'a proposal touches no other case' USING ERRCODE = 'check_violation';
@@ -151,6 +151,10 @@ BEGIN
     IF EXISTS (SELECT 1 FROM jsonb_array_elements(p_commands) c JOIN sales_order o ON o.number = c ->> 'order'
                WHERE (p_versions ->> ('sales_order:' || o.number))::int IS DISTINCT FROM o.version) THEN
         RAISE EXCEPTION 'the order changed while the agent read it' USING ERRCODE = 'serialization_failure';
+    END IF;
+    IF EXISTS (SELECT 1 FROM jsonb_array_elements(p_commands) c JOIN purchase_order o ON o.number = c ->> 'purchase_order'
+               WHERE (p_versions ->> ('purchase_order:' || o.number))::int IS DISTINCT FROM o.version) THEN
+        RAISE EXCEPTION 'the purchase order changed while the agent read it' USING ERRCODE = 'serialization_failure';
     END IF;
     UPDATE proposal SET status = 'superseded' WHERE case_id = p_case AND status = 'pending';
     INSERT INTO proposal (case_id, action, commands, rationale, evidence, versions, policy, confidence, digest, status, asked_by,
@@ -214,11 +218,13 @@ GRANT SELECT ON alembic_version TO countersign_api;
 GRANT SELECT ON entity, customer, contact, ship_to, supplier, app_user, item, substitute, price, warehouse, stock_level, allocation,
     sales_order, order_line, hold, purchase_order, purchase_order_line, shipment, shipment_line, invoice, remittance, policy_version,
     installation, case_file, message, finding, note, proposal, decision, journal_entry, item_unit, tier_price, customer_account,
-    customer_item, invoice_line, credit_memo, return_order, return_line TO countersign_agent;
+    customer_item, invoice_line, credit_memo, return_order, return_line, item_source, receipt, receipt_line, supplier_invoice, supplier_invoice_line, disruption, discrepancy, tolerance, transfer, quarantined,
+    stock_movement TO countersign_agent;
 GRANT EXECUTE ON FUNCTION casework.record_message, casework.claim_case, casework.record_findings, casework.file_proposal,
     casework.give_back, casework.add_note TO countersign_agent;
 
 GRANT SELECT ON entity, customer, supplier, item, substitute, price, warehouse, stock_level, allocation, sales_order, order_line, hold,
     purchase_order, purchase_order_line, shipment, shipment_line, invoice, invoice_line, credit_memo, payment, remittance, return_order,
-    return_line, item_unit, tier_price, customer_account, customer_item, case_file, proposal, decision, journal_entry
-    TO countersign_reader;
+    return_line, item_unit, tier_price, customer_account, customer_item, case_file, proposal, decision, journal_entry,
+    item_source, receipt, receipt_line, supplier_invoice, supplier_invoice_line, disruption, discrepancy, tolerance, transfer, quarantined,
+    stock_movement TO countersign_reader;

@@ -61,6 +61,32 @@ class AllocationPolicy(_Part):
     reserve_hours: int = Field(gt=0)
 
 
+class SupplyPolicy(_Part):
+    history_days: int = Field(gt=0)
+    review_days: int = Field(ge=0)
+    safety_factor: Decimal = Field(ge=0)
+    transfer_days: int = Field(ge=0)
+    transfer_cost: Decimal = Field(ge=0)
+    transfer_percent: Decimal = Field(ge=0)
+    expedite_percent: Decimal = Field(ge=0)
+    log_hours: int = Field(gt=0)
+    hands_off_days: int = Field(ge=0)
+    failures: int = Field(gt=0)
+    failure_days: int = Field(gt=0)
+    response: Literal["review", "raise_risk"]
+
+
+class MatchPolicy(_Part):
+    short_percent: Decimal = Field(ge=0)
+    over_percent: Decimal = Field(ge=0)
+    price_percent: Decimal = Field(ge=0)
+    amount: Decimal = Field(ge=0)
+    block_percent: Decimal = Field(ge=0)
+    charges: Decimal = Field(ge=0)
+    terms_days: int = Field(ge=0)
+    twin_days: int = Field(ge=0)
+
+
 class ReturnPolicy(_Part):
     days: int = Field(ge=0)
     approve_above: Decimal = Field(ge=0)
@@ -101,6 +127,8 @@ class Policy(_Part):
     changes: ChangePolicy
     tax_percent: dict[str, Decimal]
     allocation: AllocationPolicy
+    supply: SupplyPolicy
+    match: MatchPolicy
     returns: ReturnPolicy
     stewards: dict[str, str]
     notices: dict[Literal["shipped", "delayed"], str]

@@ -109,6 +109,7 @@ class DiscrepancyKind(StrEnum):
     CHARGES = "charges"
     TAX = "tax"
     CURRENCY = "currency"
+    DATE = "date"
     DUPLICATE = "duplicate"
 
 

@@ -12,8 +12,9 @@ from typing import Any
 from erp_core import clock, policy
 from erp_core.commands import Command
 from erp_core.db import Session
-from erp_core.queries import billing, catalog, desk, references, sales
+from erp_core.queries import billing, catalog, desk, references, sales, supply
 from erp_core.queries.references import Hit, OrderCard, Sender
+from erp_core.queries.subjects import subject_of
 from erp_core.rules import desk as desk_rules
 from erp_core.rules.catalog import price_for
 from erp_core.tables.billing import Invoice
@@ -202,7 +203,10 @@ def availability(session: Session, sku: str, customer: str | None, quantity: Dec
     if item is None:
         return {}
     agreed = catalog.agreements(session, customer, sku) if customer else []
-    inbound = catalog.inbound(session, sku)
+    inbound = sorted(
+        (i for listed in supply.inbound(session, [sku]).values() for i in listed),
+        key=lambda i: (i.expected is None, i.expected),
+    )
     return {
         "sku": sku,
         "name": item.name,
@@ -243,7 +247,7 @@ def purchase_order(session: Session, number: str) -> dict[str, Any] | None:
 def signers(session: Session, commands: list[Command]) -> dict[str, Any]:
     """Which rules ask for a signature of these commands, and who could give it."""
     active = policy.load()
-    subjects = [desk.subject(session, command) for command in commands]
+    subjects = [subject_of(session, command) for command in commands]
     rules: set[str] = set()
     able: dict[str, set[int]] = {}
     for user, person in desk.people(session):

@@ -14,6 +14,7 @@ from erp_core.policy import Policy
 from erp_core.queries import sales
 from erp_core.rules.sales import Violation
 from erp_core.tables.desk import Case
+from erp_core.tables.purchasing import Disruption
 from erp_core.tables.sales import Hold, SalesOrder
 from erp_core.values import CASE_STEPS, OPEN_CASE_STATUSES, CaseStatus, HoldReason, Priority, Queue, transition
 
@@ -56,6 +57,17 @@ def resolve(case: Case, context: Context, root_cause: str | None = None) -> None
     case.resolved_at, case.root_cause = context.now, root_cause or case.root_cause
     case.leased_by = case.leased_until = None
     context.session.flush()
+    if case.disruption_id is not None:
+        _end_disruption(case.disruption_id, context)
+
+
+def _end_disruption(number: int, context: Context) -> None:
+    """A disruption ends with the last of its cases."""
+    still = select(Case.id).where(Case.disruption_id == number, Case.status.in_(OPEN_CASE_STATUSES)).limit(1)
+    disruption = context.session.get_one(Disruption, number, with_for_update=True)
+    if disruption.closed_at is None and context.session.scalars(still).first() is None:
+        disruption.closed_at = context.now
+        context.also(Change("disruption:supply:closed", f"disruption:{number}", None, {"title": disruption.title}))
 
 
 def for_hold(order: SalesOrder, violation: Violation, context: Context) -> int:
@@ -90,13 +102,17 @@ def end_hold_case(order: SalesOrder, reason: HoldReason, context: Context, cause
             resolve(case, context, cause)
 
 
-def open_or_add(command: OpenCase, context: Context) -> int:
+def open_or_add(
+    command: OpenCase, context: Context, *, supplier: str | None = None, disruption: int | None = None
+) -> int:
     """The open case of this kind and subject, told one problem more and the latest details; a new one when there is none. Never a closed one."""
     known = _open_one(command.kind, command.subject, context)
     if known is None:
         case = _add(command, context)
+        case.supplier, case.disruption_id = supplier, disruption
         context.also(Change("case:desk:opened", f"case:{case.kind}:{case.subject}", None, snapshot(case)), case.id)
         return case.id
+    known.disruption_id = known.disruption_id or disruption
     texts = [*known.details.get("problems", []), *_problems(command)]
     known.details = {**known.details, **command.details, "problems": texts[-50:]}
     context.session.flush()

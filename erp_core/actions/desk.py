@@ -31,6 +31,7 @@ from erp_core.errors import (
 )
 from erp_core.policy import Policy
 from erp_core.queries import desk as queries
+from erp_core.queries.subjects import subject_of, versions
 from erp_core.rules import desk as rules
 from erp_core.rules.desk import Person, Signature, Subject
 from erp_core.tables.desk import Case, Decision, Proposal
@@ -100,14 +101,14 @@ def preview(session: Session, proposal: Proposal, now: datetime) -> Preview:
     except ValidationError as error:
         unreadable = [Problem("commands_unreadable", f"The commands are not well-formed: {error.errors()[0]['msg']}.")]
         return Preview([], unreadable, [], digest([proposal.amended or proposal.commands, policy.hash]))
-    subjects = [queries.subject(session, command) for command in commands]
+    subjects = [subject_of(session, command) for command in commands]
     savepoint = session.begin_nested()
     try:
         for position, command in enumerate(commands, start=1):
             key = f"preview:{proposal.id}:{position}"
             result = actions.execute(session, command, key=key, actor="preview", now=now, case=proposal.case_id)
             changes += [result.change, *result.beside]
-        after = [queries.subject(session, command) for command in commands]
+        after = [subject_of(session, command) for command in commands]
         subjects = [larger(before, now_) for before, now_ in zip(subjects, after, strict=True)]
     except CountersignError as refusal:
         problems = _problems(refusal)
@@ -225,7 +226,7 @@ def _approve(desk: _Desk) -> DecisionResult:
         commands = commands_of(desk.proposal)
     except ValidationError:
         return _refused("The commands are not well-formed; reject the proposal.", ["commands_unreadable"])
-    subjects = [queries.subject(desk.session, command) for command in commands]
+    subjects = [subject_of(desk.session, command) for command in commands]
     signature = signature_of(desk.policy, desk.person, subjects)
     if not signature.covers:
         asked = ", ".join(sorted({s.action for s in subjects}))
@@ -269,11 +270,12 @@ def _sign(
         return DecisionResult(
             Outcome.SIGNED, f"Signed. Another person must sign {', '.join(waiting)}.", {"waiting": waiting}
         )
-    return _execute_all(desk, commands, seen)
+    return _execute_all(desk, commands, seen, [*(s.email for s in earlier), own.email])
 
 
-def _execute_all(desk: _Desk, commands: list[Command], seen: Preview) -> DecisionResult:
+def _execute_all(desk: _Desk, commands: list[Command], seen: Preview, signers: list[str]) -> DecisionResult:
     facts = {
+        "signers": signers,
         "proposal": desk.proposal.id,
         "digest": seen.digest,
         "evidence": digest(desk.proposal.evidence),
@@ -323,11 +325,11 @@ def _amend(desk: _Desk) -> DecisionResult:
     other = [c for c in commands if getattr(c, "case", None) not in (None, desk.case.id)]
     if other:
         raise RuleViolation([Problem("other_case", "An amendment touches no other case.")])
-    subjects = [queries.subject(desk.session, command) for command in commands]
+    subjects = [subject_of(desk.session, command) for command in commands]
     if not signature_of(desk.policy, desk.person, subjects).covers:
         return _refused(f"No rule lets {desk.person.email} propose this.", ["not_authorised"])
     desk.proposal.amended = [c.model_dump(mode="json") for c in commands]
-    desk.proposal.versions = queries.versions(desk.session, commands)
+    desk.proposal.versions = versions(desk.session, commands)
     desk.proposal.asked_by = desk.person.email
     return DecisionResult(
         Outcome.RETURNED, "Amended. Look at the new preview, then sign it.", {"commands": desk.proposal.amended}
@@ -393,7 +395,7 @@ def _may_work(desk: _Desk) -> bool:
 
 
 def _moved(desk: _Desk, commands: Sequence[Command]) -> list[str]:
-    now = queries.versions(desk.session, commands)
+    now = versions(desk.session, commands)
     return sorted(name.split(":", 1)[1] for name in now if now.get(name) != desk.proposal.versions.get(name))
 
 

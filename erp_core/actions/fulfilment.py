@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import select
 
-from erp_core.actions import accounts, allocation, billing, cases, checks, ledger, messages, orders, stock
+from erp_core.actions import accounts, allocation, billing, cases, checks, ledger, messages, orders, segregation, stock
 from erp_core.actions.context import Change, Context
 from erp_core.commands import (
     AdjustStock,
@@ -278,6 +278,7 @@ def count(command: ReportCount, context: Context) -> Change:
 
 def adjust(command: AdjustStock, context: Context) -> Change:
     """Set the books to what is there. Below what is bound, the newest allocations go back to the checks first."""
+    segregation.of_count(command.warehouse, command.sku, context)
     accounts.lock_concerned(context.session, [command.sku], command.warehouse, bound=True)
     level = ledger.level(context.session, command.warehouse, command.sku, make=True)
     before = _stock(level)

@@ -17,6 +17,7 @@ from erp_core.actions.desk import larger, signature_of
 from erp_core.commands import Command, OpenCase, PlaceOrder
 from erp_core.errors import NotAuthorised
 from erp_core.queries import desk as queries
+from erp_core.queries.subjects import subject_of, versions
 from erp_core.rules import desk as rules
 from erp_core.tables.desk import Case, Proposal
 from erp_core.values import CASE_STEPS, CaseStatus, ProposalStatus, Queue, transition
@@ -28,13 +29,13 @@ def act(session: Session, command: Command, *, key: str, actor: str, now: dateti
     Raises NotAuthorised when no rule permits it, or when policy wants a second person: then it must be proposed and signed.
     """
     policy, person = policy_module.load(), queries.person(session, actor)
-    subject = queries.subject(session, command)
+    subject = subject_of(session, command)
     if not rules.authority(policy, person, subject).allowed:
         raise NotAuthorised(f"No rule lets {actor} {command.type.replace('_', ' ')}.")
     if rules.needs_second(policy, subject):
         raise NotAuthorised(f"Policy wants two people for {command.type.replace('_', ' ')} of {subject.amount:,}.")
     result = actions.execute(session, command, key=key, actor=actor, now=now)
-    after = larger(subject, queries.subject(session, command))
+    after = larger(subject, subject_of(session, command))
     if not rules.authority(policy, person, after).allowed or rules.needs_second(policy, after):
         raise NotAuthorised(f"This would come to {after.amount:,}, more than {actor} may sign alone.")
     return result
@@ -47,7 +48,7 @@ def act_orders(
     policy, person = policy_module.load(), queries.person(session, actor)
     sums: dict[str, Decimal] = {}
     for order in orders:
-        subject = queries.subject(session, order)
+        subject = subject_of(session, order)
         sums[order.customer] = (
             sums.get(order.customer, Decimal(0)) + subject.amount
         )  # many small ones are one large one
@@ -67,7 +68,7 @@ def propose(
     commands, KeyReused when the key stands for another request.
     """
     policy, person = policy_module.load(), queries.person(session, actor)
-    subjects = [queries.subject(session, command) for command in commands]
+    subjects = [subject_of(session, command) for command in commands]
     if not signature_of(policy, person, subjects).covers:
         raise NotAuthorised(f"No rule lets {actor} propose this.")
     context = Context(session, f"propose:{key}", actor, now, policy)
@@ -91,7 +92,7 @@ def propose(
         commands=said["commands"],
         rationale=reason,
         evidence=[],
-        versions=queries.versions(session, commands),
+        versions=versions(session, commands),
         policy={"verdict": "needs_approval", "rules": [], "policy": policy.hash},
         confidence="strong",
         digest="",

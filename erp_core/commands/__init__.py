@@ -33,6 +33,29 @@ from erp_core.commands.masters import (
     UpdateContact,
     UpdateShipTo,
 )
+from erp_core.commands.purchasing import (
+    AcknowledgePurchase,
+    AmendPurchase,
+    ApproveMatch,
+    ApprovePurchase,
+    ArrivedLine,
+    BilledLine,
+    BuyChange,
+    BuyLine,
+    CancelPurchase,
+    DraftPurchase,
+    PutAway,
+    ReceiveGoods,
+    RecordBill,
+    RejectBill,
+    ReleasePayment,
+    SaveSupplier,
+    SendPurchase,
+    SetSource,
+    SettleQuarantine,
+    SetTolerance,
+    UpdateExpectedDate,
+)
 from erp_core.commands.returns import (
     AuthoriseReturn,
     CreditReturn,
@@ -55,14 +78,25 @@ from erp_core.commands.sales import (
     RequestChange,
     SubstituteItem,
 )
+from erp_core.commands.transfers import CancelTransfer, ReceiveTransfer, ShipTransfer, TransferStock
 
 __all__ = [
     "COMMAND",
     "COMMANDS",
+    "AcknowledgePurchase",
     "AdjustStock",
     "AmendOrder",
+    "AmendPurchase",
+    "ApproveMatch",
+    "ApprovePurchase",
+    "ArrivedLine",
     "AuthoriseReturn",
+    "BilledLine",
+    "BuyChange",
+    "BuyLine",
     "CancelOrder",
+    "CancelPurchase",
+    "CancelTransfer",
     "CloseCase",
     "Command",
     "ConfirmDelivery",
@@ -71,6 +105,7 @@ __all__ = [
     "ConfirmShipment",
     "CreditReturn",
     "DeclineSubstitution",
+    "DraftPurchase",
     "ExpediteOrder",
     "HandledLine",
     "IssueCreditMemo",
@@ -84,11 +119,17 @@ __all__ = [
     "PlaceOrder",
     "PostPayment",
     "PromiseDate",
+    "PutAway",
     "Reallocate",
+    "ReceiveGoods",
     "ReceiveReturn",
+    "ReceiveTransfer",
+    "RecordBill",
     "RecordRemittance",
     "RefuseReturn",
+    "RejectBill",
     "ReleaseHold",
+    "ReleasePayment",
     "ReportCount",
     "ReportCredit",
     "ReportDelay",
@@ -100,15 +141,23 @@ __all__ = [
     "RunBackorders",
     "SaveCustomer",
     "SaveItem",
+    "SaveSupplier",
     "SendMessage",
+    "SendPurchase",
     "SetBankAccount",
     "SetCapacity",
     "SetCreditLimit",
     "SetPrice",
+    "SetSource",
     "SetTerms",
+    "SetTolerance",
     "SetUnit",
+    "SettleQuarantine",
+    "ShipTransfer",
     "SubstituteItem",
+    "TransferStock",
     "UpdateContact",
+    "UpdateExpectedDate",
     "UpdateShipTo",
 ]
 
@@ -142,6 +191,27 @@ Command = Annotated[
     | RefuseReturn
     | ReceiveReturn
     | CreditReturn
+    | DraftPurchase
+    | ApprovePurchase
+    | SendPurchase
+    | AcknowledgePurchase
+    | UpdateExpectedDate
+    | AmendPurchase
+    | CancelPurchase
+    | ReceiveGoods
+    | PutAway
+    | SettleQuarantine
+    | RecordBill
+    | ApproveMatch
+    | RejectBill
+    | ReleasePayment
+    | SaveSupplier
+    | SetSource
+    | SetTolerance
+    | TransferStock
+    | ShipTransfer
+    | ReceiveTransfer
+    | CancelTransfer
     | UpdateContact
     | UpdateShipTo
     | SaveCustomer

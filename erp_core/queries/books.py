@@ -22,6 +22,31 @@ RULES = {
           SELECT target AS place, sku, quantity FROM stock_movement UNION ALL SELECT source, sku, -quantity FROM stock_movement) m
           GROUP BY place, sku) m ON m.place = 'warehouse:' || s.warehouse AND m.sku = s.sku
         WHERE s.quantity_on_hand <> coalesce(m.quantity, 0)""",
+    "goods in transit are those of transfers under way": """
+        SELECT t.number FROM transfer t LEFT JOIN (SELECT place, sum(quantity) AS quantity FROM (
+          SELECT target AS place, quantity FROM stock_movement WHERE target LIKE 'transfer:%'
+          UNION ALL SELECT source, -quantity FROM stock_movement WHERE source LIKE 'transfer:%') m GROUP BY place) m
+          ON m.place = 'transfer:' || t.number
+        WHERE coalesce(m.quantity, 0) <> CASE WHEN t.status = 'shipped' THEN t.quantity_shipped ELSE 0 END""",
+    "what is set aside waits for a transfer": """
+        SELECT s.warehouse, s.sku FROM stock_level s LEFT JOIN (SELECT source, sku, sum(quantity) AS quantity FROM transfer
+          WHERE status = 'ordered' GROUP BY source, sku) t ON t.source = s.warehouse AND t.sku = s.sku
+        WHERE s.quantity_set_aside <> coalesce(t.quantity, 0)""",
+    "quarantine holds what is set apart": """
+        SELECT m.place, m.sku, m.quantity FROM (SELECT place, sku, sum(quantity) AS quantity FROM (
+          SELECT target AS place, sku, quantity FROM stock_movement WHERE target LIKE 'quarantine:%'
+          UNION ALL SELECT source, sku, -quantity FROM stock_movement WHERE source LIKE 'quarantine:%') x GROUP BY place, sku) m
+        FULL JOIN (SELECT 'quarantine:' || warehouse AS place, sku, sum(quantity) AS quantity FROM quarantined
+          WHERE outcome IS NULL GROUP BY warehouse, sku) q ON q.place = m.place AND q.sku = m.sku
+        WHERE coalesce(m.quantity, 0) <> coalesce(q.quantity, 0)""",
+    "a purchase order line has exactly what receipts brought": """
+        SELECT l.order_number, l.line FROM purchase_order_line l JOIN (SELECT r.purchase_order, x.order_line,
+          sum(x.quantity_damaged) AS damaged FROM receipt_line x JOIN receipt r ON r.number = x.receipt
+          GROUP BY r.purchase_order, x.order_line) r ON r.purchase_order = l.order_number AND r.order_line = l.line
+        WHERE l.quantity_damaged <> r.damaged""",
+    "no payment without a match or somebody's word": """
+        SELECT i.id FROM supplier_invoice i WHERE i.status IN ('paid', 'matched') AND i.approved_by IS NULL AND EXISTS (
+          SELECT FROM discrepancy d WHERE d.invoice_id = i.id AND d.settled_at IS NULL)""",
     "open orders are carried to the cent": """
         SELECT c.code FROM customer c LEFT JOIN customer_account a ON a.customer = c.code
         WHERE coalesce(a.open_orders, 0) <> (SELECT coalesce(sum(value), 0) FROM (SELECT round(sum(l.unit_price * l.quantity_ordered

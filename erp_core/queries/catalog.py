@@ -11,12 +11,13 @@ from fractions import Fraction
 from sqlalchemy import func, select
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
+from erp_core.queries import supply
 from erp_core.rules.catalog import Agreement, ItemFacts, PriceFound, find_price
 from erp_core.rules.names import spelling
 from erp_core.rules.stock import Inbound, available_to_promise
 from erp_core.tables.catalog import Item, ItemUnit, Price, Substitute, TierPrice
 from erp_core.tables.parties import Customer
-from erp_core.tables.purchasing import PurchaseOrder, PurchaseOrderLine
+from erp_core.tables.purchasing import PurchaseOrderLine
 from erp_core.tables.sales import OrderLine, SalesOrder
 from erp_core.tables.stock import StockLevel
 from erp_core.values import CHANGEABLE_ORDER_STATUSES, money
@@ -72,19 +73,6 @@ def free_stock(session: Session, sku: str) -> dict[str, Decimal]:
     return {s.warehouse: s.quantity_free for s in session.scalars(query)}
 
 
-def inbound(session: Session, sku: str, warehouse: str | None = None) -> list[Inbound]:
-    """Open purchase order quantities of an item, by expected date."""
-    query = (
-        select(PurchaseOrder.number, PurchaseOrder.expected_date, PurchaseOrderLine.quantity)
-        .join(PurchaseOrderLine, PurchaseOrderLine.order_number == PurchaseOrder.number)
-        .where(PurchaseOrderLine.sku == sku, PurchaseOrder.status != "received")
-        .order_by(PurchaseOrder.expected_date, PurchaseOrder.number)
-    )
-    if warehouse:
-        query = query.where(PurchaseOrder.warehouse == warehouse)
-    return [Inbound(number, expected, quantity) for number, expected, quantity in session.execute(query)]
-
-
 def substitutes(session: Session, sku: str) -> Sequence[Substitute]:
     """Permitted substitutes, best first."""
     return list(session.scalars(select(Substitute).where(Substitute.sku == sku).order_by(Substitute.priority)))
@@ -114,27 +102,12 @@ def stock_picture(session: Session, skus: set[str]) -> StockPicture:
     levels = select(StockLevel).where(StockLevel.sku.in_(skus)).order_by(StockLevel.warehouse)
     for level in session.scalars(levels):
         free[level.sku][level.warehouse] = level.quantity_free
-    coming: dict[tuple[str, str], list[Inbound]] = {}
-    orders = (
-        select(
-            PurchaseOrderLine.sku,
-            PurchaseOrder.warehouse,
-            PurchaseOrder.number,
-            PurchaseOrder.expected_date,
-            PurchaseOrderLine.quantity,
-        )
-        .join(PurchaseOrder, PurchaseOrderLine.order_number == PurchaseOrder.number)
-        .where(PurchaseOrderLine.sku.in_(skus), PurchaseOrder.status != "received")
-        .order_by(PurchaseOrder.expected_date, PurchaseOrder.number)
-    )
-    for sku, warehouse, number, expected, quantity in session.execute(orders):
-        coming.setdefault((sku, warehouse), []).append(Inbound(number, expected, quantity))
     others: dict[str, list[str]] = {sku: [] for sku in skus}
     for sku, other in session.execute(
         select(Substitute.sku, Substitute.substitute_sku).where(Substitute.sku.in_(skus)).order_by(Substitute.priority)
     ):
         others[sku].append(other)
-    return StockPicture(names, free, coming, others, _waiting(session, skus))
+    return StockPicture(names, free, supply.inbound(session, skus), others, _waiting(session, skus))
 
 
 def _waiting(session: Session, skus: set[str]) -> dict[tuple[str, str], Decimal]:

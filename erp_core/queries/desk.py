@@ -2,40 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from decimal import Decimal
 from typing import Any
 
 from sqlalchemy import ColumnElement, Select, and_, func, or_, select
 from sqlalchemy.orm import Session, defer
 
-from erp_core.commands import (
-    AdjustStock,
-    Command,
-    IssueCreditMemo,
-    NewLine,
-    PlaceOrder,
-    PostPayment,
-    RecordRemittance,
-    ReleaseHold,
-    RequestChange,
-    SaveCustomer,
-    SetBankAccount,
-    SetCreditLimit,
-    SetTerms,
-)
 from erp_core.errors import NotFound
-from erp_core.queries import billing, catalog, sales
-from erp_core.rules.catalog import to_base
-from erp_core.rules.desk import Person, Subject
-from erp_core.tables.catalog import Item
+from erp_core.rules.desk import Person
 from erp_core.tables.desk import Case, Decision, Finding, JournalEntry, Message, Note, OutboxMail, Proposal
 from erp_core.tables.parties import Customer, User
-from erp_core.tables.returns import Return
-from erp_core.tables.sales import SalesOrder
-from erp_core.values import OPEN_CASE_STATUSES, Priority, ProposalStatus, money
+from erp_core.values import OPEN_CASE_STATUSES, Priority, ProposalStatus
 
 URGENCY = [Priority.URGENT, Priority.HIGH, Priority.NORMAL, Priority.LOW]
 
@@ -74,65 +52,6 @@ def pending(session: Session, case_number: int) -> Proposal | None:
     """The proposal that waits for a decision."""
     query = select(Proposal).where(Proposal.case_id == case_number, Proposal.status == ProposalStatus.PENDING)
     return session.scalars(query).one_or_none()
-
-
-def subject(session: Session, command: Command) -> Subject:
-    """What policy asks about a command: the amount it moves, a hold's reason, a case's queue."""
-    reason = command.reason.value if isinstance(command, ReleaseHold) else str(getattr(command, "reason", "") or "")
-    queue = ""
-    number = getattr(command, "case", None)
-    if number is not None and (found := session.get(Case, number)) is not None:
-        queue = found.queue
-    return Subject(command.type, _amount(session, command), reason, queue)
-
-
-def _amount(session: Session, command: Command) -> Decimal:
-    """An order's value for whatever touches it; money that moves; a new limit; the value of new lines."""
-    if isinstance(command, RecordRemittance | PostPayment):
-        return money(command.amount)
-    if isinstance(command, IssueCreditMemo):
-        return money(command.amount) + billing.credited(session, command.invoice)
-    if isinstance(command, AdjustStock):
-        return catalog.value_of_difference(session, command.warehouse, command.sku, command.on_hand)
-    if isinstance(command, SetCreditLimit):
-        return money(command.credit_limit)
-    if isinstance(command, PlaceOrder):
-        items = catalog.items(session, {line.sku for line in command.lines})
-        return money(sum((_line_value(session, line, items) for line in command.lines), Decimal(0)))
-    number = command.change.order if isinstance(command, RequestChange) else getattr(command, "order", None)
-    returned = session.get(Return, str(getattr(command, "return_number", "")))
-    found = session.get(SalesOrder, returned.order_number if returned else number) if returned or number else None
-    if found is None:
-        return Decimal(0)
-    # what a price or margin hold stands for is the difference, so the order counts at list prices there
-    return max(sales.total(found), _listed(session, found)) if isinstance(command, ReleaseHold) else sales.total(found)
-
-
-def _line_value(session: Session, line: NewLine, items: dict[str, Item]) -> Decimal:
-    """At the asked or the list price, whichever is more: nobody makes an order small by asking for a small price."""
-    item = catalog.facts_of(session, items[line.sku]) if line.sku in items else None
-    base = to_base(line.quantity, line.uom, item) if item else None
-    listed = item.list_price * (base or line.quantity) if item else Decimal(0)
-    return max(listed, (line.unit_price or Decimal(0)) * line.quantity)
-
-
-def _listed(session: Session, found: SalesOrder) -> Decimal:
-    """An order at list prices."""
-    items = catalog.items(session, {x.sku for x in found.lines})
-    return money(sum((items[x.sku].list_price * x.quantity_base for x in found.lines), Decimal(0)))
-
-
-def versions(session: Session, commands: Sequence[Command]) -> dict[str, int]:
-    """Versions of the orders, returns and customers' master data that the commands change, as they are now."""
-    numbers = {str(getattr(c, name)) for c in commands for name in ("order", "from_order") if getattr(c, name, None)}
-    query = select(SalesOrder.number, SalesOrder.version).where(SalesOrder.number.in_(numbers))
-    found = {f"sales_order:{number}": version for number, version in session.execute(query)}
-    returned = {c.return_number for c in commands if hasattr(c, "return_number")}
-    back = select(Return.number, Return.version).where(Return.number.in_(returned))
-    found |= {f"return:{number}": version for number, version in session.execute(back)}
-    kept = {c.customer for c in commands if isinstance(c, SaveCustomer | SetTerms | SetCreditLimit | SetBankAccount)}
-    masters = select(Customer.code, Customer.version).where(Customer.code.in_(kept))
-    return found | {f"customer:{code}": version for code, version in session.execute(masters)}
 
 
 @dataclass(frozen=True)

@@ -24,12 +24,20 @@ class Person:
 
 @dataclass(frozen=True)
 class Subject:
-    """What a command moves: its amount, and what policy asks about its object."""
+    """What a command moves: its amount, and what policy asks about its object.
+
+    Of what is bought: the supplier's `risk` (of a transfer: intercompany), the firm it is for, the days that stock would last, and
+    the value of customer orders `waiting` for it.
+    """
 
     action: str
     amount: Decimal = Decimal(0)
     reason: str = ""
     queue: str = ""
+    risk: str = ""
+    entity: str = ""
+    lasts_days: int = 0
+    waiting: Decimal = Decimal(0)
 
 
 @dataclass(frozen=True)
@@ -53,7 +61,15 @@ def _ruling(cedar: str, person: Person, subject: Subject) -> Ruling:
         "attrs": {"roles": list(person.roles), "limit": _cents(person.approval_limit)},
         "parents": [],
     }
-    attributes = {"amount": _cents(subject.amount), "reason": subject.reason, "queue": subject.queue}
+    attributes = {
+        "amount": _cents(subject.amount),
+        "reason": subject.reason,
+        "queue": subject.queue,
+        "risk": subject.risk,
+        "entity": subject.entity,
+        "lasts_days": subject.lasts_days,
+        "waiting": _cents(subject.waiting),
+    }
     resource = {"uid": {"type": "Command", "id": subject.action}, "attrs": attributes, "parents": []}
     request = {
         "principal": f"User::{json.dumps(person.email)}",

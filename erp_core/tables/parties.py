@@ -98,7 +98,10 @@ class ShipTo(Base):
 
 
 class Supplier(Base):
-    """Who sells to us. `saved_by` is who last changed its master data; `email` is where purchase orders go."""
+    """Who sells to us. `saved_by` is who last changed its master data; `email` is where purchase orders go.
+
+    Its invoices are matched with orders and receipts, or, when not `three_way`, with orders alone.
+    """
 
     __tablename__ = "supplier"
     __table_args__ = (one_of("risk", ("low", "medium", "high")), one_of("status", ("active", "blocked")))
@@ -108,6 +111,7 @@ class Supplier(Base):
     risk: Mapped[str]
     email_domain: Mapped[str | None] = mapped_column(index=True)
     email: Mapped[str | None]
+    three_way: Mapped[bool] = mapped_column(default=True, server_default="true")
     status: Mapped[str] = mapped_column(default="active", server_default="active")
     saved_by: Mapped[str | None]
     version: Mapped[int] = mapped_column(default=1, server_default="1")

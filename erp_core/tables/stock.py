@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import date
 
 from sqlalchemy import CheckConstraint, Computed, ForeignKey, ForeignKeyConstraint, Index, text
-from sqlalchemy.orm import Mapped, mapped_column, relationship
+from sqlalchemy.orm import Mapped, mapped_column
 
 from erp_core.tables.base import Base, Moment, Money, Quantity, one_of
 from erp_core.values import QuarantineOutcome, TransferStatus
@@ -118,13 +118,24 @@ class Quarantined(Base):
 
 
 class Transfer(Base):
-    """Goods on their way between two of our warehouses: two movements, each by who does it. `price` is between two firms of ours."""
+    """An item on its way between two of our warehouses, in base units: two movements, each by who does it.
+
+    `price` is what one firm of ours bills the other for it, `cost` what the way costs.
+    """
 
     __tablename__ = "transfer"
-    __table_args__ = (one_of("status", TransferStatus), CheckConstraint("source <> target", name="goes_somewhere"))
+    __table_args__ = (
+        one_of("status", TransferStatus),
+        CheckConstraint("source <> target", name="goes_somewhere"),
+        CheckConstraint("quantity > 0", name="quantity_positive"),
+    )
     number: Mapped[str] = mapped_column(primary_key=True)
     source: Mapped[str] = mapped_column(ForeignKey("warehouse.code"))
     target: Mapped[str] = mapped_column(ForeignKey("warehouse.code"), index=True)
+    sku: Mapped[str] = mapped_column(ForeignKey("item.sku"))
+    quantity: Mapped[Quantity]
+    quantity_shipped: Mapped[Quantity] = mapped_column(default=0, server_default="0")
+    quantity_received: Mapped[Quantity] = mapped_column(default=0, server_default="0")
     status: Mapped[str]
     reason: Mapped[str]
     cost: Mapped[Money]
@@ -137,16 +148,3 @@ class Transfer(Base):
     shipped_at: Mapped[Moment | None]
     received_at: Mapped[Moment | None]
     version: Mapped[int] = mapped_column(default=1, server_default="1")
-    lines: Mapped[list[TransferLine]] = relationship(order_by="TransferLine.sku", lazy="selectin")
-
-
-class TransferLine(Base):
-    """One item of a transfer, in base units."""
-
-    __tablename__ = "transfer_line"
-    __table_args__ = (CheckConstraint("quantity > 0", name="quantity_positive"),)
-    transfer: Mapped[str] = mapped_column(ForeignKey("transfer.number"), primary_key=True)
-    sku: Mapped[str] = mapped_column(ForeignKey("item.sku"), primary_key=True)
-    quantity: Mapped[Quantity]
-    quantity_shipped: Mapped[Quantity] = mapped_column(default=0, server_default="0")
-    quantity_received: Mapped[Quantity] = mapped_column(default=0, server_default="0")

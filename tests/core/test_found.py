@@ -35,7 +35,7 @@ from erp_core.commands import (
     SetUnit,
 )
 from erp_core.db import Session
-from erp_core.queries import desk, sales
+from erp_core.queries.subjects import sales, subject_of
 from erp_core.tables.billing import CreditMemo, Invoice
 from erp_core.tables.fulfilment import Shipment
 from erp_core.tables.parties import Customer
@@ -72,11 +72,11 @@ def test_a_price_released_for_one_piece_is_not_released_for_a_thousand(world: Wo
 
 def test_a_small_price_makes_no_small_order(world: World) -> None:
     line = NewLine(sku="T-1", quantity=Decimal(50_000), unit_price=Decimal(0))
-    asked = desk.subject(world.session, PlaceOrder(customer="T1", lines=[line]))
+    asked = subject_of(world.session, PlaceOrder(customer="T1", lines=[line]))
     assert asked.amount == Decimal("500000.00")
     order = placed(world, quantity=Decimal(50), unit_price=Decimal("0.01"))
     release = ReleaseHold(order=order, line=1, reason=HoldReason.PRICE)
-    assert desk.subject(world.session, release).amount == Decimal("500.00")
+    assert subject_of(world.session, release).amount == Decimal("500.00")
 
 
 def test_an_unusual_order_does_not_become_usual_by_being_there(world: World) -> None:

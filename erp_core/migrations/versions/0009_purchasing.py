@@ -133,6 +133,10 @@ def upgrade() -> None:
     sa.Column('number', sa.Text(), nullable=False),
     sa.Column('source', sa.Text(), nullable=False),
     sa.Column('target', sa.Text(), nullable=False),
+    sa.Column('sku', sa.Text(), nullable=False),
+    sa.Column('quantity', sa.Numeric(precision=16, scale=3), nullable=False),
+    sa.Column('quantity_shipped', sa.Numeric(precision=16, scale=3), server_default='0', nullable=False),
+    sa.Column('quantity_received', sa.Numeric(precision=16, scale=3), server_default='0', nullable=False),
     sa.Column('status', sa.Text(), nullable=False),
     sa.Column('reason', sa.Text(), nullable=False),
     sa.Column('cost', sa.Numeric(precision=16, scale=2), nullable=False),
@@ -146,6 +150,8 @@ def upgrade() -> None:
     sa.Column('received_at', sa.DateTime(timezone=True), nullable=True),
     sa.Column('version', sa.Integer(), server_default='1', nullable=False),
     sa.CheckConstraint("status IN ('ordered', 'shipped', 'received', 'cancelled')", name=op.f('ck_transfer_status')),
+    sa.CheckConstraint('quantity > 0', name=op.f('ck_transfer_quantity_positive')),
+    sa.ForeignKeyConstraint(['sku'], ['item.sku'], name=op.f('fk_transfer_sku')),
     sa.CheckConstraint('source <> target', name=op.f('ck_transfer_goes_somewhere')),
     sa.ForeignKeyConstraint(['for_order'], ['sales_order.number'], name=op.f('fk_transfer_for_order')),
     sa.ForeignKeyConstraint(['source'], ['warehouse.code'], name=op.f('fk_transfer_source')),
@@ -168,7 +174,7 @@ def upgrade() -> None:
     sa.Column('found_at', sa.DateTime(timezone=True), nullable=False),
     sa.Column('settled_at', sa.DateTime(timezone=True), nullable=True),
     sa.Column('settled_how', sa.Text(), nullable=True),
-    sa.CheckConstraint("kind IN ('short', 'over', 'damaged', 'unordered', 'unit', 'late', 'compliance', 'price', 'quantity', 'charges', 'tax', 'currency', 'duplicate')", name=op.f('ck_discrepancy_kind')),
+    sa.CheckConstraint("kind IN ('short', 'over', 'damaged', 'unordered', 'unit', 'late', 'compliance', 'price', 'quantity', 'charges', 'tax', 'currency', 'date', 'duplicate')", name=op.f('ck_discrepancy_kind')),
     sa.ForeignKeyConstraint(['disruption_id'], ['disruption.id'], name=op.f('fk_discrepancy_disruption_id')),
     sa.ForeignKeyConstraint(['invoice_id'], ['supplier_invoice.id'], name=op.f('fk_discrepancy_invoice_id')),
     sa.ForeignKeyConstraint(['purchase_order'], ['purchase_order.number'], name=op.f('fk_discrepancy_purchase_order')),
@@ -204,17 +210,6 @@ def upgrade() -> None:
     sa.ForeignKeyConstraint(['sku'], ['item.sku'], name=op.f('fk_supplier_invoice_line_sku')),
     sa.PrimaryKeyConstraint('invoice_id', 'line', name=op.f('pk_supplier_invoice_line'))
     )
-    op.create_table('transfer_line',
-    sa.Column('transfer', sa.Text(), nullable=False),
-    sa.Column('sku', sa.Text(), nullable=False),
-    sa.Column('quantity', sa.Numeric(precision=16, scale=3), nullable=False),
-    sa.Column('quantity_shipped', sa.Numeric(precision=16, scale=3), server_default='0', nullable=False),
-    sa.Column('quantity_received', sa.Numeric(precision=16, scale=3), server_default='0', nullable=False),
-    sa.CheckConstraint('quantity > 0', name=op.f('ck_transfer_line_quantity_positive')),
-    sa.ForeignKeyConstraint(['sku'], ['item.sku'], name=op.f('fk_transfer_line_sku')),
-    sa.ForeignKeyConstraint(['transfer'], ['transfer.number'], name=op.f('fk_transfer_line_transfer')),
-    sa.PrimaryKeyConstraint('transfer', 'sku', name=op.f('pk_transfer_line'))
-    )
     op.add_column('case_file', sa.Column('disruption_id', sa.Integer(), nullable=True))
     op.create_index(op.f('ix_case_file_disruption_id'), 'case_file', ['disruption_id'], unique=False)
     op.create_foreign_key(op.f('fk_case_file_disruption_id'), 'case_file', 'disruption', ['disruption_id'], ['id'])
@@ -234,6 +229,7 @@ def upgrade() -> None:
     op.add_column('stock_level', sa.Column('quantity_free', sa.Numeric(precision=16, scale=3), sa.Computed('quantity_on_hand - quantity_allocated - quantity_held - quantity_set_aside', persisted=True), nullable=False))
     op.add_column('supplier', sa.Column('email', sa.Text(), nullable=True))
     op.add_column('supplier', sa.Column('status', sa.Text(), server_default='active', nullable=False))
+    op.add_column('supplier', sa.Column('three_way', sa.Boolean(), server_default='true', nullable=False))
     op.add_column('supplier', sa.Column('saved_by', sa.Text(), nullable=True))
     op.add_column('supplier', sa.Column('version', sa.Integer(), server_default='1', nullable=False))
     for table, name, condition in CHECKS:
@@ -258,6 +254,7 @@ def downgrade() -> None:
     for table, name, _ in reversed(CHECKS):
         op.drop_constraint(op.f(f"ck_{table}_{name}"), table)
     op.drop_column('supplier', 'version')
+    op.drop_column('supplier', 'three_way')
     op.drop_column('supplier', 'saved_by')
     op.drop_column('supplier', 'status')
     op.drop_column('supplier', 'email')
@@ -278,7 +275,6 @@ def downgrade() -> None:
     op.drop_constraint(op.f('fk_case_file_disruption_id'), 'case_file', type_='foreignkey')
     op.drop_index(op.f('ix_case_file_disruption_id'), table_name='case_file')
     op.drop_column('case_file', 'disruption_id')
-    op.drop_table('transfer_line')
     op.drop_table('supplier_invoice_line')
     op.drop_index(op.f('ix_receipt_line_sku'), table_name='receipt_line')
     op.drop_table('receipt_line')

@@ -1,0 +1,166 @@
+"""A supplier's invoice against order and receipts: every difference, and whether it may be paid. Values in, values out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
+
+from erp_core.rules.receiving import Difference, Tolerances
+from erp_core.values import DiscrepancyKind, digest, money, plain
+
+ZERO = Decimal(0)
+HOPELESS = {DiscrepancyKind.UNORDERED, DiscrepancyKind.CURRENCY, DiscrepancyKind.DUPLICATE}
+
+
+@dataclass(frozen=True, slots=True)
+class MatchLine:
+    """A line of the purchase order: cost, what was ordered, what came usable, what other invoices bill; base units."""
+
+    line: int
+    sku: str
+    unit_cost: Decimal
+    ordered: Decimal
+    received: Decimal
+    billed_before: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class Billed:
+    """A line of the invoice, in base units."""
+
+    line: int
+    order_line: int | None
+    sku: str
+    quantity: Decimal
+    unit_price: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class Bill:
+    """A supplier's invoice and what its order says of currency, tax and day. `twins` are invoices that look the same."""
+
+    lines: Sequence[Billed]
+    currency: str
+    currency_expected: str
+    tax: Decimal
+    tax_percent: Decimal
+    charges: Decimal
+    charges_accepted: Decimal
+    invoiced_at: date
+    ordered_at: date | None
+    twins: Sequence[str]
+    three_way: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """All differences; none: it matches. `approvable`: somebody may accept them as they are."""
+
+    differences: Sequence[Difference]
+    approvable: bool
+
+    @property
+    def facts_hash(self) -> str:
+        """What an approval is bound to: other differences need another one."""
+        return digest([[d.kind, d.sku, d.expected, d.actual, d.amount] for d in self.differences])
+
+
+def match(bill: Bill, ordered: Sequence[MatchLine], limits: Mapping[str, Tolerances]) -> Match:
+    """Two-way against the order, three-way against what came of it too. In order: the whole, then each line, then tax and charges."""
+    found = [*_whole(bill)]
+    blocked = any(d.kind in HOPELESS for d in found)
+    open_lines = {x.line: x for x in ordered}
+    billed: dict[int, Decimal] = {}
+    for one in bill.lines:
+        line = _line_for(one, open_lines)
+        if line is None:
+            text = f"Line {one.line}: {one.sku} is not on the purchase order."
+            amount = money(one.quantity * one.unit_price)
+            found.append(Difference(DiscrepancyKind.UNORDERED, one.sku, "0", plain(one.quantity), amount, text))
+            blocked = True
+            continue
+        tolerance = limits[line.sku]
+        before = line.billed_before + billed.get(line.line, ZERO)
+        billed[line.line] = billed.get(line.line, ZERO) + one.quantity
+        for difference, percent in (*_price(one, line, tolerance), *_quantity(bill, one, line, before, tolerance)):
+            found.append(difference)
+            blocked = blocked or percent > tolerance.block_percent
+    found += _beside(bill)
+    return Match(found, not blocked)
+
+
+def _line_for(one: Billed, ordered: Mapping[int, MatchLine]) -> MatchLine | None:
+    if one.order_line is not None:
+        named = ordered.get(one.order_line)
+        return named if named is not None and named.sku == one.sku else None
+    return next((x for x in ordered.values() if x.sku == one.sku), None)
+
+
+def _price(one: Billed, line: MatchLine, tolerance: Tolerances) -> list[tuple[Difference, Decimal]]:
+    """Dearer than ordered; cheaper is no reason to wait."""
+    difference = one.unit_price - line.unit_cost
+    worth = money(difference * one.quantity)
+    if difference <= line.unit_cost * tolerance.price_percent / 100 or worth <= tolerance.amount:
+        return []
+    text = f"Line {one.line}: {one.sku} is billed at {plain(one.unit_price)}, ordered at {plain(line.unit_cost)}."
+    percent = difference * 100 / line.unit_cost if line.unit_cost else Decimal(100)
+    made = Difference(DiscrepancyKind.PRICE, one.sku, plain(line.unit_cost), plain(one.unit_price), worth, text)
+    return [(made, percent)]
+
+
+def _quantity(
+    bill: Bill, one: Billed, line: MatchLine, before: Decimal, tolerance: Tolerances
+) -> list[tuple[Difference, Decimal]]:
+    """More billed than came (three-way) or than was ordered (two-way), counting what other invoices bill of the line."""
+    due = line.received if bill.three_way else line.ordered
+    over = before + one.quantity - due
+    worth = money(over * one.unit_price)
+    if over <= due * tolerance.over_percent / 100 or worth <= tolerance.amount:
+        return []
+    word = "came" if bill.three_way else "were ordered"
+    billed = plain(before + one.quantity)
+    text = f"Line {one.line}: {billed} of {one.sku} are billed, {plain(due)} {word}."
+    made = Difference(DiscrepancyKind.QUANTITY, one.sku, plain(due), billed, worth, text)
+    return [(made, over * 100 / due if due else Decimal(100))]
+
+
+def _whole(bill: Bill) -> list[Difference]:
+    found = []
+    net = money(sum((x.quantity * x.unit_price for x in bill.lines), ZERO))
+    if bill.twins:
+        text = f"It looks the same as {', '.join(bill.twins)}."
+        found.append(Difference(DiscrepancyKind.DUPLICATE, None, "one invoice", ", ".join(bill.twins), net, text))
+    if bill.currency != bill.currency_expected:
+        text = f"It is in {bill.currency}; the order is in {bill.currency_expected}."
+        found.append(Difference(DiscrepancyKind.CURRENCY, None, bill.currency_expected, bill.currency, net, text))
+    if bill.ordered_at is None:
+        text = "It names no purchase order that we know."
+        found.append(Difference(DiscrepancyKind.UNORDERED, None, "a purchase order", "none", net, text))
+    elif bill.invoiced_at < bill.ordered_at:
+        text = f"It is of {bill.invoiced_at}, before the order of {bill.ordered_at}."
+        found.append(
+            Difference(
+                DiscrepancyKind.DATE, None, bill.ordered_at.isoformat(), bill.invoiced_at.isoformat(), ZERO, text
+            )
+        )
+    return found
+
+
+def _beside(bill: Bill) -> list[Difference]:
+    found = []
+    net = sum((x.quantity * x.unit_price for x in bill.lines), ZERO)
+    expected = money(net * bill.tax_percent / 100)
+    if abs(bill.tax - expected) > Decimal("0.05"):
+        text = f"Tax of {bill.tax:,} is billed; {plain(bill.tax_percent)} % of {money(net):,} is {expected:,}."
+        found.append(
+            Difference(DiscrepancyKind.TAX, None, str(expected), str(bill.tax), money(bill.tax - expected), text)
+        )
+    if bill.charges > bill.charges_accepted:
+        text = f"Charges of {bill.charges:,} are billed; up to {bill.charges_accepted:,} pass."
+        over = money(bill.charges - bill.charges_accepted)
+        found.append(
+            Difference(DiscrepancyKind.CHARGES, None, str(bill.charges_accepted), str(bill.charges), over, text)
+        )
+    return found
