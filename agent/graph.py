@@ -16,7 +16,7 @@ from typing import Any, TypedDict
 from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.graph import END, START, StateGraph
 
-from agent import choosing, gathering, instructing, proposing, reading
+from agent import choosing, core_cases, gathering, instructing, proposing, reading
 from agent.mail.parse import Parsed
 from agent.reading import Understanding
 from erp_core import casework, db, policy
@@ -45,6 +45,7 @@ class State(TypedDict, total=False):
     rationale: str
     evidence: list[dict[str, Any]]
     checks: list[str]
+    versions: dict[str, int]
     policy: dict[str, Any]
     proposal: int | None
 
@@ -58,6 +59,7 @@ EMPTY: State = {
     "rationale": "",
     "evidence": [],
     "checks": [],
+    "versions": {},
     "policy": {},
     "proposal": None,
 }
@@ -92,7 +94,7 @@ def understand(state: State, nlp: Language) -> dict[str, Any]:
     """What the mail says; for a case without mail, what the core says."""
     given = state["input"]
     if given["parsed"] is None:
-        return {"read": instructing.of_core_case(given)}
+        return {"read": core_cases.of_core_case(given)}
     parsed = Parsed.from_json(given["parsed"])
     said = reading.read(parsed, nlp, datetime.fromisoformat(given["received_at"]), machine_mail=given["machine"])
     found = as_json(said, parsed)
@@ -112,8 +114,8 @@ def propose(state: State) -> dict[str, Any]:
     choice = choosing.choose(choosing.known_of(state["read"], state["gathered"]), policy.load())
     choice = instructing.override(choice, state["read"], state["input"])
     draft = proposing.Draft(state["case"], state["read"], state["gathered"], choice)
-    if state["input"]["kind"].startswith("hold_"):
-        instructing.propose_for_hold(draft, state["input"])
+    if state["input"]["parsed"] is None:
+        core_cases.propose(draft, state["input"])
     else:
         proposing.propose(_handed_over(draft))
     commands = [c.model_dump(mode="json", exclude_none=True) for c in draft.commands]
@@ -138,25 +140,31 @@ def check(state: State) -> dict[str, Any]:
     """The agent checks itself before filing: well-formed commands, no other case, no order but the linked one."""
     commands = COMMANDS.validate_python(state["commands"])
     problems = []
-    linked = state["read"]["order"]
+    linked = {state["read"]["order"], *core_cases.orders_of(state["input"])}
     for command in commands:
         if getattr(command, "case", None) not in (None, state["case"]):
             problems.append("a command names another case")
-        if getattr(command, "order", None) not in (None, linked):
+        if getattr(command, "order", None) not in (None, *linked):
             problems.append("a command names an order that is not linked")
     if problems:
         raise ValueError("; ".join(problems))
     return {
-        "checks": ["commands are well-formed", "own case only", "linked order only"],
+        "checks": ["commands are well-formed", "own case only", "linked orders only"],
         "policy": world.signers(commands),
+        "versions": {**world.versions_of(commands), **_read_versions(state)},
     }
+
+
+def _read_versions(state: State) -> dict[str, int]:
+    """The order and the purchase orders as they were read, also when no command touches them."""
+    order, bought = state["gathered"].get("order"), state["gathered"].get("purchase_orders", [])
+    found = {f"sales_order:{order['number']}": order["version"]} if order else {}
+    return found | {f"purchase_order:{po['number']}": po["version"] for po in bought}
 
 
 def file(state: State) -> dict[str, Any]:
     """The only effect: findings and proposal, in one transaction, through the casework functions."""
     said, choice = state["read"], state["choice"]
-    order = state["gathered"].get("order")
-    versions = {f"sales_order:{order['number']}": order["version"]} if order else {}
     stake = state["gathered"].get("at_stake")
     triage = Triage(
         choice["queue"],
@@ -171,7 +179,7 @@ def file(state: State) -> dict[str, Any]:
         state["commands"],
         state["rationale"],
         state["evidence"],
-        versions,
+        state["versions"],
         state["policy"],
         said["strength"],
     )

@@ -1,4 +1,4 @@
-"""Cases that start from a person's instruction or from the core, rather than from a mail alone."""
+"""What a reviewer says overrules what was read."""
 
 from __future__ import annotations
 
@@ -6,14 +6,11 @@ import re
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import date
-from decimal import Decimal
 from typing import Any
 
-from agent import dates, goods, quantities, references
+from agent import core_cases, dates, goods, quantities, references
 from agent.choosing import Choice
-from agent.proposing import Draft, hand_over
-from erp_core.commands import Matter, PromiseDate, ReleaseHold, RouteCase
-from erp_core.values import Action, HoldReason, Intent, Priority, Queue, plain
+from erp_core.values import Action, Intent, Queue, plain
 from tools import world
 
 Facts = Mapping[str, Any]
@@ -91,17 +88,7 @@ def _items(
 def override(choice: Choice, read: Facts, given: Facts) -> Choice:
     """The reviewer's action and queue instead of the agent's choice; a case of the core stays in the core's queue."""
     if given["parsed"] is None:
-        action = {
-            "hold_credit": Action.REVIEW_CREDIT_HOLD,
-            "hold_price": Action.REVIEW_PRICE,
-            "hold_margin": Action.REVIEW_PRICE,
-        }
-        return Choice(
-            action.get(given["kind"], Action.CHANGE_ORDER),
-            Queue(given["queue"]),
-            Priority(given["priority"]),
-            "a held order",
-        )
+        return core_cases.choice(given)
     if read.get("forced_queue"):
         return Choice(
             Action.NO_ACTION, Queue(read["forced_queue"]), choice.priority, "no request: routed as instructed"
@@ -109,93 +96,3 @@ def override(choice: Choice, read: Facts, given: Facts) -> Choice:
     if read.get("forced_action"):
         return replace(choice, action=Action(read["forced_action"]), why="as instructed")
     return choice
-
-
-def of_core_case(given: Facts) -> dict[str, Any]:
-    """A case that the core opened: what is known stands in its details."""
-    problems = given["details"].get("problems", [])
-    return {
-        "intent": Intent.OTHER.value,
-        "confidence": 1.0,
-        "strength": "strong",
-        "secondary": [],
-        "language": "en",
-        "auto": False,
-        "hostile": False,
-        "instructed": True,
-        "sender": "",
-        "first_name": "",
-        "message_id": "",
-        "subject": "",
-        "sent_day": "",
-        "own_words": "\n".join(problems),
-        "customer": given["customer"],
-        "customer_name": given["customer_name"],
-        "country": "US",
-        "supplier": None,
-        "blocked": False,
-        "credit": {},
-        "order": given["order"],
-        "cited_order": None,
-        "order_how": "the held order",
-        "order_as_called": given["order"],
-        "po_known_on": None,
-        "refs": {k: [] for k in ("sales_order", "customer_po", "invoice", "shipment", "purchase_order", "tracking")},
-        "refs_unknown": False,
-        "invoices": [],
-        "purchase_orders": [],
-        "items": [],
-        "skus_said": [],
-        "requested_date": None,
-        "marks": [],
-        "problems": [],
-        "places": [],
-    }
-
-
-def propose_for_hold(draft: Draft, given: Facts) -> None:
-    """A held order: say why, and propose the step that its reason calls for."""
-    reason = HoldReason(given["kind"].removeprefix("hold_"))
-    order = draft.order
-    if order is None:
-        draft.add(hand_over(draft))
-        return
-    for text in given["details"].get("problems", []):
-        draft.say(f"{text} {draft.evidence.cite('check', text)}")
-    if reason == HoldReason.STOCK:
-        _stock(draft, order)
-    if not draft.commands and _mended(reason, draft.gathered):
-        draft.say("The reason no longer holds on today's figures.")
-        draft.add(ReleaseHold(order=order["number"], reason=reason, note="reason gone on today's figures"))
-    if not draft.commands:
-        kinds = {
-            HoldReason.CREDIT: "credit_review",
-            HoldReason.PRICE: "price_review",
-            HoldReason.MARGIN: "price_review",
-        }
-        matter = Matter(
-            kind=kinds.get(reason, "hand_over"),
-            order=order["number"],
-            note="; ".join(given["details"].get("problems", []))[:2000],
-        )
-        queue = Queue(given["queue"])
-        draft.add(RouteCase(case=draft.case, queue=queue, priority=Priority(given["priority"]), matter=matter))
-        draft.say("Whether it may go on is a judgement for the desk; nothing but the hand-over is proposed.")
-
-
-def _stock(draft: Draft, order: Facts) -> None:
-    short = [line for line in order["lines"] if line["backordered"] != "0"]
-    days = [line["promise"] for line in short]
-    for line in short:
-        elsewhere = ", ".join(f"{q} at {w}" for w, q in line["free_elsewhere"].items()) or "none elsewhere"
-        fact = f"{line['sku']}: {line['backordered']} short at {order['warehouse']}, {elsewhere}, expected {line['promise'] or 'no date'}"
-        draft.say(f"{fact} {draft.evidence.cite('stock ' + line['sku'], fact)}.")
-    if short and all(days):
-        day = max(d for d in days if d)
-        draft.add(PromiseDate(order=order["number"], promised_date=date.fromisoformat(day)))
-        draft.say(f"With inbound goods all lines are covered on {day}; that day can be promised.")
-
-
-def _mended(reason: HoldReason, gathered: Facts) -> bool:
-    credit = gathered.get("credit") or {}
-    return reason == HoldReason.CREDIT and bool(credit) and Decimal(credit["exposure"]) <= Decimal(credit["limit"])

@@ -11,7 +11,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from agent import replies
+from agent import inbound, replies
 from agent.choosing import Choice
 from agent.evidence import Evidence
 from erp_core.commands import (
@@ -525,7 +525,9 @@ def _inbound(draft: Draft) -> None:
     for po in draft.gathered.get("purchase_orders", []):
         fact = f"{po['number']} expected {po['expected_date'] or 'without date'}, {po['status']}"
         draft.say(f"{fact} {draft.evidence.cite('purchase order ' + po['number'], fact)}.")
-    draft.add(_route(draft, "inbound_supply"))
+    inbound.changes(draft)
+    if not draft.commands:
+        draft.add(_route(draft, "inbound_supply"))
 
 
 def _complaint(draft: Draft) -> None:

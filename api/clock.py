@@ -67,6 +67,8 @@ def tick(config: Settings) -> None:
             more = calendar.turn(session, clock.now(session))
     with db.transaction(db.API) as session:
         calendar.recover(session, clock.now(session))
+    with db.transaction(db.API) as session:
+        calendar.replenish(session, clock.now(session))
     if config.smtp_url is None:
         return
     more = True

@@ -142,8 +142,8 @@ BEGIN
     IF jsonb_typeof(p_commands) <> 'array' OR jsonb_array_length(p_commands) NOT BETWEEN 1 AND 3 THEN
         RAISE EXCEPTION 'a proposal has one to three commands' USING ERRCODE = 'check_violation';
     END IF;
-    IF jsonb_typeof(p_versions) <> 'object' OR EXISTS (SELECT 1 FROM jsonb_object_keys(p_versions) k WHERE k NOT LIKE 'sales_order:%' AND k NOT LIKE 'purchase_order:%') THEN
-        RAISE EXCEPTION 'versions name sales and purchase orders' USING ERRCODE = 'check_violation';
+    IF jsonb_typeof(p_versions) <> 'object' OR EXISTS (SELECT 1 FROM jsonb_object_keys(p_versions) k WHERE k !~ '^(sales_order|purchase_order|bill):') THEN
+        RAISE EXCEPTION 'versions name orders and bills' USING ERRCODE = 'check_violation';
     END IF;
     IF EXISTS (SELECT 1 FROM jsonb_array_elements(p_commands) c WHERE c ? 'case' AND c ->> 'case' IS NOT NULL AND (c ->> 'case')::bigint <> p_case) THEN
         RAISE EXCEPTION 'a proposal touches no other case' USING ERRCODE = 'check_violation';

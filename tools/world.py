@@ -14,13 +14,13 @@ from erp_core.commands import Command
 from erp_core.db import Session
 from erp_core.queries import billing, catalog, desk, references, sales, supply
 from erp_core.queries.references import Hit, OrderCard, Sender
-from erp_core.queries.subjects import subject_of
+from erp_core.queries.subjects import subject_of, versions
 from erp_core.rules import desk as desk_rules
 from erp_core.rules.catalog import price_for
 from erp_core.tables.billing import Invoice
 from erp_core.tables.catalog import Item
 from erp_core.tables.fulfilment import Shipment
-from erp_core.tables.parties import Customer
+from erp_core.tables.parties import Customer, Supplier
 from erp_core.tables.purchasing import PurchaseOrder
 from erp_core.tables.sales import OrderLine
 from erp_core.values import plain
@@ -120,9 +120,11 @@ def case_input(session: Session, number: int) -> dict[str, Any]:
         "order": case.order_number,
         "customer": case.customer,
         "customer_name": customer.name if customer else None,
+        "supplier": case.supplier,
         "queue": case.queue,
         "priority": case.priority,
         "details": case.details,
+        "at_stake": str(case.at_stake) if case.at_stake is not None else None,
         "instruction": (case.instruction or {}).get("text"),
         "machine": latest.machine if latest else False,
         "parsed": latest.parsed if latest else None,
@@ -236,11 +238,80 @@ def purchase_order(session: Session, number: str) -> dict[str, Any] | None:
     lines = catalog.purchase_lines(session, number)
     return {
         "number": number,
+        "version": found.version,
+        "warehouse": found.warehouse,
         "supplier": found.supplier,
         "expected_date": found.expected_date.isoformat() if found.expected_date else None,
         "status": found.status,
-        "lines": [{"line": x.line, "sku": x.sku, "quantity": plain(x.quantity)} for x in lines],
+        "lines": [
+            {
+                "line": x.line,
+                "sku": x.sku,
+                "quantity": plain(x.quantity),
+                "received": plain(x.quantity_received + x.quantity_damaged),
+                "unit_cost": str(x.unit_cost),
+            }
+            for x in lines
+        ],
     }
+
+
+@query
+def delay_impact(session: Session, number: str, day: date, moment: datetime) -> dict[str, Any]:
+    """Whom it would hurt if a purchase order came on another day, and what could be done about the item hurt most."""
+    active, found = policy.load(), session.get_one(PurchaseOrder, number)
+    skus = [x.sku for x in catalog.purchase_lines(session, number)]
+    was, then = (
+        supply.coverage(session, skus, found.warehouse, active, moment.date(), instead)
+        for instead in ({}, {number: day})
+    )
+    hurt = supply.affected(session, was, then)
+    worst = hurt[0] if hurt else None
+    choices = supply.options(session, worst.sku, found.warehouse, Decimal(1), active, moment.date()) if worst else []
+    return {
+        "orders": [
+            {
+                "order": a.order,
+                "customer": a.customer_name,
+                "sku": a.sku,
+                "value": str(a.value),
+                "before": str(a.before),
+                "after": str(a.after) if a.after else None,
+                "breaks_promise": a.breaks_promise,
+            }
+            for a in hurt[:20]
+        ],
+        "orders_hurt": len({a.order for a in hurt}),
+        "value": str(sum((a.value for a in {a.order: a for a in hurt}.values()), Decimal(0))),
+        "options": [o.what for o in choices[:4]],
+    }
+
+
+@query
+def contact_of(session: Session, customer: str) -> dict[str, str] | None:
+    """The first contact of a customer: who is told what happens to its orders."""
+    found = desk.first_contact(session, customer)
+    return {"name": found.name, "email": found.email} if found else None
+
+
+@query
+def supplier_mail(session: Session, supplier: str) -> str | None:
+    """Where a supplier gets its mail."""
+    found = session.get(Supplier, supplier)
+    return found.email if found else None
+
+
+@query
+def line_needs(session: Session, number: str) -> dict[str, str]:
+    """What each line of an order lacks, by line number, in base units."""
+    return {str(x.line): plain(sales.backordered(x)) for x in sales.order(session, number).lines}
+
+
+@query
+def versions_of(session: Session, commands: list[Command]) -> dict[str, int]:
+    """Versions of the sales and purchase orders and the bills that commands rest on, as they are now."""
+    kept = ("sales_order:", "purchase_order:", "bill:")
+    return {name: version for name, version in versions(session, commands).items() if name.startswith(kept)}
 
 
 @query

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import date, datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
 from sqlalchemy import text
@@ -13,10 +14,10 @@ from erp_core.actions import cases, checks
 from erp_core.actions.context import Context
 from erp_core.commands import OpenCase
 from erp_core.policy import Policy
-from erp_core.queries import catalog, sales
+from erp_core.queries import catalog, sales, supply
 from erp_core.tables.governance import Installation
 from erp_core.tables.sales import SalesOrder
-from erp_core.values import Priority, Queue, plain
+from erp_core.values import Priority, Queue, money, plain
 
 CLOCK = "clock"
 MARK = "calendar"
@@ -72,6 +73,51 @@ def _turned(session: Session, since: date, today: date, after: str, policy: Poli
         "most": AT_ONCE,
     }
     return list(session.scalars(text(TURNED), parameters))
+
+
+def replenish(session: Session, now: datetime) -> int:
+    """Once a day, look what to buy: a case for each supplier and warehouse with what is needed and why. Buyers decide."""
+    mark, today = session.get(Installation, "replenishment", with_for_update=True), now.date().isoformat()
+    if mark is not None and mark.value["day"] == today:
+        return 0
+    if mark is None:
+        session.add(Installation(name="replenishment", value={"day": today}))
+    else:
+        mark.value = {"day": today}
+    policy = policy_module.load()
+    wanted: dict[tuple[str, str], list[supply.Need]] = {}
+    for need in supply.needs(session, policy, now.date()):
+        wanted.setdefault((need.supplier, need.warehouse), []).append(need)
+    for (supplier, warehouse), listed in wanted.items():
+        context = Context(session, f"replenish:{today}:{supplier}:{warehouse}", CLOCK, now, policy)
+        cases.open_or_add(_wish(supplier, warehouse, listed), context, supplier=supplier)
+    return len(wanted)
+
+
+def _wish(supplier: str, warehouse: str, listed: list[supply.Need]) -> OpenCase:
+    worth = sum((n.quantity * n.unit_cost for n in listed), Decimal(0))
+    title = f"{len(listed)} item{'s' if len(listed) != 1 else ''} to buy from {supplier} for {warehouse}"
+    needs = [
+        {
+            "sku": n.sku,
+            "name": n.name,
+            "quantity": plain(n.quantity),
+            "unit_cost": str(n.unit_cost),
+            "why": f"{plain(n.demand.free)} free, {plain(n.demand.waiting)} waited for, {plain(n.demand.inbound)} on the way; sells "
+            f"{n.demand.daily:.2f} a day, {n.demand.lead_days} days to get, buy below {plain(n.reorder_point)}",
+        }
+        for n in listed[:200]
+    ]
+    waits = any(n.demand.waiting > 0 for n in listed)
+    return OpenCase(
+        kind="replenishment",
+        subject=f"{supplier}@{warehouse}",
+        title=title,
+        queue=Queue.PURCHASING,
+        priority=Priority.HIGH if waits else Priority.NORMAL,
+        at_stake=money(worth),
+        details={"problems": [title], "supplier": supplier, "warehouse": warehouse, "needs": needs},
+    )
 
 
 def recover(session: Session, now: datetime) -> int:

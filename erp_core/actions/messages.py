@@ -9,10 +9,10 @@ from sqlalchemy import select
 from erp_core.actions.context import Change, Context
 from erp_core.commands import SendMessage
 from erp_core.errors import Problem, RuleViolation
+from erp_core.queries.desk import first_contact
 from erp_core.tables.billing import Invoice
 from erp_core.tables.desk import OutboxMail
 from erp_core.tables.fulfilment import Shipment
-from erp_core.tables.parties import Contact
 from erp_core.tables.sales import SalesOrder
 from erp_core.values import digest
 
@@ -47,9 +47,7 @@ def send(command: SendMessage, context: Context) -> Change:
 def notify(order: SalesOrder, shipment: Shipment, what: Literal["shipped", "delayed"], context: Context) -> None:
     """Tell the customer what happened, in the words of the policy; a customer without a contact is told nothing."""
     words = context.policy.notices.get(what, "").strip()
-    contact = context.session.scalars(
-        select(Contact).where(Contact.customer == order.customer).order_by(Contact.id)
-    ).first()
+    contact = first_contact(context.session, order.customer)
     if not words or contact is None:
         return
     slots = {

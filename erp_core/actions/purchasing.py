@@ -8,7 +8,7 @@ from decimal import Decimal
 
 from sqlalchemy import text
 
-from erp_core.actions import accounts, disruptions, matching, segregation
+from erp_core.actions import accounts, cases, disruptions, matching, segregation
 from erp_core.actions.context import Change, Context
 from erp_core.actions.disruptions import Cause
 from erp_core.commands import (
@@ -17,6 +17,7 @@ from erp_core.commands import (
     ApprovePurchase,
     CancelPurchase,
     DraftPurchase,
+    OpenCase,
     SendPurchase,
     UpdateExpectedDate,
 )
@@ -27,7 +28,16 @@ from erp_core.tables.desk import OutboxMail
 from erp_core.tables.parties import Supplier
 from erp_core.tables.purchasing import ItemSource, PurchaseOrder, PurchaseOrderLine
 from erp_core.tables.stock import Warehouse
-from erp_core.values import INBOUND_PURCHASE_STATUSES, PURCHASE_STEPS, PurchaseStatus, digest, plain, transition
+from erp_core.values import (
+    INBOUND_PURCHASE_STATUSES,
+    PURCHASE_STEPS,
+    Priority,
+    PurchaseStatus,
+    Queue,
+    digest,
+    plain,
+    transition,
+)
 
 NEXT = text("SELECT nextval('purchase_order_number')")
 
@@ -68,7 +78,26 @@ def draft(command: DraftPurchase, context: Context) -> Change:
         made.lines.append(_line(position, line.sku, line.quantity, cost))
     session.add(made)
     session.flush()
+    _ask(made, context)
     return Change("purchase:desk:drafted", f"purchase_order:{made.number}", None, queries.snapshot(made))
+
+
+def _ask(made: PurchaseOrder, context: Context) -> None:
+    """Somebody else has to say yes: a case of its own."""
+    words = f"{made.number} to {made.supplier} for {queries.total(made):,}: {made.reason}"
+    cases.open_or_add(
+        OpenCase(
+            kind="purchase_approval",
+            subject=made.number,
+            title=words[:200],
+            queue=Queue.PURCHASING,
+            priority=Priority.NORMAL,
+            at_stake=queries.total(made),
+            details={"problems": [words], "purchase_order": made.number, "asked_by": context.actor},
+        ),
+        context,
+        supplier=made.supplier,
+    )
 
 
 def _line(position: int, sku: str, quantity: Decimal, cost: Decimal) -> PurchaseOrderLine:
@@ -101,6 +130,7 @@ def approve(command: ApprovePurchase, context: Context) -> Change:
     before = queries.snapshot(order)
     order.status = transition(PURCHASE_STEPS, PurchaseStatus(order.status), PurchaseStatus.APPROVED)
     order.approved_by = context.actor
+    cases.end("purchase_approval", order.number, context, "approved")
     return _done("purchase:desk:approved", order, before, context)
 
 
@@ -226,6 +256,7 @@ def cancel(command: CancelPurchase, context: Context) -> Change:
 
     skus = {x.sku for x in order.lines if queries.open_quantity(x) > 0}
     _felt(order, skus, f"{order.number} was ended: {command.reason}", context, change)
+    cases.end("purchase_approval", order.number, context, "cancelled")
     return _done("purchase:desk:cancelled", order, before, context)
 
 

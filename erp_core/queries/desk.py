@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session, defer
 from erp_core.errors import NotFound
 from erp_core.rules.desk import Person
 from erp_core.tables.desk import Case, Decision, Finding, JournalEntry, Message, Note, OutboxMail, Proposal
-from erp_core.tables.parties import Customer, User
+from erp_core.tables.parties import Contact, Customer, User
 from erp_core.values import OPEN_CASE_STATUSES, Priority, ProposalStatus
 
 URGENCY = [Priority.URGENT, Priority.HIGH, Priority.NORMAL, Priority.LOW]
@@ -189,6 +189,11 @@ def case_file(session: Session, number: int, *, for_agent: bool = False) -> Case
         journal=journal(session, case_number=number),
         outbox=[] if for_agent else list(session.scalars(_outbox(number))),
     )
+
+
+def first_contact(session: Session, customer: str) -> Contact | None:
+    """The contact of a customer that was entered first."""
+    return session.scalars(select(Contact).where(Contact.customer == customer).order_by(Contact.id).limit(1)).first()
 
 
 def message(session: Session, number: int) -> Message:

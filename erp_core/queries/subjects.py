@@ -49,6 +49,9 @@ from erp_core.tables.stock import Quarantined, Transfer, Warehouse
 from erp_core.values import money
 
 
+BILL_KEY = SupplierInvoice.supplier + ":" + SupplierInvoice.number
+
+
 def subject_of(session: Session, command: Command) -> Subject:
     """What policy asks about a command: the amount it moves, a hold's reason, a case's queue."""
     reason = command.reason.value if isinstance(command, ReleaseHold) else str(getattr(command, "reason", "") or "")
@@ -179,9 +182,10 @@ def versions(session: Session, commands: Sequence[Command]) -> dict[str, int]:
         ("return", Return.number, Return.version, named("return_number")),
         ("customer", Customer.code, Customer.version, kept),
         ("purchase_order", PurchaseOrder.number, PurchaseOrder.version, named("purchase_order")),
-        ("bill", SupplierInvoice.number, SupplierInvoice.version, named("bill")),
         ("transfer", Transfer.number, Transfer.version, named("transfer")),
     ]
+    bills = [c for c in commands if isinstance(c, ApproveMatch | RejectBill | ReleasePayment)]
+    rows += [("bill", BILL_KEY, SupplierInvoice.version, {f"{c.supplier}:{c.bill}" for c in bills})]
     return {
         f"{kind}:{number}": version
         for kind, key, counter, numbers in rows

@@ -59,13 +59,23 @@ def inbound(session: Session, skus: Iterable[str]) -> dict[Place, list[Inbound]]
 
 
 def coverage(
-    session: Session, skus: Sequence[str], warehouse: str, policy: Policy, today: date
+    session: Session,
+    skus: Sequence[str],
+    warehouse: str,
+    policy: Policy,
+    today: date,
+    instead: Mapping[str, date] | None = None,
 ) -> dict[Place, dict[rules.Key, date | None]]:
-    """When each waiting line of items at a warehouse is covered, by (item, warehouse)."""
+    """When each waiting line of items at a warehouse is covered, by (item, warehouse); `instead`: were orders to come on other days."""
     waiting: dict[str, list[Waiting]] = {}
     for line in fulfilment.waiting(session, skus, warehouse, ()) if skus else ():
         waiting.setdefault(line.sku, []).append(line)
-    coming, free = inbound(session, waiting), fulfilment.free(session, sorted(waiting), warehouse)
+    known, free = inbound(session, waiting), fulfilment.free(session, sorted(waiting), warehouse)
+    other = instead or {}
+    coming = {
+        place: [Inbound(i.purchase_order, other.get(i.purchase_order, i.expected), i.quantity) for i in listed]
+        for place, listed in known.items()
+    }
     return {
         (sku, warehouse): rules.cover(
             lines, free.get((warehouse, sku), Decimal(0)), coming.get((sku, warehouse), ()), policy.allocation, today

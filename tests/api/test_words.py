@@ -23,6 +23,8 @@ def least(kind: type[BaseModel]) -> dict[str, Any]:
     said = _filled(kind.model_json_schema(), kind.model_json_schema())
     if said["type"] in ("set_price", "amend_order"):
         said |= {"customer": "C1"} if said["type"] == "set_price" else {"ship_to": "Dock 9"}
+    for change in said.get("changes", []):
+        change["quantity"] = 1
     return COMMAND.validate_python(said).model_dump(mode="json", exclude_none=True)  # type: ignore[attr-defined]
 
 

@@ -49,7 +49,7 @@ class Buying(World):
                 name="Other test thing",
                 uom="EA",
                 units_per_case=Decimal(10),
-                list_price=Decimal(12),
+                list_price=Decimal(10),
                 unit_cost=Decimal(7),
                 export_class="EAR99",
                 hazmat=False,

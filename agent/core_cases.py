@@ -1,0 +1,344 @@
+"""Cases that the core opened: each kind has a step that helps, proposed with its facts; what needs judgement is handed over."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import date
+from decimal import Decimal
+from typing import Any
+
+from agent.choosing import Choice
+from agent.proposing import Draft, hand_over
+from erp_core import policy
+from erp_core.commands import (
+    ApproveMatch,
+    ApprovePurchase,
+    BuyLine,
+    DraftPurchase,
+    Matter,
+    PromiseDate,
+    RejectBill,
+    ReleaseHold,
+    RouteCase,
+    SendMessage,
+    SendPurchase,
+    SubstituteItem,
+    TransferStock,
+)
+from erp_core.values import Action, HoldReason, Intent, Priority, Queue
+from prompts.replies import reply
+from tools import world
+
+Facts = Mapping[str, Any]
+ACTIONS = {
+    "hold_credit": Action.REVIEW_CREDIT_HOLD,
+    "hold_price": Action.REVIEW_PRICE,
+    "hold_margin": Action.REVIEW_PRICE,
+    "three_way_mismatch": Action.REVIEW_INVOICE,
+    "match_context": Action.REVIEW_INVOICE,
+    "supplier_discrepancy": Action.OPEN_DISCREPANCY_CASE,
+    "replenishment": Action.UPDATE_INBOUND_SUPPLY,
+    "purchase_approval": Action.UPDATE_INBOUND_SUPPLY,
+    "supply_short": Action.QUOTE_AVAILABILITY,
+    "supply_delay": Action.ANSWER_STATUS,
+    "service_recovery": Action.ANSWER_STATUS,
+}
+
+
+def choice(given: Facts) -> Choice:
+    """A case of the core stays in the core's queue."""
+    action = ACTIONS.get(given["kind"], Action.CHANGE_ORDER)
+    why = str(given["kind"]).replace("_", " ")
+    return Choice(action, Queue(given["queue"]), Priority(given["priority"]), why)
+
+
+def propose(draft: Draft, given: Facts) -> None:
+    """Say what the core found, then propose the step for this kind of case."""
+    kind = str(given["kind"])
+    if kind.startswith("hold_"):
+        propose_for_hold(draft, given)
+        return
+    for text in given["details"].get("problems", [])[:6]:
+        draft.say(f"{text} {draft.evidence.cite('core', text)}")
+    builder = BUILDERS.get(kind)
+    if builder is not None:
+        builder(draft, given)
+    if not draft.commands:
+        draft.say("What to do is a judgement for the desk; nothing but the hand-over is proposed.")
+        draft.add(_hand_over(draft, given))
+
+
+def orders_of(given: Facts) -> set[str]:
+    """Sales orders that the core named as part of the case: commands may touch these."""
+    return {row["order"] for row in given["details"].get("orders", []) if isinstance(row, dict)}
+
+
+def _hand_over(draft: Draft, given: Facts) -> RouteCase:
+    note = "; ".join(str(p) for p in given["details"].get("problems", []))[:2000]
+    matter = Matter(
+        kind="hand_over", order=given["order"], purchase_order=given["details"].get("purchase_order"), note=note
+    )
+    return RouteCase(case=draft.case, queue=Queue(given["queue"]), priority=Priority(given["priority"]), matter=matter)
+
+
+def _shortage(draft: Draft, given: Facts) -> None:
+    """Bring goods from elsewhere as far as they are free, cheapest first; send a permitted substitute for what is still missing."""
+    details = given["details"]
+    missing = Decimal(details["missing"])
+    hurt = details.get("orders", [])
+    customers = ", ".join(dict.fromkeys(row["customer"] for row in hurt))
+    draft.say(f"Concerned: {len({row['order'] for row in hurt})} orders of {customers}.")
+    for option in details["options"]:
+        day = f", there on {option['day']}" if option["day"] else ""
+        fact = f"{option['what']}: costs {option['cost']} more{day}"
+        draft.say(f"Option: {fact} {draft.evidence.cite('option', fact)}.")
+    for option in (o for o in details["options"] if o["kind"] == "transfer"):
+        quantity = min(Decimal(option["quantity"]), missing)
+        if quantity > 0 and len(draft.commands) < 2:
+            reason = f"{details['missing']} of {details['sku']} missing at {details['warehouse']}"
+            draft.add(
+                TransferStock(
+                    source=option["source"],
+                    target=details["warehouse"],
+                    sku=details["sku"],
+                    quantity=quantity,
+                    reason=reason,
+                )
+            )
+            missing -= quantity
+    if missing > 0:
+        _substitute(draft, details, hurt)
+    if draft.commands:
+        draft.say("Cheapest first; nothing moves before somebody signs.")
+
+
+def _substitute(draft: Draft, details: Facts, hurt: list[Facts]) -> None:
+    """For the order that waits longest, when the customer need not be asked first and enough of the substitute is free."""
+    for option in (o for o in details["options"] if o["kind"] == "substitute"):
+        if option["must_ask"] == "true":
+            draft.say(f"{option['sku']} needs the customer's word first.")
+            continue
+        left = Decimal(option["quantity"])
+        for row in hurt:
+            need = Decimal(world.line_needs(row["order"]).get(str(row["line"]), "0"))
+            if 0 < need <= left and len(draft.commands) < 3:
+                draft.add(SubstituteItem(order=row["order"], line=row["line"], substitute_sku=option["sku"]))
+                left -= need
+        return
+
+
+def _tell_customer(draft: Draft, given: Facts) -> None:
+    """Write to the customer which orders come when, and promise the days that are covered."""
+    rows = given["details"].get("orders", [])
+    lines = [
+        f"{row['order']}, {row['sku']}: " + (f"now expected on {row['after']}" if row["after"] else "we will name a new date")
+        for row in rows[:20]
+    ]  # fmt: skip
+    _letter(draft, given, "supply_delay", lines)
+    _promises(draft, {row["order"]: row["after"] for row in rows if row["after"]})
+
+
+def _recover(draft: Draft, given: Facts) -> None:
+    """A promise failed: say so before the customer asks, and name a day that is covered, or none."""
+    order = draft.order
+    if order is None:
+        return
+    days = [line["promise"] for line in order["lines"] if line["backordered"] != "0"]
+    known = max(days) if days and all(days) else None
+    if days and not all(days):
+        draft.say("Not all that is missing is covered by goods on their way.")
+    said = f"now expected on {known}" if known else "we will name a new date"
+    _letter(draft, given, "promise_failed", [f"{order['number']}: {said}"])
+    _promises(draft, {order["number"]: known} if known else {})
+
+
+def _letter(draft: Draft, given: Facts, name: str, lines: list[str]) -> None:
+    contact = world.contact_of(given["customer"]) if given["customer"] else None
+    if contact is None:
+        draft.say("The customer has no contact to write to.")
+        return
+    text = reply(
+        name,
+        "en",
+        to=contact["name"].split()[0],
+        signature=policy.load().proposals.reply_signature,
+        facts="\n".join(f"- {line}" for line in lines),
+    )
+    fact = f"{contact['name']}, {contact['email']}"
+    draft.say(f"Drafted for {fact} {draft.evidence.cite('contact', fact)}.")
+    subject = f"Your order {given['order']}" if given["order"] else "Your orders"
+    draft.add(SendMessage(case=draft.case, to=contact["email"], subject=subject, body=text))
+
+
+def _promises(draft: Draft, days: Mapping[str, str]) -> None:
+    today = world.now().date()
+    for order, day in list(days.items())[: 3 - len(draft.commands)]:
+        when = date.fromisoformat(day)
+        if when >= today:
+            draft.add(PromiseDate(order=order, promised_date=when))
+
+
+def _claim(draft: Draft, given: Facts) -> None:
+    """Write to the supplier what was wrong, and ask for the rest or a credit."""
+    to = world.supplier_mail(given["supplier"]) if given["supplier"] else None
+    if to is None:
+        draft.say("The supplier has no mail address here; claim by other means.")
+        return
+    number = given["details"].get("purchase_order") or "your delivery"
+    text = reply(
+        "supplier_claim",
+        "en",
+        to="",
+        signature=policy.load().proposals.reply_signature,
+        reference=f" {number}",
+        facts="\n".join(f"- {line}" for line in given["details"].get("problems", [])[:20]),
+    )
+    draft.add(SendMessage(case=draft.case, to=to, subject=f"{number}: discrepancy", body=text))
+
+
+def _buy(draft: Draft, given: Facts) -> None:
+    """One purchase order for what is needed; each line with the demand behind it."""
+    details = given["details"]
+    lines = []
+    for need in details["needs"]:
+        fact = f"{need['quantity']} {need['sku']} ({need['name']}): {need['why']}"
+        draft.say(f"{need['sku']} {draft.evidence.cite('demand', fact)}.")
+        lines.append(BuyLine(sku=need["sku"], quantity=Decimal(need["quantity"]), unit_cost=Decimal(need["unit_cost"])))
+    draft.add(
+        DraftPurchase(
+            supplier=details["supplier"],
+            warehouse=details["warehouse"],
+            lines=lines,
+            reason=str(details["problems"][-1]),
+        )
+    )
+    draft.say("Signing writes the order; somebody else approves it before it is sent.")
+
+
+def _approve_purchase(draft: Draft, given: Facts) -> None:
+    found = world.purchase_order(given["details"]["purchase_order"])
+    if found is None or found["status"] != "draft":
+        return
+    for line in found["lines"]:
+        fact = f"{line['quantity']} {line['sku']} at {line['unit_cost']}"
+        draft.say(f"{fact} {draft.evidence.cite('purchase order ' + found['number'], fact)}.")
+    draft.say(f"{given['details']['asked_by']} wrote it and cannot approve it.")
+    draft.add(ApprovePurchase(purchase_order=found["number"]), SendPurchase(purchase_order=found["number"]))
+
+
+def _mismatch(draft: Draft, given: Facts) -> None:
+    """Small differences that may be accepted are; what nobody may accept goes back; the rest is a judgement."""
+    details = given["details"]
+    bill = {"supplier": details["supplier"], "bill": details["bill"]}
+    for receipt in details.get("receipts", []):
+        draft.say(f"Received: {receipt} {draft.evidence.cite('receipt', receipt)}.")
+    worth = Decimal(str(given.get("at_stake") or "0"))
+    if not details["approvable"]:
+        draft.say("Nobody may accept these differences; the order would have to be amended first.")
+        draft.add(RejectBill(**bill, note="; ".join(details["problems"])[:500]))
+    elif worth <= policy.load().proposals.low_below_amount:
+        draft.say(f"The difference of {worth} is less than asking about it costs.")
+        draft.add(ApproveMatch(**bill, note=f"difference of {worth}, below what policy calls low"))
+    else:
+        draft.say("If the goods are still on their way, it matches by itself when they come.")
+
+
+BUILDERS: dict[str, Callable[[Draft, Facts], None]] = {
+    "supply_short": _shortage,
+    "supply_delay": _tell_customer,
+    "service_recovery": _recover,
+    "supplier_discrepancy": _claim,
+    "replenishment": _buy,
+    "purchase_approval": _approve_purchase,
+    "three_way_mismatch": _mismatch,
+}
+
+
+def of_core_case(given: Facts) -> dict[str, Any]:
+    """A case that the core opened: what is known stands in its details."""
+    problems = given["details"].get("problems", [])
+    return {
+        "intent": Intent.OTHER.value,
+        "confidence": 1.0,
+        "strength": "strong",
+        "secondary": [],
+        "language": "en",
+        "auto": False,
+        "hostile": False,
+        "instructed": True,
+        "sender": "",
+        "first_name": "",
+        "message_id": "",
+        "subject": "",
+        "sent_day": "",
+        "own_words": "\n".join(problems),
+        "customer": given["customer"],
+        "customer_name": given["customer_name"],
+        "country": "US",
+        "supplier": given["supplier"],
+        "blocked": False,
+        "credit": {},
+        "order": given["order"],
+        "cited_order": None,
+        "order_how": "the core",
+        "order_as_called": given["order"],
+        "po_known_on": None,
+        "refs": {k: [] for k in ("sales_order", "customer_po", "invoice", "shipment", "purchase_order", "tracking")},
+        "refs_unknown": False,
+        "invoices": [],
+        "purchase_orders": [],
+        "items": [],
+        "skus_said": [],
+        "requested_date": None,
+        "marks": [],
+        "problems": [],
+        "places": [],
+    }
+
+
+def propose_for_hold(draft: Draft, given: Facts) -> None:
+    """A held order: say why, and propose the step that its reason calls for."""
+    reason = HoldReason(given["kind"].removeprefix("hold_"))
+    order = draft.order
+    if order is None:
+        draft.add(hand_over(draft))
+        return
+    for text in given["details"].get("problems", []):
+        draft.say(f"{text} {draft.evidence.cite('check', text)}")
+    if reason == HoldReason.STOCK:
+        _stock(draft, order)
+    if not draft.commands and _mended(reason, draft.gathered):
+        draft.say("The reason no longer holds on today's figures.")
+        draft.add(ReleaseHold(order=order["number"], reason=reason, note="reason gone on today's figures"))
+    if not draft.commands:
+        kinds = {
+            HoldReason.CREDIT: "credit_review",
+            HoldReason.PRICE: "price_review",
+            HoldReason.MARGIN: "price_review",
+        }
+        matter = Matter(
+            kind=kinds.get(reason, "hand_over"),
+            order=order["number"],
+            note="; ".join(given["details"].get("problems", []))[:2000],
+        )
+        queue = Queue(given["queue"])
+        draft.add(RouteCase(case=draft.case, queue=queue, priority=Priority(given["priority"]), matter=matter))
+        draft.say("Whether it may go on is a judgement for the desk; nothing but the hand-over is proposed.")
+
+
+def _stock(draft: Draft, order: Facts) -> None:
+    short = [line for line in order["lines"] if line["backordered"] != "0"]
+    days = [line["promise"] for line in short]
+    for line in short:
+        elsewhere = ", ".join(f"{q} at {w}" for w, q in line["free_elsewhere"].items()) or "none elsewhere"
+        fact = f"{line['sku']}: {line['backordered']} short at {order['warehouse']}, {elsewhere}, expected {line['promise'] or 'no date'}"
+        draft.say(f"{fact} {draft.evidence.cite('stock ' + line['sku'], fact)}.")
+    if short and all(days):
+        day = max(d for d in days if d)
+        draft.add(PromiseDate(order=order["number"], promised_date=date.fromisoformat(day)))
+        draft.say(f"With inbound goods all lines are covered on {day}; that day can be promised.")
+
+
+def _mended(reason: HoldReason, gathered: Facts) -> bool:
+    credit = gathered.get("credit") or {}
+    return reason == HoldReason.CREDIT and bool(credit) and Decimal(credit["exposure"]) <= Decimal(credit["limit"])

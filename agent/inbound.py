@@ -1,0 +1,88 @@
+"""What a supplier's message changes of a purchase order: another day, less, dearer, no more of it; and whom that hurts."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from datetime import date, datetime
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+from erp_core.commands import AmendPurchase, BuyChange, UpdateExpectedDate
+from tools import world
+
+if TYPE_CHECKING:
+    from agent.proposing import Draft
+
+Facts = Mapping[str, Any]
+ENDED = re.compile(r"\b(?:discontinu\w+|no longer (?:made|produced|available|manufactured)|end[- ]of[- ]life|descontinuad\w+|ne (?:sera|est) plus (?:fabriqu|disponible)\w*|eingestellt|abgekündigt)\b", re.I)  # fmt: skip
+PARTIAL = re.compile(r"\b(?:only (?:ship|send|deliver|\d)|can ship (?:only )?\d|partial\w*|short[- ]ship\w*|solo (?:podemos|\d)|seulement|nur \d|teilliefer\w+)\b", re.I)  # fmt: skip
+DEARER = re.compile(r"\b(?:price (?:increase|adjust\w*|change)|new price|surcharge|aumento de precio|hausse de prix|preiserhöhung)\b", re.I)  # fmt: skip
+LATER = re.compile(r"\b(?:delay\w*|late\b|slip\w*|push\w*|postpon\w*|unable|cannot|will not|new (?:ship|delivery|eta|date)|revised|reschedul\w*|verzög\w*|verzug|retras\w*|demora\w*|retard\w*|behind|force majeure|backorder\w*)\b", re.I)  # fmt: skip
+PRICE = re.compile(r"[$€£]\s?(\d{1,6}(?:,\d{3})*\.\d{2,4})\b")
+
+
+def changes(draft: Draft) -> None:
+    """Commands for the one purchase order that is meant; nothing when it is not clear which one or what."""
+    found = draft.gathered.get("purchase_orders", [])
+    if len(found) != 1 or found[0]["status"] not in ("approved", "sent", "acknowledged", "receiving"):
+        return
+    order, text = found[0], draft.read["own_words"]
+    said = {item["sku"]: item for item in draft.read["items"]}
+    lines = [line for line in order["lines"] if line["sku"] in said]
+    amended = _amended(order, lines, said, text)
+    if amended is not None:
+        draft.add(amended)
+        for line in lines:
+            draft.span("item", line["sku"])
+    _redate(draft, order, lines, text)
+
+
+def _amended(order: Facts, lines: list[Facts], said: Mapping[str, Facts], text: str) -> AmendPurchase | None:
+    """One line, and only what is said of it beyond doubt."""
+    if len(lines) != 1 and len(order["lines"]) != 1:
+        return None
+    line = (lines or order["lines"])[0]
+    quantity = said.get(line["sku"], {}).get("quantity")
+    change: BuyChange | None = None
+    if ENDED.search(text):
+        change = BuyChange(line=line["line"], quantity=Decimal(line["received"]))
+    elif (
+        PARTIAL.search(text) and quantity and Decimal(line["received"]) <= Decimal(quantity) < Decimal(line["quantity"])
+    ):
+        change = BuyChange(line=line["line"], quantity=Decimal(quantity))
+    elif DEARER.search(text):
+        prices = [Decimal(p.replace(",", "")) for p in PRICE.findall(text)]
+        dearer = [p for p in prices if p > Decimal(line["unit_cost"])]
+        change = BuyChange(line=line["line"], unit_cost=dearer[0]) if len(set(dearer)) == 1 else None
+    if change is None:
+        return None
+    return AmendPurchase(purchase_order=order["number"], changes=[change], reason="the supplier says so")
+
+
+def _redate(draft: Draft, order: Facts, lines: list[Facts], text: str) -> None:
+    """Another day, when the supplier says it is late; with whom it hurts and what else could be done."""
+    wanted, known = draft.read["requested_date"], order["expected_date"]
+    if not wanted or wanted == known or not LATER.search(text):
+        return
+    only = lines[0]["line"] if len(lines) == 1 < len(order["lines"]) else None
+    day = date.fromisoformat(wanted)
+    draft.add(
+        UpdateExpectedDate(purchase_order=order["number"], line=only, expected_date=day, reason="the supplier says so")
+    )
+    draft.span("date", f"{order['number']} comes on {wanted}")
+    impact = world.delay_impact(
+        order["number"], day, datetime.fromisoformat(f"{draft.gathered['today']}T12:00:00+00:00")
+    )
+    if not impact["orders"]:
+        fact = "no customer order that waits becomes later"
+        draft.say(f"Impact: {fact} {draft.evidence.cite('impact', fact)}.")
+        return
+    fact = f"{impact['orders_hurt']} customer orders worth {impact['value']} become later"
+    draft.say(f"Impact: {fact} {draft.evidence.cite('impact', fact)}.")
+    for row in impact["orders"][:5]:
+        broken = ", a promise breaks" if row["breaks_promise"] else ""
+        fact = f"{row['order']} of {row['customer']}: {row['sku']} on {row['after'] or 'no known day'} instead of {row['before']}{broken}"
+        draft.say(f"{fact} {draft.evidence.cite('impact', fact)}.")
+    for what in impact["options"]:
+        draft.say(f"Option: {what} {draft.evidence.cite('option', what)}.")
