@@ -87,7 +87,8 @@ def _shortage(draft: Draft, given: Facts) -> None:
     missing = Decimal(details["missing"])
     hurt = details.get("orders", [])
     customers = ", ".join(dict.fromkeys(row["customer"] for row in hurt))
-    draft.say(f"Concerned: {len({row['order'] for row in hurt})} orders of {customers}.")
+    count = len({row["order"] for row in hurt})
+    draft.say(f"Concerned: {count} order{'s' if count != 1 else ''} of {customers}.")
     for option in details["options"]:
         day = f", there on {option['day']}" if option["day"] else ""
         fact = f"{option['what']}: costs {option['cost']} more{day}"

@@ -13,7 +13,7 @@ from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, PlainTextResponse, RedirectResponse, Response
 from fastapi.staticfiles import StaticFiles
 
-from api import console, events, v1
+from api import buying_pages, console, events, v1
 from api.access import caller
 from api.errors import body_of, status_of
 from erp_core import clock, db
@@ -62,6 +62,7 @@ def make_app() -> FastAPI:
     app.include_router(v1.router)
     app.include_router(events.router)
     app.include_router(console.router)
+    app.include_router(buying_pages.router)
 
     @app.middleware("http")
     async def guard(request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:

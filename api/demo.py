@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import subprocess
 import sys
 import time
@@ -14,7 +15,8 @@ from rich.table import Table
 
 from api import serve
 from erp_core import clock, db, importer, migrate, settings
-from erp_core.actions import access
+from erp_core.actions import access, requests
+from erp_core.commands import COMMAND
 from erp_core.db import Session
 from erp_core.errors import BadSetting
 from erp_core.queries import desk
@@ -39,8 +41,11 @@ def main(argv: list[str]) -> int:
     with db.in_use():
         migrate.migrate()
         _import()
+        _events()
         # the agent is another role, so it is another process
         done = subprocess.run([sys.executable, "-m", "erp_core.cli", "ingest", str(SAMPLE / "inbox")], check=False)
+        if done.returncode == 0:
+            done = subprocess.run([sys.executable, "-m", "erp_core.cli", "work", "--once"], check=False)
         if done.returncode:
             return done.returncode
         with db.reading(db.API) as session:
@@ -59,6 +64,15 @@ def _import() -> None:
         if report.imported.get("users"):
             for user, _ in desk.people(session):
                 access.set_password(session, user.email, PASSWORD)
+
+
+def _events() -> None:
+    """What happened at the dock and came by post that morning: by the people whose work it is, each once."""
+    for number, line in enumerate((SAMPLE / "events.jsonl").read_text("utf-8").splitlines()):
+        told = json.loads(line)
+        with db.transaction(db.API) as session:
+            command = COMMAND.validate_python(told["command"])
+            requests.act(session, command, key=f"demo:{number}", actor=told["as"], now=clock.now(session))
 
 
 def _table(session: Session, seconds: float) -> None:

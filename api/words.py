@@ -171,6 +171,8 @@ def initials(name: str) -> str:
 
 FIELDS = {
     "status": "Status",
+    "sku": "Item",
+    "to_warehouse": "To",
     "requested_date": "Requested date",
     "promised_date": "Promised date",
     "ship_to": "Delivery address",

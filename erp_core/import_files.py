@@ -19,7 +19,15 @@ from erp_core.tables.billing import Invoice
 from erp_core.tables.catalog import Item, Price, Substitute
 from erp_core.tables.fulfilment import Shipment, ShipmentLine
 from erp_core.tables.parties import Contact, Customer, Entity, Supplier, User
-from erp_core.tables.purchasing import PurchaseOrder, PurchaseOrderLine
+from erp_core.tables.purchasing import (
+    ItemSource,
+    PurchaseOrder,
+    PurchaseOrderLine,
+    Receipt,
+    ReceiptLine,
+    SupplierInvoice,
+    SupplierInvoiceLine,
+)
 from erp_core.tables.sales import OrderLine, SalesOrder
 from erp_core.tables.stock import StockLevel, Warehouse
 
@@ -29,12 +37,13 @@ Row = dict[str, Any]
 
 @dataclass(frozen=True)
 class Column:
-    """A CSV column: how its text becomes a value, whether it may be empty, and whose key it must name."""
+    """A CSV column: how its text becomes a value, whether it may be empty or left out, and whose key it must name."""
 
     convert: Convert
     optional: bool = False
     refers: str | None = None
     attribute: str | None = None
+    left_out: bool = False
 
 
 @dataclass(frozen=True)
@@ -243,6 +252,7 @@ FILES = [
             "lead_time_days": INTEGER,
             "risk": Column(_word("low", "medium", "high")),
             "email_domain": MAYBE,
+            "email": Column(_email, True, left_out=True),
         },
     ),
     FileSpec(
@@ -343,6 +353,75 @@ FILES = [
         },
     ),
     FileSpec(
+        "item_sources",
+        ItemSource,
+        ("sku", "supplier"),
+        {
+            "sku": _to("items"),
+            "supplier": _to("suppliers"),
+            "priority": INTEGER,
+            "unit_cost": DECIMAL,
+            "pack_size": DECIMAL,
+            "minimum_quantity": DECIMAL,
+            "lead_time_days": Column(_integer, True),
+        },
+    ),
+    FileSpec(
+        "receipts",
+        Receipt,
+        ("number",),
+        {
+            "number": TEXT,
+            "purchase_order": _to("purchase_orders", optional=True),
+            "warehouse": _to("warehouses"),
+            "received_at": MOMENT,
+        },
+    ),
+    FileSpec(
+        "receipt_lines",
+        ReceiptLine,
+        ("receipt", "line"),
+        {
+            "receipt": _to("receipts"),
+            "line": INTEGER,
+            "order_line": Column(_integer, True),
+            "sku": _to("items"),
+            "quantity": DECIMAL,
+            "quantity_damaged": DECIMAL,
+            "lot": MAYBE,
+        },
+    ),
+    FileSpec(
+        "supplier_invoices",
+        SupplierInvoice,
+        ("supplier", "number"),
+        {
+            "supplier": _to("suppliers"),
+            "number": TEXT,
+            "purchase_order": _to("purchase_orders", optional=True),
+            "invoiced_at": DAY,
+            "due_on": MAYBE_DAY,
+            "currency": TEXT,
+            "tax": DECIMAL,
+            "charges": DECIMAL,
+            "status": Column(_word("new", "paid")),
+        },
+    ),
+    FileSpec(
+        "supplier_invoice_lines",
+        SupplierInvoiceLine,
+        ("supplier", "invoice", "line"),
+        {
+            "supplier": _to("suppliers"),
+            "invoice": TEXT,
+            "line": INTEGER,
+            "order_line": Column(_integer, True),
+            "sku": _to("items"),
+            "quantity": DECIMAL,
+            "unit_price": DECIMAL,
+        },
+    ),
+    FileSpec(
         "users",
         User,
         ("email",),
@@ -373,7 +452,7 @@ def read_file(spec: FileSpec, path: Path, report: Report) -> ReadFile:
     reader = csv.DictReader(text.splitlines(), strict=True)
     header = reader.fieldnames or []
     unknown = [name for name in header if name not in spec.columns]
-    missing = [name for name in spec.columns if name not in header]
+    missing = [name for name, column in spec.columns.items() if name not in header and not column.left_out]
     report.complaints += [Complaint(spec.name, 1, name, "unknown column") for name in unknown]
     report.complaints += [Complaint(spec.name, 1, name, "column missing") for name in missing]
     if not unknown and not missing:
@@ -412,7 +491,7 @@ def _row(spec: FileSpec, line: int, raw: dict[str, Any]) -> tuple[Row, list[Comp
     values: Row = {}
     complaints: list[Complaint] = []
     for name, column in spec.columns.items():
-        text = raw[name].strip()
+        text = raw.get(name, "").strip()
         if not text and not column.optional:
             complaints.append(Complaint(spec.name, line, name, "empty"))
             continue

@@ -22,6 +22,8 @@ from erp_core import clock, db
 from erp_core.actions import accounts, ledger
 from erp_core.actions.intake import IMPORT
 from erp_core.errors import CountersignError
+from erp_core.import_buying import NAMES as BOUGHT
+from erp_core.import_buying import buying
 from erp_core.import_files import FILES, ReadFile, Report, check_references, read_file, rows_of
 from erp_core.import_orders import orders, owed_by, shipped_quantities
 from erp_core.rules.names import spelling
@@ -40,13 +42,14 @@ def import_folder(session: Session, folder: Path, now: datetime, *, partial: boo
     if report.complaints and not partial:
         return report
     for read in files:
-        if read.spec.name in ("sales_orders", "sales_order_lines"):
+        if read.spec.name in ("sales_orders", "sales_order_lines", *BOUGHT):
             continue
         if read.spec.name == "shipments":
             orders(session, files, report, now)
         _store(session, read, report)
         if read.spec.name == "stock":
             ledger.open_balances(session, now)
+    buying(session, files, report, now)
     shipped_quantities(session, [values["number"] for _, values, _ in rows_of(files, "sales_orders")])
     accounts.recount(session)
     if any(report.imported.values()):

@@ -13,7 +13,7 @@ from sqlalchemy import select
 from erp_core.actions import cases
 from erp_core.actions.context import Change, Context
 from erp_core.commands import OpenCase
-from erp_core.queries import supply
+from erp_core.queries import fulfilment, supply
 from erp_core.queries.supply import Affected
 from erp_core.rules.receiving import Difference
 from erp_core.tables.parties import Supplier
@@ -25,14 +25,13 @@ MOST_CUSTOMERS = 50
 
 @dataclass(frozen=True)
 class Cause:
-    """What went wrong: its subject, in words, whose goods, where, and what is missing of which item."""
+    """What went wrong: its subject, in words, whose goods, and where."""
 
     subject: str
     title: str
     supplier: str | None
     purchase_order: str | None
     warehouse: str
-    missing: dict[str, Decimal]
 
 
 def fan_out(cause: Cause, differences: Sequence[Difference], hurt: Sequence[Affected], context: Context) -> Disruption:
@@ -74,12 +73,15 @@ def _disruption(cause: Cause, context: Context) -> Disruption:
 
 def _shortage(cause: Cause, sku: str, hurt: Sequence[Affected], of: dict[str, Any], context: Context) -> None:
     """Who comes later because of it, and what could be done instead, each with its cost."""
-    missing = cause.missing.get(sku) or Decimal(0)
+    free = fulfilment.free(context.session, [sku], cause.warehouse).get((cause.warehouse, sku), Decimal(0))
+    missing = max(sum((a.lacking for a in hurt), Decimal(0)) - free, Decimal(0))
     choices = supply.options(
         context.session, sku, cause.warehouse, missing, context.policy, context.now.date(), cause.supplier
     )
     orders = list(dict.fromkeys(a.order for a in hurt))
-    text = f"{plain(missing)} of {sku} missing at {cause.warehouse}: {_many(len(orders), 'order')} later than planned."
+    text = (
+        f"{plain(missing)} of {sku} are missing at {cause.warehouse}: {_many(len(orders), 'order')} later than planned."
+    )
     details = {
         "problems": [text, *(_late(a) for a in hurt[:20])],
         "sku": sku,
@@ -111,9 +113,9 @@ def _customers(cause: Cause, hurt: Sequence[Affected], of: dict[str, Any], conte
         by_customer.setdefault(one.customer, []).append(one)
     for customer, lines in list(by_customer.items())[:MOST_CUSTOMERS]:
         broken = any(a.breaks_promise for a in lines)
-        text = (
-            f"{lines[0].customer_name}: {_many(len({a.order for a in lines}), 'order')} late because of {cause.title}"
-        )
+        goods = ", ".join(sorted({a.sku for a in lines}))
+        late = _many(len({a.order for a in lines}), "order")
+        text = f"{lines[0].customer_name}: {late} later than planned, for want of {goods}."
         details = {"problems": [text, *(_late(a) for a in lines)], "orders": [_row(a) for a in lines]}
         worth = sum((a.value for a in {a.order: a for a in lines}.values()), Decimal(0))
         own = {**of, "customer": customer, "order": lines[0].order}

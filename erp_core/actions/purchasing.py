@@ -272,8 +272,7 @@ def _felt(order: PurchaseOrder, skus: Iterable[str], words: str, context: Contex
     now = supply.coverage(session, listed, order.warehouse, context.policy, today)
     hurt = supply.affected(session, was, now)
     if hurt and order.status != PurchaseStatus.DRAFT:
-        missing = {x.sku: queries.open_quantity(x) for x in order.lines if x.sku in listed}
-        cause = Cause(f"purchase_order:{order.number}", words, order.supplier, order.number, order.warehouse, missing)
+        cause = Cause(f"purchase_order:{order.number}", words, order.supplier, order.number, order.warehouse)
         disruptions.fan_out(cause, [], hurt, context)
 
 

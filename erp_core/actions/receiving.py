@@ -207,7 +207,7 @@ def _logged_late(command: ReceiveGoods, context: Context) -> list[Difference]:
     if hours <= context.policy.supply.log_hours:
         return []
     text = f"{command.receipt} came on {command.occurred_at:%Y-%m-%d %H:%M} and was recorded {hours:.0f} hours later."
-    at, told = command.occurred_at.isoformat(), context.now.isoformat()
+    at, told = f"{command.occurred_at:%Y-%m-%d %H:%M}", f"{context.now:%Y-%m-%d %H:%M}"
     cases.open_or_add(
         OpenCase(
             kind="late_logging",
@@ -237,11 +237,9 @@ def _follow(
     real = [d for d in differences if d.kind != DiscrepancyKind.LATE]
     disruption = None
     if real or hurt:
-        missing = {x.sku: queries.open_quantity(x) for x in order.lines} if order else {}
         number = order.number if order else None
         subject = f"purchase_order:{number}" if number else f"receipt:{made.number}"
-        title = real[0].text if real else f"{made.number} does not cover what waits."
-        cause = Cause(subject, title, order.supplier if order else None, number, made.warehouse, missing)
+        cause = Cause(subject, _title(made, real), order.supplier if order else None, number, made.warehouse)
         disruption = disruptions.fan_out(cause, real, hurt, context)
     for d in differences:
         session.add(
@@ -257,12 +255,20 @@ def _follow(
                 text=d.text,
                 found_at=context.now,
                 settled_at=context.now if d.kind == DiscrepancyKind.LATE else None,
+                settled_how="told to receiving" if d.kind == DiscrepancyKind.LATE else None,
             )
         )
     session.flush()
     if disruption is not None and order is not None:
         disruptions.respond(order.supplier, context)
     disruptions.relieve(list(skus), made.warehouse, context)
+
+
+def _title(made: Receipt, real: Sequence[Difference]) -> str:
+    if len(real) == 1:
+        return real[0].text
+    what = f"came with {len(real)} discrepancies" if real else "does not cover what waits"
+    return f"{made.purchase_order or made.number} {what}."
 
 
 def put_away(command: PutAway, context: Context) -> Change:

@@ -48,7 +48,6 @@ from erp_core.tables.sales import SalesOrder
 from erp_core.tables.stock import Quarantined, Transfer, Warehouse
 from erp_core.values import money
 
-
 BILL_KEY = SupplierInvoice.supplier + ":" + SupplierInvoice.number
 
 

@@ -34,6 +34,9 @@ SELECT o.number, o.customer, c.name AS customer_name, c.tier, o.requested_date, 
   sum(l.unit_price * l.quantity_ordered) AS value FROM sales_order o JOIN customer c ON c.code = o.customer
 JOIN order_line l ON l.order_number = o.number WHERE o.number = ANY(:numbers) GROUP BY o.number, c.name, c.tier
 """
+LACKING = """
+SELECT order_number, line, quantity_base - quantity_allocated - quantity_shipped FROM order_line WHERE order_number = ANY(:numbers)
+"""
 ELSEWHERE = """
 SELECT s.warehouse, s.quantity_free, w.entity <> h.entity FROM stock_level s JOIN warehouse w ON w.code = s.warehouse
 JOIN warehouse h ON h.code = :warehouse WHERE s.sku = :sku AND s.warehouse <> :warehouse AND s.quantity_free > 0
@@ -95,6 +98,7 @@ class Affected:
     customer_name: str
     tier: str
     value: Decimal
+    lacking: Decimal
     promised: date | None
     before: date | None
     after: date | None
@@ -118,11 +122,12 @@ def affected(
     ]
     numbers = sorted({one.order for _, one in hurt})
     orders = {row.number: row for row in session.execute(text(ORDERS), {"numbers": numbers})}
-    found = [_affected(orders[one.order], sku, one) for sku, one in hurt]
+    lacking = {(row[0], row[1]): row[2] for row in session.execute(text(LACKING), {"numbers": numbers})}
+    found = [_affected(orders[one.order], sku, one, lacking[one.order, one.line]) for sku, one in hurt]
     return sorted(found, key=lambda a: (-a.value, a.order, a.line))
 
 
-def _affected(order: Any, sku: str, one: Hurt) -> Affected:
+def _affected(order: Any, sku: str, one: Hurt, lacking: Decimal) -> Affected:
     return Affected(
         one.order,
         one.line,
@@ -131,6 +136,7 @@ def _affected(order: Any, sku: str, one: Hurt) -> Affected:
         order.customer_name,
         order.tier,
         order.value,
+        lacking,
         order.promised_date,
         one.before,
         one.after,

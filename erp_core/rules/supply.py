@@ -155,10 +155,10 @@ class Demand:
 
 
 def reorder_point(demand: Demand, policy: SupplyPolicy) -> Decimal:
-    """Stock below which to buy: demand over the lead time, and safety for the spread of demand and of lead time."""
+    """Stock below which to buy, in whole units: demand over the lead time, and safety for the spread of demand and of lead time."""
     lead, daily = float(demand.lead_days), float(demand.daily)
     safety = math.sqrt(lead * float(demand.spread) ** 2 + (daily * float(demand.lead_spread)) ** 2)
-    return Decimal(str(round(lead * daily + float(policy.safety_factor) * safety, 3)))
+    return Decimal(math.ceil(lead * daily + float(policy.safety_factor) * safety))
 
 
 def to_buy(demand: Demand, policy: SupplyPolicy) -> Decimal:

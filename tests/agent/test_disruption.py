@@ -103,9 +103,9 @@ def receive(world: Buying) -> None:
 
 
 def work(worker: Any, kind: str, customer: str | None = None) -> Proposal:
-    """Let the agent work the open case of a kind; what it filed."""
+    """Let the agent work the open case of a kind that concerns S1; what it filed."""
     with db.reading(db.API) as session:
-        query = select(Case.id).where(Case.kind == kind, Case.status == "new")
+        query = select(Case.id).where(Case.kind == kind, Case.status == "new", Case.supplier == "S1")
         case = session.scalars(query.where(Case.customer == customer) if customer else query).one()
     state = worker.work(case)
     assert "error" not in state, state.get("error")

@@ -13,7 +13,9 @@ from erp_core.db import Session
 from erp_core.tables import Base
 from erp_core.tables.desk import Case
 from erp_core.tables.parties import Customer
+from erp_core.tables.purchasing import PurchaseOrderLine, SupplierInvoice
 from tests.conftest import SAMPLE, TODAY
+from tests.core.books import books_are_right
 
 
 @pytest.fixture
@@ -96,3 +98,55 @@ def test_a_missing_file_is_skipped(api: Session, folder: Path) -> None:
 def test_bytes_that_are_not_utf8_are_reported(api: Session, folder: Path) -> None:
     (folder / "items.csv").write_bytes(b"sku,name\nX,caf\xe9\n")
     assert "not UTF-8" in str(importer.import_folder(api, folder, TODAY).complaints[0])
+
+
+BOUGHT = {
+    "item_sources": "sku,supplier,priority,unit_cost,pack_size,minimum_quantity,lead_time_days\n{sku},{supplier},1,3.00,1,0,\n",
+    "receipts": "number,purchase_order,warehouse,received_at\nGR-1,{po},{warehouse},2026-06-14T09:00:00Z\n",
+    "receipt_lines": "receipt,line,order_line,sku,quantity,quantity_damaged,lot\nGR-1,1,1,{sku},{quantity},2,L1\n",
+    "supplier_invoices": "supplier,number,purchase_order,invoiced_at,due_on,currency,tax,charges,status\n"
+    "{supplier},INV-A,{po},2026-06-14,,{currency},0,0,new\n{supplier},INV-B,,2026-01-10,2026-02-10,USD,0,0,paid\n",
+    "supplier_invoice_lines": "supplier,invoice,line,order_line,sku,quantity,unit_price\n"
+    "{supplier},INV-A,1,1,{sku},{quantity},{cost}\n{supplier},INV-B,1,,{sku},5,1.00\n",
+}
+
+
+def bought(session: Session, folder: Path) -> dict[str, object]:
+    query = """SELECT o.number AS po, o.supplier, o.warehouse, l.sku, l.quantity, l.unit_cost AS cost, e.currency FROM purchase_order o
+        JOIN purchase_order_line l ON l.order_number = o.number AND l.line = 1 JOIN warehouse w ON w.code = o.warehouse
+        JOIN entity e ON e.code = w.entity WHERE o.status = 'sent' ORDER BY o.number LIMIT 1"""
+    facts = dict(session.execute(text(query)).one()._mapping)
+    for name, content in BOUGHT.items():
+        (folder / f"{name}.csv").write_text(content.format(**facts))
+    return facts
+
+
+def test_receipts_are_history_and_new_supplier_invoices_are_matched_with_them(api: Session, folder: Path) -> None:
+    facts = bought(api, folder)
+    report = importer.import_folder(api, folder, TODAY)
+    assert report.complaints == []
+    assert {n: report.imported[n] for n in BOUGHT} == {
+        "item_sources": 1,
+        "receipts": 1,
+        "receipt_lines": 1,
+        "supplier_invoices": 2,
+        "supplier_invoice_lines": 2,
+    }
+    line = api.get_one(PurchaseOrderLine, (str(facts["po"]), 1), populate_existing=True)
+    assert (line.quantity_damaged, line.quantity_received) == (2, line.quantity - 2)
+    status = dict(api.execute(select(SupplierInvoice.number, SupplierInvoice.status)).all())  # type: ignore[arg-type]
+    assert status == {"INV-A": "blocked", "INV-B": "paid"}  # two of those billed came damaged
+    books_are_right(api)
+    before = digest_of_everything(api)
+    again = importer.import_folder(api, folder, TODAY)
+    assert (again.complaints, sum(again.imported.values())) == ([], 0)
+    assert digest_of_everything(api) == before
+
+
+def test_an_invoice_line_without_its_invoice_is_named(api: Session, folder: Path) -> None:
+    bought(api, folder)
+    path = folder / "supplier_invoice_lines.csv"
+    path.write_text(path.read_text().replace("INV-B,1", "INV-C,1"))
+    said = [str(c) for c in importer.import_folder(api, folder, TODAY).complaints]
+    assert any("supplier_invoices.csv line 3, column number: INV-B has no lines" in s for s in said)
+    assert any("supplier_invoice_lines.csv line 3, column invoice: there is no INV-C" in s for s in said)

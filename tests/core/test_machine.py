@@ -51,11 +51,12 @@ class Selling(RuleBasedStateMachine):
     """Orders, changes, shipments, counts and payments of one customer and item. The model: what is on the shelf, what was billed."""
 
     session: Session
+    make: Callable[[Session], World] = World
 
     def __init__(self) -> None:
         super().__init__()
         self.savepoint = self.session.begin_nested()
-        self.world = World(self.session)
+        self.world = type(self).make(self.session)
         self.world.session.get_one(Customer, "T1").credit_limit = Decimal(1500)
         self.on_shelf, self.orders, self.shipped = Decimal(100), [], 0
 

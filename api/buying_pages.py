@@ -1,0 +1,64 @@
+"""Pages of the buying side: what to buy and what is coming, purchase orders, receipts, matches, disruptions."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from fastapi import APIRouter
+from fastapi.responses import HTMLResponse
+
+from api.access import Me, Work
+from api.console import page
+from erp_core import policy
+from erp_core.queries import buying_pages as pages
+from erp_core.queries import desk, purchasing, supply
+
+router = APIRouter(include_in_schema=False)
+
+
+@router.get("/purchasing")
+def purchasing_page(session: Work, me: Me) -> HTMLResponse:
+    """What to buy, what is written, what is coming, what is apart or under way, what is billed, and how suppliers do."""
+    return page(
+        "purchasing.html", me, session, disruptions=pages.disruptions(session), current="Purchasing",
+        needs=supply.needs(session, policy.load(), me.now.date()), drafts=purchasing.orders(session, ["draft"]),
+        coming=purchasing.orders(session, ["approved", "sent", "acknowledged", "receiving"]), apart=pages.set_apart(session),
+        transfers=pages.transfers(session), bills=pages.blocked_bills(session), late=me.now.date(), soon=me.now.date() + timedelta(days=2),
+        suppliers=purchasing.scorecard(session, me.now.date()),
+    )  # fmt: skip
+
+
+@router.get("/purchase-orders/{number}")
+def purchase_order(number: str, session: Work, me: Me) -> HTMLResponse:
+    """A purchase order: how far it is, what came, what was billed, who waits for it."""
+    people = {u.email: u.name for u, _ in desk.people(session)}
+    return page(
+        "purchase_order.html", me, session, page=pages.purchase_page(session, number, policy.load(), me.now), people=people,
+        current="", journal=desk.journal(session, subject_name=f"purchase_order:{number}"),
+    )  # fmt: skip
+
+
+@router.get("/receipts/{number}")
+def receipt(number: str, session: Work, me: Me) -> HTMLResponse:
+    """A receipt: what came, what was accepted, what waits apart."""
+    people = {u.email: u.name for u, _ in desk.people(session)}
+    return page(
+        "receipt.html", me, session, page=pages.receipt_page(session, number), people=people, current="",
+        journal=desk.journal(session, subject_name=f"receipt:{number}"),
+    )  # fmt: skip
+
+
+@router.get("/bills/{supplier}/{number}")
+def bill(supplier: str, number: str, session: Work, me: Me) -> HTMLResponse:
+    """A supplier's invoice beside its order and receipts."""
+    people = {u.email: u.name for u, _ in desk.people(session)}
+    return page(
+        "bill.html", me, session, page=pages.bill_page(session, supplier, number, policy.load()), people=people, current="",
+        journal=desk.journal(session, subject_name=f"bill:{supplier}:{number}"),
+    )  # fmt: skip
+
+
+@router.get("/disruptions/{number}")
+def disruption(number: int, session: Work, me: Me) -> HTMLResponse:
+    """One trouble as one thing."""
+    return page("disruption.html", me, session, page=pages.disruption_page(session, number), current="")
