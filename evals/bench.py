@@ -5,7 +5,12 @@ from __future__ import annotations
 import argparse
 import importlib
 
-SUITES = {"inbox": "evals.bench_inbox", "orders": "evals.bench_orders", "backorders": "evals.bench_backorders"}
+SUITES = {
+    "inbox": "evals.bench_inbox",
+    "orders": "evals.bench_orders",
+    "backorders": "evals.bench_backorders",
+    "receipts": "evals.bench_receipts",
+}
 
 
 def main(argv: list[str]) -> int:

@@ -13,7 +13,7 @@ from erp_core.errors import NotFound
 from erp_core.queries import intake, sales
 from erp_core.queries.sales import Own
 from erp_core.rules import intake as rules
-from erp_core.rules.picture import Picture
+from erp_core.rules.picture import Draft, Picture
 from erp_core.rules.sales import Violation, fingerprint
 from erp_core.tables.sales import Hold, SalesOrder
 from erp_core.values import CHANGEABLE_ORDER_STATUSES, ORDER_STEPS, HoldReason, OrderStatus, transition
@@ -33,7 +33,7 @@ def settle(order: SalesOrder, context: Context, own: Own | None = None) -> None:
     draft = sales.draft_of(order, own.open_value)
     picture = intake.take(session, [draft], context.policy, context.now.date()).picture
     customer = picture.customers[order.customer]
-    broken, bound = examine(order, own, picture, context)
+    broken, bound = examine(order, own, draft, picture, context)
     match(order, broken, context)
     need = [(x.line, x.quantity_base - x.quantity_shipped, bound[x.line]) for x in order.lines]
     partial = customer.ships_partial
@@ -47,7 +47,7 @@ def settle(order: SalesOrder, context: Context, own: Own | None = None) -> None:
 
 
 def examine(
-    order: SalesOrder, own: Own, picture: Picture, context: Context
+    order: SalesOrder, own: Own, draft: Draft, picture: Picture, context: Context
 ) -> tuple[list[Violation], dict[int, Decimal]]:
     """What is broken of an order in a picture that already counts it, and what of each line could be bound.
 
@@ -68,7 +68,7 @@ def examine(
 
     count(-1)
     try:
-        return rules.examine(sales.draft_of(order, own.open_value), picture, context.policy, context.now.date())
+        return rules.examine(draft, picture, context.policy, context.now.date())
     finally:
         count(1)
 
@@ -78,10 +78,11 @@ def sound(orders: Sequence[SalesOrder], context: Context) -> set[str]:
     found: set[str] = set()
     for start in range(0, len(orders), BATCH):
         batch = orders[start : start + BATCH]
-        drafts = [sales.draft_of(order, sales.open_value(order)) for order in batch]
+        owns = [sales.own(order) for order in batch]
+        drafts = [sales.draft_of(order, own.open_value) for order, own in zip(batch, owns, strict=True)]
         picture = intake.take(context.session, drafts, context.policy, context.now.date()).picture
-        for order in batch:
-            broken, _ = examine(order, sales.own(order), picture, context)
+        for order, own, draft in zip(batch, owns, drafts, strict=True):
+            broken, _ = examine(order, own, draft, picture, context)
             if not broken:
                 found.add(order.number)
     return found

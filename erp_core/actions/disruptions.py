@@ -16,9 +16,10 @@ from erp_core.commands import OpenCase
 from erp_core.queries import fulfilment, supply
 from erp_core.queries.supply import Affected
 from erp_core.rules.receiving import Difference
+from erp_core.tables.desk import Case
 from erp_core.tables.parties import Supplier
 from erp_core.tables.purchasing import Discrepancy, Disruption
-from erp_core.values import Priority, Queue, plain
+from erp_core.values import OPEN_CASE_STATUSES, Priority, Queue, plain
 
 MOST_CUSTOMERS = 50
 
@@ -219,7 +220,12 @@ def settle(purchase_order: str, kinds: Sequence[str], how: str, context: Context
 
 def relieve(skus: Sequence[str], warehouse: str, context: Context) -> None:
     """Shortages of which nobody waits any more are over."""
-    from_now = supply.coverage(context.session, list(skus), warehouse, context.policy, context.now.date())
-    for sku in skus:
+    subjects = {f"{sku}@{warehouse}": sku for sku in skus}
+    query = select(Case.subject).where(
+        Case.kind == "supply_short", Case.subject.in_(subjects), Case.status.in_(OPEN_CASE_STATUSES)
+    )
+    short = [subjects[subject] for subject in context.session.scalars(query)]
+    from_now = supply.coverage(context.session, short, warehouse, context.policy, context.now.date())
+    for sku in short:
         if not from_now.get((sku, warehouse)):
             cases.end("supply_short", f"{sku}@{warehouse}", context, "goods came")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Sequence
 
 from sqlalchemy import text
 from sqlalchemy.orm import Session
@@ -29,6 +30,21 @@ INSERT INTO stock_level (warehouse, sku, quantity_on_hand)
 def make_world(session: Session) -> None:
     """400 customers with agreed prices, 2,000 items, 3 warehouses full of them; as the owner."""
     session.execute(text(WORLD))
+
+
+def make_supplier(session: Session) -> None:
+    """A supplier to buy from; as the owner."""
+    session.execute(
+        text(
+            "INSERT INTO supplier (code, name, lead_time_days, risk) VALUES ('BS1', 'Bench', 5, 'low') ON CONFLICT DO NOTHING"
+        )
+    )
+
+
+def matched_bills(session: Session, orders: Sequence[str]) -> int:
+    """How many invoices of purchase orders match."""
+    query = "SELECT count(*) FROM supplier_invoice WHERE purchase_order = ANY(:orders) AND status = 'matched'"
+    return int(session.execute(text(query), {"orders": list(orders)}).scalar_one())
 
 
 def empty_shelves(session: Session) -> None:

@@ -25,6 +25,7 @@ class Case(Base):
             unique=True,
             postgresql_where=text("status IN ('new', 'investigating', 'awaiting_review') AND kind <> 'mail'"),
         ),
+        Index("ix_case_file_subject", "subject", "kind"),
         Index("ix_case_file_open", "queue", "due_at", postgresql_where=text("status NOT IN ('resolved', 'dismissed')")),
     )
     id: Mapped[int] = mapped_column(primary_key=True)
