@@ -26,18 +26,25 @@ from erp_core import db, importer, migrate, policy
 from erp_core.actions import calendar, execute, execute_orders, upkeep
 from erp_core.actions.intake import Asked
 from erp_core.commands import (
-    AdjustStock,
+    ApprovePurchase,
+    ArrivedLine,
+    BilledLine,
+    BuyLine,
     CancelOrder,
     Command,
     ConfirmDelivery,
     ConfirmShipment,
     CreditReturn,
+    DraftPurchase,
     HandledLine,
     NewLine,
     PlaceOrder,
     PostPayment,
+    ReceiveGoods,
     ReceiveReturn,
+    RecordBill,
     ReleaseHold,
+    ReleasePayment,
     RequestReturn,
     ReturnedLine,
     SaveCustomer,
@@ -47,10 +54,11 @@ from erp_core.errors import CountersignError
 from erp_core.queries import books, simulation
 from erp_core.values import HoldReason, ReturnReason
 from evals import simulated
-from evals.simulated import Buyer, Distributor
+from evals.simulated import Buyer, Distributor, Source
 
 ACTOR = "simulator"
 START = date(2026, 1, 5)
+PLACES = Decimal("0.0001")
 
 
 @dataclass
@@ -63,17 +71,17 @@ class Days:
     days: int
     turn: int = 0
     refused: int = 0
-    arriving: dict[date, list[tuple[str, str, int]]] = field(default_factory=lambda: defaultdict(list))
+    arriving: dict[date, list[str]] = field(default_factory=lambda: defaultdict(list))
     coming: dict[tuple[str, str], int] = field(default_factory=dict)
     paying: dict[date, list[tuple[str, str, Decimal]]] = field(default_factory=lambda: defaultdict(list))
     delivering: dict[date, list[str]] = field(default_factory=lambda: defaultdict(list))
 
-    def run(self, session: Session, command: Command, now: datetime) -> dict[str, Any] | None:
+    def run(self, session: Session, command: Command, now: datetime, actor: str = ACTOR) -> dict[str, Any] | None:
         """Give one command; None when the core refuses it."""
         self.turn += 1
         try:
             with session.begin_nested():
-                result = execute(session, command, key=f"sim:{self.turn}", actor=ACTOR, now=now)
+                result = execute(session, command, key=f"sim:{self.turn}", actor=actor, now=now)
         except CountersignError:
             session.expire_all()
             self.refused += 1
@@ -95,7 +103,7 @@ class Days:
         upkeep.expire_reservations(session, morning + timedelta(hours=12))
         while calendar.turn(session, morning + timedelta(hours=12)):
             pass
-        self._reorder(session, today)
+        self._reorder(session, today, morning + timedelta(hours=13))
 
     def _orders(self, session: Session, today: date, now: datetime) -> None:
         weight = 0.15 if today.isoweekday() > 5 else 1.0
@@ -196,24 +204,58 @@ class Days:
             )
             self.run(session, command, now)
 
-    def _reorder(self, session: Session, today: date) -> None:
-        """What runs low is ordered from its source, which takes its time."""
-        for place, sku, free, wanted in simulation.low(session):
+    def _reorder(self, session: Session, today: date, now: datetime) -> None:
+        """What runs low is ordered from its source, one purchase order a supplier and warehouse, and takes its time."""
+        wanted: dict[tuple[str, str], list[Source]] = defaultdict(list)
+        for place, sku, free, waiting in simulation.low(session):
             source = self.world.sources[sku]
             on_its_way = self.coming.get((place, sku), 0)
-            if free + on_its_way >= wanted + source.batch // 2:
+            if free + on_its_way >= waiting + source.batch // 2:
                 continue
-            days = max(1, round(self.chance.gauss(source.lead, source.spread)))
             self.coming[place, sku] = on_its_way + source.batch
-            self.arriving[today + timedelta(days=days)].append((place, sku, source.batch))
+            wanted[place, source.supplier].append(source)
+        for (place, supplier), sources in sorted(wanted.items()):
+            lines = [BuyLine(sku=s.sku, quantity=Decimal(s.batch)) for s in sources]
+            draft = DraftPurchase(supplier=supplier, warehouse=place, lines=lines, reason="runs low")
+            self.run(session, draft, now, "buyer")
+            number = simulation.last_purchase(session)
+            self.run(session, ApprovePurchase(purchase_order=number), now, "boss")
+            days = max(1, round(self.chance.gauss(sources[0].lead, sources[0].spread)))
+            self.arriving[today + timedelta(days=days)].append(number)
 
     def _arrivals(self, session: Session, today: date, now: datetime) -> None:
-        for place, sku, quantity in self.arriving.pop(today, []):
-            self.coming[place, sku] -= quantity
-            there = simulation.on_hand(session, place, sku)
-            self.run(
-                session, AdjustStock(warehouse=place, sku=sku, on_hand=there + quantity, reason="goods received"), now
+        """Goods come, now and then too few or damaged; their invoice comes with them, now and then dearer."""
+        for number in self.arriving.pop(today, []):
+            supplier, place, ordered = simulation.purchase(session, number)
+            arrived, billed = [], []
+            for line, sku, quantity, cost in ordered:
+                self.coming[place, sku] -= int(quantity)
+                came = (quantity * Decimal("0.7")).quantize(Decimal(1)) if self.chance.random() < 0.02 else quantity
+                damaged = Decimal(self.chance.randint(1, 9)) if self.chance.random() < 0.01 else Decimal(0)
+                arrived.append(ArrivedLine(line=line, sku=sku, quantity=came, damaged=damaged))
+                price = cost * Decimal("1.1") if self.chance.random() < 0.01 else cost
+                billed.append(
+                    BilledLine(order_line=line, sku=sku, quantity=quantity, unit_price=price.quantize(PLACES))
+                )
+            receipt = ReceiveGoods(
+                receipt=f"GR-{number}",
+                warehouse=place,
+                purchase_order=number,
+                lines=arrived,
+                last=True,
+                occurred_at=now,
             )
+            self.run(session, receipt, now, "dock")
+            bill = RecordBill(
+                supplier=supplier,
+                number=f"B-{number}",
+                purchase_order=number,
+                invoiced_at=today,
+                currency="USD",
+                lines=billed,
+            )
+            self.run(session, bill, now, "clerk")
+            self.run(session, ReleasePayment(supplier=supplier, bill=bill.number), now, "payer")
 
 
 def _poisson(chance: random.Random, mean: float) -> int:

@@ -51,6 +51,7 @@ TRADES = (
     "Logistics",
     "Water",
 )
+SUPPLIERS = 8
 CHANNELS = (("edi", 0.4), ("portal", 0.2), ("email", 0.2), ("sales_rep", 0.1), ("ecommerce", 0.1))
 
 
@@ -70,12 +71,14 @@ class Buyer:
 
 @dataclass(frozen=True)
 class Source:
-    """Where an item comes from: lead time in days with its spread, and how much comes at once."""
+    """Where an item comes from: supplier, lead time in days with its spread, how much comes at once, and what it costs."""
 
     sku: str
+    supplier: str
     lead: float
     spread: float
     batch: int
+    cost: float
 
 
 @dataclass(frozen=True)
@@ -95,9 +98,17 @@ def write(folder: Path, seed: int, start: date, customers: int = 300, items: int
     prices = [round(math.exp(chance.uniform(0.5, 5)), 2) for _ in range(items)]
     skus = [f"SIM-{number:04d}" for number in range(items)]
     buyers = [_buyer(number, chance, skus, warehouses) for number in range(customers)]
+    suppliers = {f"SUP-{n}": (chance.uniform(4, 21), chance.uniform(0.5, 6)) for n in range(SUPPLIERS)}
+    costs = [round(price * chance.uniform(0.55, 0.8), 4) for price in prices]
     sources = {
-        sku: Source(sku, chance.uniform(4, 21), chance.uniform(0.5, 6), chance.choice((100, 200, 400, 800)))
-        for sku in skus
+        sku: Source(
+            sku,
+            supplier := chance.choice(sorted(suppliers)),
+            *suppliers[supplier],
+            chance.choice((100, 200, 400, 800)),
+            cost,
+        )
+        for sku, cost in zip(skus, costs, strict=True)
     }
     since = (start - timedelta(days=400)).isoformat()
     _file(folder, "entities", ["code", "name", "currency", "country"], [["SIM", "Simulated Supply", "USD", "US"]])
@@ -130,7 +141,7 @@ def write(folder: Path, seed: int, start: date, customers: int = 300, items: int
         "items",
         ["sku", "name", "uom", "units_per_case", "category", "list_price", "unit_cost", "export_class", "hazmat", "status"],
         [
-            [sku, f"{chance.choice(WORDS)} {number}", "EA", 12, chance.choice(CATEGORIES), price, round(price * chance.uniform(0.55, 0.8), 4),
+            [sku, f"{chance.choice(WORDS)} {number}", "EA", 12, chance.choice(CATEGORIES), price, costs[number],
              "EAR99", str(chance.random() < 0.03).lower(), "active"]
             for number, (sku, price) in enumerate(zip(skus, prices, strict=True))
         ],
@@ -143,6 +154,18 @@ def write(folder: Path, seed: int, start: date, customers: int = 300, items: int
     ]
     _file(folder, "prices", ["customer", "sku", "min_quantity", "unit_price", "valid_from", "valid_to"], agreed)
     levels = [[place, sku, chance.randint(1, 4) * sources[sku].batch] for place in warehouses for sku in skus]
+    _file(
+        folder,
+        "suppliers",
+        ["code", "name", "lead_time_days", "risk", "email_domain"],
+        [[code, f"Supplier {code}", round(lead), "low", ""] for code, (lead, _) in suppliers.items()],
+    )
+    _file(
+        folder,
+        "item_sources",
+        ["sku", "supplier", "priority", "unit_cost", "pack_size", "minimum_quantity", "lead_time_days"],
+        [[s.sku, s.supplier, 1, s.cost, 1, s.batch, ""] for s in sources.values()],
+    )
     _file(folder, "stock", ["warehouse", "sku", "on_hand"], levels)
     return Distributor(start, buyers, sources, warehouses)
 

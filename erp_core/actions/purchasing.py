@@ -233,10 +233,13 @@ def amend(command: AmendPurchase, context: Context) -> Change:
             line.quantity = wanted.quantity if wanted.quantity is not None else line.quantity
             line.unit_cost = wanted.unit_cost if wanted.unit_cost is not None else line.unit_cost
 
+    worth = queries.total(order)
     skus = {by_line[x.line].sku for x in command.changes if x.quantity is not None}
     _felt(order, skus, f"{order.number} was changed: {command.reason}", context, change)
-    if order.asked_by is not None and order.status == PurchaseStatus.DRAFT:
+    if order.status == PurchaseStatus.DRAFT:
         order.asked_by = context.actor  # who changed it last does not approve it
+    elif queries.total(order) > worth:
+        segregation.of_purchase(order, context)  # making an approved order dearer is approving it
     context.session.flush()
     matching.rematch(order, context)
     return _done("purchase:desk:amended", order, before, context)

@@ -65,15 +65,27 @@ def low(session: Session) -> Sequence[Any]:
     return session.execute(text(query)).all()
 
 
-def on_hand(session: Session, warehouse: str, sku: str) -> Decimal:
-    """Counted stock."""
-    query = "SELECT quantity_on_hand FROM stock_level WHERE warehouse = :warehouse AND sku = :sku"
-    return Decimal(session.execute(text(query), {"warehouse": warehouse, "sku": sku}).scalar_one())
+def last_purchase(session: Session) -> str:
+    """The purchase order written last."""
+    query = "SELECT number FROM purchase_order ORDER BY length(number) DESC, number DESC LIMIT 1"
+    return str(session.execute(text(query)).scalar_one())
+
+
+def purchase(session: Session, number: str) -> tuple[str, str, list[tuple[int, str, Decimal, Decimal]]]:
+    """(supplier, warehouse, [(line, item, quantity, cost)]) of a purchase order."""
+    head = session.execute(
+        text("SELECT supplier, warehouse FROM purchase_order WHERE number = :n"), {"n": number}
+    ).one()
+    lines = session.execute(
+        text("SELECT line, sku, quantity, unit_cost FROM purchase_order_line WHERE order_number = :n ORDER BY line"),
+        {"n": number},
+    )
+    return head[0], head[1], [(row[0], row[1], row[2], row[3]) for row in lines]
 
 
 def journal(session: Session) -> Iterable[Any]:
     """What happened, in order, without technical numbers."""
-    query = "SELECT at, actor, tag, subject, before, after FROM journal_entry WHERE actor IN ('simulator', 'clock') ORDER BY id"
+    query = "SELECT at, actor, tag, subject, before, after FROM journal_entry WHERE actor <> 'import' ORDER BY id"
     return session.execute(text(query))
 
 
@@ -89,6 +101,10 @@ FIGURES = {
         JOIN sales_order o ON o.number = l.order_number WHERE o.status IN ('validated', 'allocated', 'released')
         AND l.quantity_base > l.quantity_allocated + l.quantity_shipped""",
     "invoices": "SELECT count(*) FROM invoice",
+    "purchase_orders": "SELECT count(*) FROM purchase_order",
+    "purchases_in_full": "SELECT round(avg((l.quantity_received >= l.quantity)::int), 4) FROM purchase_order_line l JOIN purchase_order o ON o.number = l.order_number WHERE o.status IN ('received', 'closed')",
+    "supplier_invoices_matched": "SELECT round(avg((status IN ('matched', 'paid'))::int), 4) FROM supplier_invoice",
+    "disruptions": "SELECT count(*) FROM disruption",
     "returns": "SELECT count(*) FROM return_order",
     "journal_entries": "SELECT count(*) FROM journal_entry",
 }

@@ -328,7 +328,10 @@ def test_what_is_much_too_dear_needs_a_changed_order_and_matches_then_by_itself(
     with pytest.raises(IllegalTransition), world.session.begin_nested():
         world.by(PAYER, ReleasePayment(supplier="S1", bill="B1"))
     change = BuyChange(line=1, unit_cost=Decimal(9))
-    world.by(BUYER, AmendPurchase(purchase_order=number, changes=[change], reason="agreed by phone"))
+    assert codes(world, BUYER, AmendPurchase(purchase_order=number, changes=[change], reason="agreed")) == [
+        "segregation_of_duties"
+    ]
+    world.by(BOSS, AmendPurchase(purchase_order=number, changes=[change], reason="agreed by phone"))
     assert world.bill().status == "matched"
     world.by(PAYER, ReleasePayment(supplier="S1", bill="B1"))
     assert world.bill().status == "paid"
