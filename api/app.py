@@ -63,6 +63,7 @@ def make_app() -> FastAPI:
     app.include_router(events.router)
     app.include_router(console.router)
     app.include_router(buying_pages.router)
+    app.include_router(buying_pages.interface)
 
     @app.middleware("http")
     async def guard(request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:

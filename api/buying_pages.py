@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from datetime import timedelta
+from typing import Any
 
 from fastapi import APIRouter
 from fastapi.responses import HTMLResponse
@@ -14,6 +16,7 @@ from erp_core.queries import buying_pages as pages
 from erp_core.queries import desk, purchasing, supply
 
 router = APIRouter(include_in_schema=False)
+interface = APIRouter(prefix="/api/v1", tags=["Buying"])
 
 
 @router.get("/purchasing")
@@ -38,7 +41,7 @@ def purchase_order(number: str, session: Work, me: Me) -> HTMLResponse:
     )  # fmt: skip
 
 
-@router.get("/receipts/{number}")
+@router.get("/receipts/{number:path}")
 def receipt(number: str, session: Work, me: Me) -> HTMLResponse:
     """A receipt: what came, what was accepted, what waits apart."""
     people = {u.email: u.name for u, _ in desk.people(session)}
@@ -48,7 +51,7 @@ def receipt(number: str, session: Work, me: Me) -> HTMLResponse:
     )  # fmt: skip
 
 
-@router.get("/bills/{supplier}/{number}")
+@router.get("/bills/{supplier}/{number:path}")
 def bill(supplier: str, number: str, session: Work, me: Me) -> HTMLResponse:
     """A supplier's invoice beside its order and receipts."""
     people = {u.email: u.name for u, _ in desk.people(session)}
@@ -62,3 +65,35 @@ def bill(supplier: str, number: str, session: Work, me: Me) -> HTMLResponse:
 def disruption(number: int, session: Work, me: Me) -> HTMLResponse:
     """One trouble as one thing."""
     return page("disruption.html", me, session, page=pages.disruption_page(session, number), current="")
+
+
+@interface.get("/purchase-orders/{number}")
+def purchase_order_json(number: str, session: Work, me: Me) -> dict[str, Any]:
+    """A purchase order with its lines and how far they are."""
+    found = purchasing.order(session, number)
+    head = {"number": number, "supplier": found.supplier, "warehouse": found.warehouse, "version": found.version}
+    return {**head, **purchasing.snapshot(found)}
+
+
+@interface.get("/needs")
+def needs_json(session: Work, me: Me) -> list[dict[str, Any]]:
+    """What to buy now: item, warehouse, source and quantity, with the demand that says so."""
+    return [asdict(need) for need in supply.needs(session, policy.load(), me.now.date())]
+
+
+@interface.get("/suppliers")
+def suppliers_json(session: Work, me: Me) -> list[dict[str, Any]]:
+    """Suppliers by what they did over a year: lead time and spread in days, shares on time, in full, with discrepancies."""
+    return purchasing.scorecard(session, me.now.date())
+
+
+@interface.get("/disruptions")
+def disruptions_json(session: Work, me: Me) -> list[dict[str, Any]]:
+    """Disruptions that are not over, the newest first."""
+    return pages.disruptions(session)
+
+
+@interface.get("/availability/{sku}")
+def availability_json(sku: str, session: Work, me: Me) -> dict[str, Any]:
+    """An item by warehouse: on hand, allocated, held, set aside, free, and what is on its way when."""
+    return pages.availability(session, sku)

@@ -51,6 +51,16 @@ Event = Annotated[
 ]
 
 
+# who looks at an event that cannot be applied
+QUEUES = {
+    "receive_goods": Queue.RECEIVING,
+    "put_away": Queue.RECEIVING,
+    "acknowledge_purchase": Queue.PURCHASING,
+    "record_bill": Queue.ACCOUNTS_PAYABLE,
+    "report_credit": Queue.CREDIT,
+}
+
+
 class EventIn(BaseModel):
     """An event with the sender's own number for it: the same number and content give the first answer again."""
 
@@ -83,7 +93,7 @@ def _case(source: str, body: EventIn, refusal: Exception, session: Work, me: Me)
         kind="integration_failure",
         subject=f"{source}:{body.id}"[:64],
         title=f"{source}: {body.event.type.replace('_', ' ')} was not applied. {refusal}"[:200],
-        queue=Queue.WAREHOUSE,
+        queue=QUEUES.get(body.event.type, Queue.WAREHOUSE),
         priority=Priority.HIGH,
         details={"problems": [str(refusal)], "event": body.event.model_dump(mode="json")},
     )

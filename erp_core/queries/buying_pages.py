@@ -20,7 +20,7 @@ from erp_core.tables.catalog import Item
 from erp_core.tables.desk import Case
 from erp_core.tables.parties import Supplier
 from erp_core.tables.purchasing import Discrepancy, Disruption, PurchaseOrder, Receipt, SupplierInvoice
-from erp_core.tables.stock import Quarantined, Transfer
+from erp_core.tables.stock import Quarantined, StockLevel, Transfer
 from erp_core.values import OPEN_CASE_STATUSES, PurchaseStatus
 
 STAGES: list[PurchaseStatus] = [s for s in PurchaseStatus if s.value != "cancelled"]
@@ -229,3 +229,30 @@ def blocked_bills(session: Session, limit: int = 200) -> list[SupplierInvoice]:
     return list(
         session.scalars(query.order_by(SupplierInvoice.status != "blocked", SupplierInvoice.due_on).limit(limit))
     )
+
+
+def availability(session: Session, sku: str) -> dict[str, Any]:
+    """Stock of an item by warehouse and what is on its way. Raises NotFound."""
+    if session.get(Item, sku) is None:
+        raise NotFound(f"There is no item {sku}.")
+    levels = session.scalars(select(StockLevel).where(StockLevel.sku == sku).order_by(StockLevel.warehouse))
+    coming = supply.inbound(session, [sku])
+    return {
+        "sku": sku,
+        "warehouses": [
+            {
+                "warehouse": x.warehouse,
+                "on_hand": x.quantity_on_hand,
+                "allocated": x.quantity_allocated,
+                "held": x.quantity_held,
+                "set_aside": x.quantity_set_aside,
+                "free": x.quantity_free,
+            }
+            for x in levels
+        ],
+        "coming": [
+            {"warehouse": place, "order": i.purchase_order, "expected": i.expected, "quantity": i.quantity}
+            for (_, place), listed in sorted(coming.items())
+            for i in listed
+        ],
+    }
