@@ -8,6 +8,7 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
+from agent import dates
 from erp_core.commands import AmendPurchase, BuyChange, UpdateExpectedDate
 from tools import world
 
@@ -16,9 +17,10 @@ if TYPE_CHECKING:
 
 Facts = Mapping[str, Any]
 ENDED = re.compile(r"\b(?:discontinu\w+|no longer (?:made|produced|available|manufactured)|end[- ]of[- ]life|descontinuad\w+|ne (?:sera|est) plus (?:fabriqu|disponible)\w*|eingestellt|abgekündigt)\b", re.I)  # fmt: skip
-PARTIAL = re.compile(r"\b(?:only (?:ship|send|deliver|\d)|can ship (?:only )?\d|partial\w*|short[- ]ship\w*|solo (?:podemos|\d)|seulement|nur \d|teilliefer\w+)\b", re.I)  # fmt: skip
+PARTIAL = re.compile(r"\b(?:only (?:ship|send|deliver|supply|\d)|can ship (?:only )?\d|partial\w*|short[- ]ship\w*|solo (?:podemos|\d)|seulement|nur \d|teilliefer\w+)\b", re.I)  # fmt: skip
 DEARER = re.compile(r"\b(?:price (?:increase|adjust\w*|change)|new price|surcharge|aumento de precio|hausse de prix|preiserhöhung)\b", re.I)  # fmt: skip
 LATER = re.compile(r"\b(?:delay\w*|late\b|slip\w*|push\w*|postpon\w*|unable|cannot|will not|new (?:ship|delivery|eta|date)|revised|reschedul\w*|verzög\w*|verzug|retras\w*|demora\w*|retard\w*|behind|force majeure|backorder\w*)\b", re.I)  # fmt: skip
+WHOLE = re.compile(r"\b(?:in full|complete(?:ly)?|as ordered|as confirmed)\b", re.I)
 PRICE = re.compile(r"[$€£]\s?(\d{1,6}(?:,\d{3})*\.\d{2,4})\b")
 
 
@@ -45,7 +47,7 @@ def _amended(order: Facts, lines: list[Facts], said: Mapping[str, Facts], text: 
     line = (lines or order["lines"])[0]
     quantity = said.get(line["sku"], {}).get("quantity")
     change: BuyChange | None = None
-    if ENDED.search(text):
+    if ENDED.search(text) and not WHOLE.search(text):
         change = BuyChange(line=line["line"], quantity=Decimal(line["received"]))
     elif (
         PARTIAL.search(text) and quantity and Decimal(line["received"]) <= Decimal(quantity) < Decimal(line["quantity"])
@@ -62,15 +64,18 @@ def _amended(order: Facts, lines: list[Facts], said: Mapping[str, Facts], text: 
 
 def _redate(draft: Draft, order: Facts, lines: list[Facts], text: str) -> None:
     """Another day, when the supplier says it is late; with whom it hurts and what else could be done."""
-    wanted, known = draft.read["requested_date"], order["expected_date"]
-    if not wanted or wanted == known or not LATER.search(text):
+    if not LATER.search(text):
         return
-    only = lines[0]["line"] if len(lines) == 1 < len(order["lines"]) else None
-    day = date.fromisoformat(wanted)
+    today = date.fromisoformat(draft.gathered["today"])
+    found = _line_day(draft, lines, text, today) or _whole_day(draft, order, lines, text, today)
+    if found is None:
+        return
+    line, day = found
     draft.add(
-        UpdateExpectedDate(purchase_order=order["number"], line=only, expected_date=day, reason="the supplier says so")
+        UpdateExpectedDate(purchase_order=order["number"], line=line, expected_date=day, reason="the supplier says so")
     )
-    draft.span("date", f"{order['number']} comes on {wanted}")
+    fact = f"{order['number']}{f' line {line}' if line else ''} comes on {day}"
+    draft.say(f"{fact} {draft.evidence.cite('mail', fact)}.")
     impact = world.delay_impact(
         order["number"], day, datetime.fromisoformat(f"{draft.gathered['today']}T12:00:00+00:00")
     )
@@ -86,3 +91,30 @@ def _redate(draft: Draft, order: Facts, lines: list[Facts], text: str) -> None:
         draft.say(f"{fact} {draft.evidence.cite('impact', fact)}.")
     for what in impact["options"]:
         draft.say(f"Option: {what} {draft.evidence.cite('option', what)}.")
+
+
+def _days(draft: Draft, text: str, today: date) -> list[date]:
+    """Days to come that a text names, in its own order."""
+    sent = date.fromisoformat(draft.read["sent_day"]) if draft.read["sent_day"] else today
+    return [d.day for d in dates.find(text, sent, day_first=draft.language != "en") if d.day >= today]
+
+
+def _line_day(draft: Draft, lines: list[Facts], text: str, today: date) -> tuple[int, date] | None:
+    """The one line of the order that a line of the mail names together with a day."""
+    named = []
+    for row in text.splitlines():
+        here = [line for line in lines if line["sku"].lower() in row.lower()]
+        days = _days(draft, row, today)
+        if len(here) == 1 and days:
+            named.append((here[0]["line"], days[-1]))
+    return named[0] if len(named) == 1 else None
+
+
+def _whole_day(
+    draft: Draft, order: Facts, lines: list[Facts], text: str, today: date
+) -> tuple[int | None, date] | None:
+    """The latest day named, for the order or the only line meant: who says several is believed for the last."""
+    days = [day for day in _days(draft, text, today) if day.isoformat() != order["expected_date"]]
+    if not days:
+        return None
+    return (lines[0]["line"] if len(lines) == 1 < len(order["lines"]) else None, max(days))

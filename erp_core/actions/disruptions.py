@@ -68,7 +68,7 @@ def _disruption(cause: Cause, context: Context) -> Disruption:
     )
     context.session.add(made)
     context.session.flush()
-    context.also(Change("disruption:supply:opened", f"disruption:{made.id}", None, {"title": made.title}))
+    context.also(Change("disruption:supply:opened", f"disruption:{made.subject}", None, {"title": made.title}))
     return made
 
 
