@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from agent import dates
 from erp_core.commands import AmendPurchase, BuyChange, UpdateExpectedDate
+from erp_core.queries.supply import WhatIf
 from tools import world
 
 if TYPE_CHECKING:
@@ -37,6 +38,11 @@ def changes(draft: Draft) -> None:
         draft.add(amended)
         for line in lines:
             draft.span("item", line["sku"])
+        cut = amended.changes[0]
+        if cut.quantity is not None:
+            line = next(x for x in order["lines"] if x["line"] == cut.line)
+            left = cut.quantity - Decimal(line["received"])
+            _hurts(draft, WhatIf(order["number"], open_quantity={line["sku"]: left}))
     _redate(draft, order, lines, text)
 
 
@@ -76,9 +82,13 @@ def _redate(draft: Draft, order: Facts, lines: list[Facts], text: str) -> None:
     )
     fact = f"{order['number']}{f' line {line}' if line else ''} comes on {day}"
     draft.say(f"{fact} {draft.evidence.cite('mail', fact)}.")
-    impact = world.delay_impact(
-        order["number"], day, datetime.fromisoformat(f"{draft.gathered['today']}T12:00:00+00:00")
-    )
+    _hurts(draft, WhatIf(order["number"], day=day))
+
+
+def _hurts(draft: Draft, what: WhatIf) -> None:
+    """Whom the change makes late, and what else could be done, each with its cost."""
+    moment = datetime.fromisoformat(f"{draft.gathered['today']}T12:00:00+00:00")
+    impact = world.change_impact(what, moment)
     if not impact["orders"]:
         fact = "no customer order that waits becomes later"
         draft.say(f"Impact: {fact} {draft.evidence.cite('impact', fact)}.")
@@ -89,8 +99,8 @@ def _redate(draft: Draft, order: Facts, lines: list[Facts], text: str) -> None:
         broken = ", a promise breaks" if row["breaks_promise"] else ""
         fact = f"{row['order']} of {row['customer']}: {row['sku']} on {row['after'] or 'no known day'} instead of {row['before']}{broken}"
         draft.say(f"{fact} {draft.evidence.cite('impact', fact)}.")
-    for what in impact["options"]:
-        draft.say(f"Option: {what} {draft.evidence.cite('option', what)}.")
+    for choice in impact["options"]:
+        draft.say(f"Option: {choice} {draft.evidence.cite('option', choice)}.")
 
 
 def _days(draft: Draft, text: str, today: date) -> list[date]:

@@ -317,7 +317,7 @@ def fulfilment_page(session: Work, me: Me) -> HTMLResponse:
     soon = me.now.date() + timedelta(days=2)
     return page(
         "fulfilment.html", me, session, released=fulfilment.released(session), at_risk=fulfilment.at_risk(session, soon),
-        waiting=fulfilment.overview(session), soon=soon, current="Fulfilment",
+        waiting=fulfilment.overview(session), load=fulfilment.load(session), soon=soon, current="Fulfilment",
     )  # fmt: skip
 
 

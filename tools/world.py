@@ -257,17 +257,17 @@ def purchase_order(session: Session, number: str) -> dict[str, Any] | None:
 
 
 @query
-def delay_impact(session: Session, number: str, day: date, moment: datetime) -> dict[str, Any]:
-    """Whom it would hurt if a purchase order came on another day, and what could be done about the item hurt most."""
-    active, found = policy.load(), session.get_one(PurchaseOrder, number)
-    skus = [x.sku for x in catalog.purchase_lines(session, number)]
-    was, then = (
-        supply.coverage(session, skus, found.warehouse, active, moment.date(), instead)
-        for instead in ({}, {number: day})
-    )
+def change_impact(session: Session, what: supply.WhatIf, moment: datetime) -> dict[str, Any]:
+    """Whom it would hurt if a purchase order came later or short, and what could be done about the item that hurts most."""
+    active, found = policy.load(), session.get_one(PurchaseOrder, what.purchase_order)
+    skus, today = [x.sku for x in catalog.purchase_lines(session, found.number)], moment.date()
+    was, then = (supply.coverage(session, skus, found.warehouse, active, today, instead) for instead in (None, what))
     hurt = supply.affected(session, was, then)
-    worst = hurt[0] if hurt else None
-    choices = supply.options(session, worst.sku, found.warehouse, Decimal(1), active, moment.date()) if worst else []
+    choices = []
+    if hurt:
+        worst = hurt[0].sku
+        missing = sum((a.lacking for a in hurt if a.sku == worst), Decimal(0))
+        choices = supply.options(session, worst, found.warehouse, missing, active, today, found.supplier)
     return {
         "orders": [
             {
@@ -283,7 +283,7 @@ def delay_impact(session: Session, number: str, day: date, moment: datetime) -> 
         ],
         "orders_hurt": len({a.order for a in hurt}),
         "value": str(sum((a.value for a in {a.order: a for a in hurt}.values()), Decimal(0))),
-        "options": [o.what for o in choices[:4]],
+        "options": [f"{o.what}, costs {o.cost} more" for o in choices[:4]],
     }
 
 

@@ -67,7 +67,9 @@ def _end_disruption(number: int, context: Context) -> None:
     disruption = context.session.get_one(Disruption, number, with_for_update=True)
     if disruption.closed_at is None and context.session.scalars(still).first() is None:
         disruption.closed_at = context.now
-        context.also(Change("disruption:supply:closed", f"disruption:{disruption.subject}", None, {"title": disruption.title}))
+        context.also(
+            Change("disruption:supply:closed", f"disruption:{disruption.subject}", None, {"title": disruption.title})
+        )
 
 
 def for_hold(order: SalesOrder, violation: Violation, context: Context) -> int:

@@ -85,6 +85,21 @@ def released(session: Session, limit: int = 200) -> list[dict[str, Any]]:
     return [dict(row._mapping) for row in session.execute(text(RELEASED), {"limit": limit})]
 
 
+LOAD = """
+SELECT w.code, w.name, w.capacity, count(o.number) AS released, count(o.number) FILTER (WHERE o.picked_at IS NULL) AS to_pick,
+  count(o.number) FILTER (WHERE o.picked_at IS NOT NULL AND o.packed_at IS NULL) AS picked,
+  count(o.number) FILTER (WHERE o.packed_at IS NOT NULL) AS packed, min(o.requested_date) AS first_wanted,
+  (SELECT count(*) FROM hold h JOIN sales_order x ON x.number = h.order_number WHERE x.warehouse = w.code AND h.released_at IS NULL
+    AND h.problem ->> 'code' LIKE '%warehouse_full%') AS kept_out
+FROM warehouse w LEFT JOIN sales_order o ON o.warehouse = w.code AND o.status = 'released' GROUP BY w.code ORDER BY w.code
+"""
+
+
+def load(session: Session) -> list[dict[str, Any]]:
+    """How busy each warehouse is: orders to pick, picked, packed, what it can take, and what a full one keeps out."""
+    return [dict(row._mapping) for row in session.execute(text(LOAD))]
+
+
 def at_risk(session: Session, until: date, limit: int = 200) -> list[dict[str, Any]]:
     """Open orders wanted by `until`, with what stops them: listed before they fail."""
     return [dict(row._mapping) for row in session.execute(text(AT_RISK), {"until": until, "limit": limit})]

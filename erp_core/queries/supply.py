@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import date, timedelta
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -61,24 +61,36 @@ def inbound(session: Session, skus: Iterable[str]) -> dict[Place, list[Inbound]]
     return found
 
 
+@dataclass(frozen=True)
+class WhatIf:
+    """A purchase order that comes on another day, or of which less of an item would still come."""
+
+    purchase_order: str
+    day: date | None = None
+    open_quantity: Mapping[str, Decimal] = field(default_factory=dict)
+
+    def of(self, sku: str, known: Inbound) -> Inbound:
+        """What is on its way, seen so."""
+        if known.purchase_order != self.purchase_order:
+            return known
+        quantity = min(self.open_quantity.get(sku, known.quantity), known.quantity)
+        return Inbound(known.purchase_order, self.day or known.expected, quantity)
+
+
 def coverage(
     session: Session,
     skus: Sequence[str],
     warehouse: str,
     policy: Policy,
     today: date,
-    instead: Mapping[str, date] | None = None,
+    instead: WhatIf | None = None,
 ) -> dict[Place, dict[rules.Key, date | None]]:
-    """When each waiting line of items at a warehouse is covered, by (item, warehouse); `instead`: were orders to come on other days."""
+    """When each waiting line of items at a warehouse is covered, by (item, warehouse), or would be under another supply."""
     waiting: dict[str, list[Waiting]] = {}
     for line in fulfilment.waiting(session, skus, warehouse, ()) if skus else ():
         waiting.setdefault(line.sku, []).append(line)
     known, free = inbound(session, waiting), fulfilment.free(session, sorted(waiting), warehouse)
-    other = instead or {}
-    coming = {
-        place: [Inbound(i.purchase_order, other.get(i.purchase_order, i.expected), i.quantity) for i in listed]
-        for place, listed in known.items()
-    }
+    coming = {place: [instead.of(place[0], i) if instead else i for i in listed] for place, listed in known.items()}
     return {
         (sku, warehouse): rules.cover(
             lines, free.get((warehouse, sku), Decimal(0)), coming.get((sku, warehouse), ()), policy.allocation, today
@@ -225,3 +237,22 @@ def needs(session: Session, policy: Policy, today: date) -> list[Need]:
             point = rules.reorder_point(demand, policy.supply)
             found.append(Need(sku, name, warehouse, supplier, cost, quantity, point, demand))
     return found
+
+
+INTERCOMPANY = """
+SELECT t.entity AS buyer, s.entity AS seller, count(*) AS transfers,
+  sum(round(x.price * x.quantity_shipped / x.quantity, 2)) AS amount
+FROM transfer x JOIN warehouse s ON s.code = x.source JOIN warehouse t ON t.code = x.target
+WHERE x.intercompany AND x.status IN ('shipped', 'received') AND x.shipped_at >= :since
+GROUP BY t.entity, s.entity ORDER BY 4 DESC
+"""
+
+
+def intercompany(session: Session, since: datetime) -> list[dict[str, Any]]:
+    """What our firms owe each other for goods that left one for the other: buyer, seller, transfers, amount."""
+    return [dict(row._mapping) for row in session.execute(text(INTERCOMPANY), {"since": since})]
+
+
+def entities(session: Session) -> dict[str, str]:
+    """Our firms, by code."""
+    return {row[0]: row[1] for row in session.execute(text("SELECT code, name FROM entity ORDER BY code"))}

@@ -115,3 +115,17 @@ def test_a_supplier_system_confirms_and_bills_and_nothing_else(client: TestClien
     confirm = {"type": "acknowledge_purchase", "purchase_order": "PO-5103", "expected_date": "2026-07-20"}
     assert send(client, {"id": "a", "event": confirm}, SUP).json()["outcome"] == "applied"
     assert send(client, short(), SUP).status_code == 403
+
+
+def test_every_figure_has_one_definition_and_can_be_cut_by_firm(client: TestClient) -> None:
+    send(client, short())
+    told = {f["name"]: f for f in client.get("/api/v1/figures?days=400", headers=bearer(WMS)).json()}
+    assert told["Receipt accuracy"]["values"] == [{"cut": None, "value": "0.0000"}]
+    assert 0 < float(told["Touchless rate"]["values"][0]["value"]) < 1
+    assert {v["cut"] for v in told["Order cycle time"]["values"]} >= {"edi", "email"}
+    own = {f["name"]: f for f in client.get("/api/v1/figures?days=400&entity=NS2", headers=bearer(WMS)).json()}
+    assert own["Receipt accuracy"]["values"] == [{"cut": None, "value": None}]  # that receipt was the other firm's
+    client.post("/signin", data={"email": AVA, "password": PASSWORD})
+    for path in ("/figures", "/figures?days=400&entity=NS1", "/fulfilment"):
+        assert client.get(path).status_code == 200, path
+    assert client.get("/figures?entity=NO").status_code == 404

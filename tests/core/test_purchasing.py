@@ -461,6 +461,9 @@ def test_between_two_firms_a_transfer_has_a_price(world: Buying) -> None:
     world.by(BOSS, TransferStock(**move))
     made = world.session.get_one(Transfer, world.last)
     assert (made.intercompany, made.price) == (True, Decimal("60.00"))
+    world.by(DOCK, ShipTransfer(transfer=made.number, quantity=Decimal(5), occurred_at=TODAY))
+    owed = supply.intercompany(world.session, TODAY - timedelta(days=1))
+    assert [(o["seller"], o["amount"]) for o in owed] == [("E9", Decimal("30.00"))]  # for what left, not for what was ordered
     on_the_shelf(world.session, "T-NEAR", "T-1", 20)
     world.by(BOSS, TransferStock(**{**move, "source": "T-NEAR"}))
     assert world.session.get_one(Transfer, world.last).price is None
