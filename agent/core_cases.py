@@ -234,7 +234,10 @@ def _mismatch(draft: Draft, given: Facts) -> None:
     for receipt in details.get("receipts", []):
         draft.say(f"Received: {receipt} {draft.evidence.cite('receipt', receipt)}.")
     worth = Decimal(str(given.get("at_stake") or "0"))
-    if not details["approvable"]:
+    order = world.purchase_order(details["purchase_order"]) if details.get("purchase_order") else None
+    if order is not None and order["status"] in ("approved", "sent", "acknowledged", "receiving"):
+        draft.say(f"{order['number']} is still {order['status']}: when the rest comes, the invoice matches by itself.")
+    elif not details["approvable"]:
         draft.say("Nobody may accept these differences; the order would have to be amended first.")
         draft.add(RejectBill(**bill, note="; ".join(details["problems"])[:500]))
     elif worth <= policy.load().proposals.low_below_amount:

@@ -279,6 +279,7 @@ BILL_STEPS = frozenset(
         ("matched", "rejected"),
         ("matched", "paid"),
         ("approved", "paid"),
+        ("approved", "rejected"),
         # facts that change after an approval void it
         ("approved", "blocked"),
     }

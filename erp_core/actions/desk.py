@@ -91,8 +91,9 @@ def commands_of(proposal: Proposal) -> list[Command]:
     return COMMANDS.validate_python(proposal.amended or proposal.commands)
 
 
-def preview(session: Session, proposal: Proposal, now: datetime) -> Preview:
-    """Execute in a savepoint and roll it back: the same path, with nothing left of it."""
+def preview(session: Session, proposal: Proposal, now: datetime, signer: str | None = None) -> Preview:
+    """Execute in a savepoint and roll it back: the same path, with nothing left of it. With a signer, as that person's deed."""
+    facts = {"signers": [signer]} if signer else None
     policy = policy_module.load()
     changes: list[Change] = []
     problems: list[Problem] = []
@@ -106,7 +107,9 @@ def preview(session: Session, proposal: Proposal, now: datetime) -> Preview:
     try:
         for position, command in enumerate(commands, start=1):
             key = f"preview:{proposal.id}:{position}"
-            result = actions.execute(session, command, key=key, actor="preview", now=now, case=proposal.case_id)
+            result = actions.execute(
+                session, command, key=key, actor="preview", now=now, case=proposal.case_id, facts=facts
+            )
             changes += [result.change, *result.beside]
         after = [subject_of(session, command) for command in commands]
         subjects = [larger(before, now_) for before, now_ in zip(subjects, after, strict=True)]
@@ -121,8 +124,13 @@ def preview(session: Session, proposal: Proposal, now: datetime) -> Preview:
 
 
 def larger(before: Subject, after: Subject) -> Subject:
-    """A command moves the larger of the amounts before and after: growing an order asks for the authority it ends up needing."""
-    return before if before.amount >= after.amount else replace(before, amount=after.amount)
+    """A command moves the larger of what it moves before and after: growing an order asks for the authority it ends up needing."""
+    return replace(
+        before,
+        amount=max(before.amount, after.amount),
+        lasts_days=max(before.lasts_days, after.lasts_days),
+        waiting=after.waiting,
+    )
 
 
 def _fingerprint(
@@ -249,9 +257,27 @@ def _approve(desk: _Desk) -> DecisionResult:
     signature = signature_of(desk.policy, desk.person, seen.subjects)
     if not signature.covers:
         return _refused(f"What this comes to is more than {desk.person.email} may sign.", ["not_authorised"])
+    own = preview(desk.session, desk.proposal, desk.now, desk.person.email) if _keeps_hands_apart(commands) else seen
+    if own.problems:
+        return _refused("; ".join(p.text for p in own.problems), [p.code for p in own.problems])
     if not any(c.type == "route_case" for c in commands) and not _may_close(desk):
         return _refused(f"No rule lets {desk.person.email} end a case of this queue.", ["not_authorised"])
     return _sign(desk, commands, seen.subjects, signature, seen)
+
+
+# a first signature is a hand on the document too: who may not do this does not sign it either
+HANDS_APART = {
+    "approve_purchase",
+    "amend_purchase",
+    "approve_match",
+    "release_payment",
+    "settle_quarantine",
+    "adjust_stock",
+}
+
+
+def _keeps_hands_apart(commands: Sequence[Command]) -> bool:
+    return any(c.type in HANDS_APART for c in commands)
 
 
 def _may_close(desk: _Desk) -> bool:

@@ -112,6 +112,24 @@ def _customers(cause: Cause, hurt: Sequence[Affected], of: dict[str, Any], conte
     by_customer: dict[str, list[Affected]] = {}
     for one in hurt:
         by_customer.setdefault(one.customer, []).append(one)
+    rest = [a for lines in list(by_customer.values())[MOST_CUSTOMERS:] for a in lines]
+    if rest:
+        text = (
+            f"{len(by_customer) - MOST_CUSTOMERS} further customers get goods later than planned; tell them together."
+        )
+        details = {"problems": [text, *(_late(a) for a in rest[:50])], "orders": [_row(a) for a in rest]}
+        worth = sum((a.value for a in {a.order: a for a in rest}.values()), Decimal(0))
+        _open(
+            "supply_delay",
+            f"{cause.subject}:others",
+            text,
+            Queue.CUSTOMER_SERVICE,
+            Priority.NORMAL,
+            worth,
+            details,
+            of,
+            context,
+        )
     for customer, lines in list(by_customer.items())[:MOST_CUSTOMERS]:
         broken = any(a.breaks_promise for a in lines)
         goods = ", ".join(sorted({a.sku for a in lines}))
@@ -189,7 +207,7 @@ def respond(supplier: str, context: Context) -> None:
     found = context.session.scalars(recent).all()
     if len(found) < rule.failures:
         return
-    who = context.session.get_one(Supplier, supplier, with_for_update=True)
+    who = context.session.get_one(Supplier, supplier, with_for_update={"key_share": True})
     text = f"{who.name} failed {len(found)} times within {rule.failure_days} days."
     details: dict[str, Any] = {"problems": [text], "failures": len(found), "response": rule.response}
     of = {"supplier": supplier, "disruption": None}

@@ -6,6 +6,7 @@ from datetime import datetime
 from decimal import Decimal
 
 from sqlalchemy import text
+from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from erp_core.actions.context import Context
@@ -56,6 +57,7 @@ def set_apart(
     reason: str,
     context: Context,
     lot: str | None = None,
+    order_line: int | None = None,
 ) -> None:
     """Goods that are there and cannot be sold: they wait apart for a person."""
     if quantity:
@@ -64,6 +66,7 @@ def set_apart(
             sku=sku,
             quantity=quantity,
             lot=lot,
+            order_line=order_line,
             reference=reference,
             reason=reason,
             since=context.now,
@@ -92,8 +95,6 @@ def level(session: Session, warehouse: str, sku: str, *, make: bool = False) -> 
         return found
     if not make or session.get(Warehouse, warehouse) is None or session.get(Item, sku) is None:
         raise NotFound(f"{warehouse} keeps no stock of {sku}.")
-    found = StockLevel(warehouse=warehouse, sku=sku, quantity_on_hand=Decimal(0))
-    session.add(found)
-    session.flush()
-    session.refresh(found)
-    return found
+    first = insert(StockLevel).values(warehouse=warehouse, sku=sku, quantity_on_hand=0)
+    session.execute(first.on_conflict_do_nothing())  # somebody else's first goods may come at the same moment
+    return session.get_one(StockLevel, (warehouse, sku), with_for_update=True, populate_existing=True)

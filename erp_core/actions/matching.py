@@ -30,9 +30,12 @@ def record(command: RecordBill, context: Context) -> Change:
     if session.get(Supplier, command.supplier) is None:
         raise NotFound(f"There is no supplier {command.supplier}.")
     order = _ordered(command.purchase_order, command.supplier, context)
-    known = select(SupplierInvoice).filter_by(supplier=command.supplier, number=command.number)
+    known = session.scalars(select(SupplierInvoice).filter_by(supplier=command.supplier, number=command.number)).first()
     problems = []
-    if session.scalars(known).first() is not None:
+    if known is not None and known.status == BillStatus.REJECTED:
+        known.number = f"{known.number} (rejected {known.id})"  # sent back, it may come again under its number
+        session.flush()
+    elif known is not None:
         words = f"Invoice {command.number} of {command.supplier} is recorded already."
         problems.append(Problem("bill_known", words, {"bill": command.number}))
     items = catalog.items(session, {x.sku for x in command.lines})
@@ -44,6 +47,7 @@ def record(command: RecordBill, context: Context) -> Change:
         supplier=command.supplier,
         number=command.number,
         purchase_order=order.number if order else None,
+        order_named=command.purchase_order,
         invoiced_at=command.invoiced_at,
         due_on=command.due_on or command.invoiced_at + timedelta(days=context.policy.match.terms_days),
         currency=command.currency,
@@ -55,16 +59,7 @@ def record(command: RecordBill, context: Context) -> Change:
         recorded_by=context.actor,
         version=1,
     )
-    for position, line in enumerate(command.lines, start=1):
-        made.lines.append(
-            SupplierInvoiceLine(
-                line=position,
-                order_line=line.order_line or _line_of(order, line.sku),
-                sku=line.sku,
-                quantity=line.quantity,
-                unit_price=line.unit_price,
-            )
-        )
+    made.lines = _lines(command, order, context)
     session.add(made)
     session.flush()
     _judge(made, order, context)
@@ -79,8 +74,30 @@ def _ordered(number: str | None, supplier: str, context: Context) -> PurchaseOrd
     return order if order.supplier == supplier else None
 
 
-def _line_of(order: PurchaseOrder | None, sku: str) -> int | None:
-    return next((x.line for x in order.lines if x.sku == sku), None) if order else None
+def _lines(command: RecordBill, order: PurchaseOrder | None, context: Context) -> list[SupplierInvoiceLine]:
+    """A line that names no line of the order is for those of its item in turn, as far as they are not billed; the rest for the last."""
+    room: dict[int, Decimal] = {}
+    if order is not None:
+        billed = queries.billed_of(context.session, order.number)
+        room = {x.line: max(x.quantity - billed.get(x.line, Decimal(0)), Decimal(0)) for x in order.lines}
+    found: list[SupplierInvoiceLine] = []
+    for one in command.lines:
+        same = (
+            [x.line for x in order.lines if x.sku == one.sku] if order and one.order_line is None else [one.order_line]
+        )
+        left = one.quantity
+        for line in same or [None]:
+            quantity = left if line is None or line == same[-1] else min(left, room[line])
+            if quantity > 0:
+                found.append(
+                    SupplierInvoiceLine(
+                        line=len(found) + 1, order_line=line, sku=one.sku, quantity=quantity, unit_price=one.unit_price
+                    )
+                )
+                left -= quantity
+                if line in room:
+                    room[line] -= quantity
+    return found
 
 
 def _judge(bill: SupplierInvoice, order: PurchaseOrder | None, context: Context) -> None:
@@ -141,13 +158,11 @@ def _close(order: PurchaseOrder | None, context: Context) -> None:
     """An order that came and is billed for all that came is done."""
     if order is None:
         return
-    billed_of: dict[int | None, Decimal] = {}
-    for bill in queries.bills(context.session, order.number):
-        if bill.status in (BillStatus.MATCHED, BillStatus.APPROVED, BillStatus.PAID):
-            for x in bill.lines:
-                billed_of[x.order_line] = billed_of.get(x.order_line, Decimal(0)) + x.quantity
+    accepted = queries.billed_of(
+        context.session, order.number, BillStatus.MATCHED, BillStatus.APPROVED, BillStatus.PAID
+    )
     for line in order.lines:
-        line.quantity_invoiced = billed_of.get(line.line, Decimal(0))
+        line.quantity_invoiced = accepted.get(line.line, Decimal(0))
     billed = all(x.quantity_invoiced >= x.quantity_received for x in order.lines)
     if order.status == PurchaseStatus.RECEIVED and billed and any(x.quantity_invoiced for x in order.lines):
         order.status = transition(PURCHASE_STEPS, PurchaseStatus.RECEIVED, PurchaseStatus.CLOSED)
@@ -237,8 +252,16 @@ def reject(command: RejectBill, context: Context) -> Change:
 
 def pay(command: ReleasePayment, context: Context) -> Change:
     """Let it be paid; one that does not match must be accepted first."""
-    bill, _ = _locked(command.supplier, command.bill, context)
+    bill, order = _locked(command.supplier, command.bill, context)
     segregation.of_payment(bill, context)
+    if context.session.get_one(Supplier, bill.supplier).status != "active":
+        raise RuleViolation([Problem("supplier_blocked", f"Supplier {bill.supplier} is blocked.")])
+    was = bill.status
+    if was in OPEN:
+        _judge(bill, order, context)
+    if was != BillStatus.BLOCKED and bill.status == BillStatus.BLOCKED:
+        text = f"{bill.number} no longer matches what was ordered, received and accepted."
+        raise RuleViolation([Problem("no_longer_matches", text, {"bill": bill.number})])
     before = _snapshot(bill, context)
     bill.status = transition(BILL_STEPS, BillStatus(bill.status), BillStatus.PAID)
     bill.paid_at = context.now

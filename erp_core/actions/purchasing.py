@@ -116,7 +116,7 @@ def _line(position: int, sku: str, quantity: Decimal, cost: Decimal) -> Purchase
 def _number(context: Context) -> str:
     """The next free number of our series: imported history may have used some."""
     if context.actor == "preview":
-        return "PO-NEW"  # looking at what an order would do uses up no number
+        return f"PO-NEW-{context.key.rsplit(':', 1)[-1]}"  # looking at what an order would do uses up no number
     while True:
         number = f"PO-{context.session.scalar(NEXT)}"
         if context.session.get(PurchaseOrder, number) is None:
@@ -127,6 +127,7 @@ def approve(command: ApprovePurchase, context: Context) -> Change:
     """From now on its goods count as on their way."""
     order = queries.order(context.session, command.purchase_order, lock=True)
     segregation.of_purchase(order, context)
+    _active(order, context)
     before = queries.snapshot(order)
     order.status = transition(PURCHASE_STEPS, PurchaseStatus(order.status), PurchaseStatus.APPROVED)
     order.approved_by = context.actor
@@ -137,12 +138,19 @@ def approve(command: ApprovePurchase, context: Context) -> Change:
 def send(command: SendPurchase, context: Context) -> Change:
     """Mail the order to the supplier; one without a mail address is sent by other means, and marked as sent."""
     order = queries.order(context.session, command.purchase_order, lock=True)
+    _active(order, context)
     before = queries.snapshot(order)
     order.status = transition(PURCHASE_STEPS, PurchaseStatus(order.status), PurchaseStatus.SENT)
     supplier = context.session.get_one(Supplier, order.supplier)
     if supplier.email:
         _mail(order, supplier.email, context)
     return _done("purchase:desk:sent", order, before, context)
+
+
+def _active(order: PurchaseOrder, context: Context) -> None:
+    supplier = context.session.get_one(Supplier, order.supplier)
+    if supplier.status != "active":
+        raise RuleViolation([Problem("supplier_blocked", f"Supplier {supplier.code} is blocked.")])
 
 
 def _mail(order: PurchaseOrder, to: str, context: Context) -> None:
@@ -236,10 +244,11 @@ def amend(command: AmendPurchase, context: Context) -> Change:
     worth = queries.total(order)
     skus = {by_line[x.line].sku for x in command.changes if x.quantity is not None}
     _felt(order, skus, f"{order.number} was changed: {command.reason}", context, change)
-    if order.status == PurchaseStatus.DRAFT:
-        order.asked_by = context.actor  # who changed it last does not approve it
-    elif queries.total(order) > worth:
+    if order.status != PurchaseStatus.DRAFT and queries.total(order) > worth:
         segregation.of_purchase(order, context)  # making an approved order dearer is approving it
+    if order.status == PurchaseStatus.RECEIVING and all(queries.open_quantity(x) == 0 for x in order.lines):
+        order.status = transition(PURCHASE_STEPS, PurchaseStatus.RECEIVING, PurchaseStatus.RECEIVED)
+        disruptions.settle(order.number, ["short"], "the order was cut to what came", context)
     context.session.flush()
     matching.rematch(order, context)
     return _done("purchase:desk:amended", order, before, context)
@@ -249,7 +258,7 @@ def cancel(command: CancelPurchase, context: Context) -> Change:
     """An order of which nothing came is cancelled; of one that came in part the rest is not waited for."""
     order = queries.order(context.session, command.purchase_order, lock=True)
     before = queries.snapshot(order)
-    came = any(x.quantity_received + x.quantity_damaged > 0 for x in order.lines)
+    came = order.status == PurchaseStatus.RECEIVING
     status = transition(
         PURCHASE_STEPS, PurchaseStatus(order.status), PurchaseStatus.RECEIVED if came else PurchaseStatus.CANCELLED
     )
@@ -260,6 +269,7 @@ def cancel(command: CancelPurchase, context: Context) -> Change:
     skus = {x.sku for x in order.lines if queries.open_quantity(x) > 0}
     _felt(order, skus, f"{order.number} was ended: {command.reason}", context, change)
     cases.end("purchase_approval", order.number, context, "cancelled")
+    matching.rematch(order, context)
     return _done("purchase:desk:cancelled", order, before, context)
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
 from sqlalchemy import select
 
-from erp_core.actions import accounts, allocation, cases, disruptions, ledger, matching
+from erp_core.actions import accounts, allocation, cases, disruptions, ledger, matching, segregation
 from erp_core.actions.context import Change, Context
 from erp_core.actions.disruptions import Cause
 from erp_core.commands import OpenCase, PutAway, ReceiveGoods, SettleQuarantine
@@ -45,8 +46,12 @@ def receive(command: ReceiveGoods, context: Context) -> Change:
     supplier = order.supplier if order else None
     limits = queries.limits(session, skus, supplier, command.warehouse, context.policy)
     ordered = queries.ordered_lines(order) if order else []
-    is_open = order is not None and order.status in INBOUND_PURCHASE_STATUSES
+    # of an order that came, what was damaged or missing may still be replaced
+    is_open = order is not None and order.status in (*INBOUND_PURCHASE_STATUSES, PurchaseStatus.RECEIVED)
+    arrived = rules.split(ordered if is_open else [], arrived)
     accepted, differences = rules.receive(ordered, arrived, limits, open_order=is_open)
+    if command.purchase_order and order is None:
+        differences = [replace(d, text=f"{d.text} {command.purchase_order} is not known.") for d in differences]
     made = _write(command, order, arrived, accepted, context)
     if order is not None and is_open:
         differences += _progress(order, command, limits, context)
@@ -101,9 +106,10 @@ def _arrived(command: ReceiveGoods, context: Context) -> list[Arrived]:
         if item is None:
             problems.append(Problem("item_unknown", f"There is no item {line.sku}.", {"sku": line.sku}))
             continue
-        facts = catalog.facts_of(context.session, item) if line.uom not in (None, item.uom) else None
-        one = to_base(Decimal(1), line.uom or item.uom, facts) if facts else Decimal(1)
-        if one is None:
+        uom = line.uom or item.uom
+        facts = catalog.facts_of(context.session, item)
+        quantity, damaged = to_base(line.quantity, uom, facts), to_base(line.damaged, uom, facts)
+        if quantity is None or damaged is None:
             words = f"{line.sku} is not counted by {line.uom} (its unit is {item.uom})."
             problems.append(Problem("unit_unknown", words, {"sku": line.sku, "uom": line.uom}))
             continue
@@ -112,8 +118,8 @@ def _arrived(command: ReceiveGoods, context: Context) -> list[Arrived]:
                 position,
                 line.line,
                 line.sku,
-                line.quantity * one,
-                line.damaged * one,
+                quantity,
+                damaged,
                 line.lot,
                 line.compliant,
                 item.lot_required,
@@ -138,6 +144,7 @@ def _write(
     made = Receipt(
         number=command.receipt,
         purchase_order=order.number if order else None,
+        order_named=command.purchase_order,
         warehouse=command.warehouse,
         received_at=command.occurred_at,
         recorded_at=context.now,
@@ -150,7 +157,9 @@ def _write(
         if got.to_shelf:
             ledger.put(levels[one.sku], got.to_shelf, source, reference, context)
         for reason, quantity in got.apart.items():
-            ledger.set_apart(command.warehouse, one.sku, quantity, source, reference, reason, context, one.lot)
+            ledger.set_apart(
+                command.warehouse, one.sku, quantity, source, reference, reason, context, one.lot, got.order_line
+            )
         apart = sum(got.apart.values(), Decimal(0)) - got.damaged
         made.lines.append(
             ReceiptLine(
@@ -188,17 +197,17 @@ def _progress(
 ) -> list[Difference]:
     """How far the order is now, and what is missing when nothing more will come."""
     left = queries.ordered_lines(order)
-    done = all(x.open == 0 for x in left)
-    if order.status != PurchaseStatus.RECEIVING:
-        order.status = transition(PURCHASE_STEPS, PurchaseStatus(order.status), PurchaseStatus.RECEIVING)
-    if not (done or command.last):
-        return []
-    order.status = transition(PURCHASE_STEPS, PurchaseStatus.RECEIVING, PurchaseStatus.RECEIVED)
-    order.received_at = context.now
+    if all(x.open == x.ordered and not x.damaged for x in left):
+        return []  # nothing of what was ordered came
+    done, before = all(x.open <= x.damaged for x in left), PurchaseStatus(order.status)
+    if before not in (PurchaseStatus.RECEIVING, PurchaseStatus.RECEIVED):
+        order.status = transition(PURCHASE_STEPS, before, PurchaseStatus.RECEIVING)
+    if order.status == PurchaseStatus.RECEIVING and (done or command.last):
+        order.status = transition(PURCHASE_STEPS, PurchaseStatus.RECEIVING, PurchaseStatus.RECEIVED)
+        order.received_at = context.now
     if done:
         disruptions.settle(order.number, ["short"], "the rest came", context)
-        return []
-    return rules.missing(left, limits)
+    return rules.missing(left, limits) if command.last and before != PurchaseStatus.RECEIVED else []
 
 
 def _logged_late(command: ReceiveGoods, context: Context) -> list[Difference]:
@@ -283,11 +292,19 @@ def put_away(command: PutAway, context: Context) -> Change:
 
 
 def settle_quarantine(command: SettleQuarantine, context: Context) -> Change:
-    """Goods set apart come in and go to who waits, or leave for good. Letting in what was too much or unordered accepts it."""
+    """Goods set apart come in and go to who waits, or leave for good; their order and its invoices follow.
+
+    Letting in what was too much or unordered is ordering it.
+    """
     session = context.session
     known = session.get(Quarantined, command.quarantined)
     if known is None:
         raise NotFound(f"Nothing is set apart under number {command.quarantined}.")
+    receipt = session.get(Receipt, known.reference.removeprefix("receipt:"))
+    order = None
+    if receipt is not None:
+        segregation.of_quarantine(receipt.number, context)
+        order = queries.order(session, receipt.purchase_order, lock=True) if receipt.purchase_order else None
     accounts.lock_concerned(session, [known.sku], known.warehouse)
     found = session.get_one(Quarantined, command.quarantined, with_for_update=True, populate_existing=True)
     if found.outcome is not None:
@@ -302,37 +319,60 @@ def settle_quarantine(command: SettleQuarantine, context: Context) -> Change:
         allocation.give([found.sku], found.warehouse, context)
         disruptions.relieve([found.sku], found.warehouse, context)
     else:
-        back = command.outcome == QuarantineOutcome.RETURNED
-        target = f"supplier:{_supplier_of(found, context)}" if back else ledger.SCRAP
+        supplier = order.supplier if order else "unknown"
+        target = f"supplier:{supplier}" if command.outcome == QuarantineOutcome.RETURNED else ledger.SCRAP
         ledger.move(found.sku, found.quantity, place, target, found.reference, context)
     session.flush()
-    _end_difference(found, command, context)
+    if receipt is not None:
+        _end_differences(found, receipt, command, context)
+    if order is not None:
+        _recount(found, order, command.outcome)
+        session.flush()
+        matching.rematch(order, context)
+        order.version += 1
     return Change(
         "stock:quarantine:settled", f"quarantined:{found.id}", before, {**_apart(found), "note": command.note}
     )
 
 
-def _supplier_of(found: Quarantined, context: Context) -> str:
-    made = context.session.get(Receipt, found.reference.removeprefix("receipt:"))
-    order = context.session.get(PurchaseOrder, made.purchase_order) if made and made.purchase_order else None
-    return order.supplier if order else "unknown"
-
-
-def _end_difference(found: Quarantined, command: SettleQuarantine, context: Context) -> None:
-    """What the goods were set apart for is settled with them."""
-    made = context.session.get(Receipt, found.reference.removeprefix("receipt:"))
-    if made is None:
+def _recount(found: Quarantined, order: PurchaseOrder, outcome: QuarantineOutcome) -> None:
+    """What the order has received, now that somebody decided."""
+    line = next((x for x in order.lines if x.line == found.order_line), None)
+    line = line or next((x for x in order.lines if x.sku == found.sku), None)
+    if line is None:
         return
-    query = select(Discrepancy).where(
-        Discrepancy.receipt == made.number, Discrepancy.sku == found.sku, Discrepancy.settled_at.is_(None)
+    let_in = outcome == QuarantineOutcome.RELEASED
+    if found.reason == "damaged":
+        if let_in and found.order_line is not None:
+            line.quantity_damaged -= found.quantity
+            line.quantity_received += found.quantity
+    elif found.order_line is not None and found.reason not in ("over", "unordered"):
+        line.quantity_received -= Decimal(0) if let_in else found.quantity
+    elif let_in:
+        line.quantity += found.quantity  # taking it is ordering it
+        line.quantity_received += found.quantity
+
+
+def _end_differences(found: Quarantined, receipt: Receipt, command: SettleQuarantine, context: Context) -> None:
+    """Differences of the item are settled when nothing of it is left apart for their reason."""
+    same = select(Quarantined.reason).where(
+        Quarantined.reference == found.reference, Quarantined.sku == found.sku, Quarantined.outcome.is_(None)
     )
-    kinds = {"over": "over", "unordered": "unordered", "damaged": "damaged"}
-    kind = kinds.get(found.reason, "compliance")
-    for one in context.session.scalars(query.where(Discrepancy.kind == kind)):
+    waiting = set(context.session.scalars(same))
+    kinds = {"damaged": "damaged", "compliance": "compliance", "lot_missing": "compliance"}
+    kept = {kinds.get(reason, reason) for reason in waiting} | ({"over", "unordered"} if waiting else set())
+    query = select(Discrepancy).where(
+        Discrepancy.receipt == receipt.number,
+        Discrepancy.sku == found.sku,
+        Discrepancy.settled_at.is_(None),
+        Discrepancy.kind.in_(["damaged", "compliance", "over", "unordered"]),
+        Discrepancy.kind.not_in(kept),
+    )
+    for one in context.session.scalars(query):
         one.settled_at, one.settled_how = context.now, f"{command.outcome}: {command.note}"
     context.session.flush()
-    if made.purchase_order:
-        disruptions.settle(made.purchase_order, [], "settled", context)
+    if receipt.purchase_order:
+        disruptions.settle(receipt.purchase_order, [], "settled", context)
 
 
 def _apart(found: Quarantined) -> dict[str, Any]:

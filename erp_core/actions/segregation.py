@@ -1,26 +1,42 @@
-"""Who did one thing to a document may not do the other: found where it was done, whoever's signature it is under."""
+"""Who did one thing to a document may not do the other: found where it was done, for every signature it runs under.
+
+The journal knows whose hands were on a document: the actor of each entry, and those who signed before.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from sqlalchemy import select
 
 from erp_core.actions.context import Context
 from erp_core.errors import Problem, RuleViolation
-from erp_core.tables.parties import Supplier
+from erp_core.tables.desk import JournalEntry
 from erp_core.tables.purchasing import PurchaseOrder, Receipt, ReceiptLine, SupplierInvoice
 
+SAVED = ("supplier:master:added", "supplier:master:changed")
+WRITTEN = ("purchase:desk:drafted", "purchase:desk:amended")
 
-def hands(context: Context) -> set[str]:
+
+def signing(context: Context) -> set[str]:
     """Everybody whose signature this command runs under."""
     return {context.actor, *context.facts.get("signers", [])}
 
 
-def apart(did: Iterable[str | None], what: str, context: Context) -> None:
+def hands_on(subjects: Iterable[str], tags: Iterable[str], context: Context, since: datetime | None = None) -> set[str]:
+    """Who did, or signed, any of this to one of these."""
+    query = select(JournalEntry.actor, JournalEntry.facts).where(
+        JournalEntry.subject.in_(list(subjects)), JournalEntry.tag.in_(list(tags))
+    )
+    if since is not None:
+        query = query.where(JournalEntry.at >= since)
+    return {who for actor, facts in context.session.execute(query) for who in (actor, *facts.get("signers", []))}
+
+
+def _apart(did: set[str], what: str, context: Context) -> None:
     """Raise RuleViolation when somebody who did that signs this."""
-    same = sorted(hands(context) & {who for who in did if who})
+    same = sorted(signing(context) & did)
     if same:
         words = f"{', '.join(same)} {what}; somebody else must do this."
         raise RuleViolation([Problem("segregation_of_duties", words, {"person": same})])
@@ -28,29 +44,46 @@ def apart(did: Iterable[str | None], what: str, context: Context) -> None:
 
 def of_purchase(order: PurchaseOrder, context: Context) -> None:
     """Writing or changing an order, and keeping its supplier's master data, are apart from approving it."""
-    apart([order.asked_by], f"wrote {order.number}", context)
-    supplier = context.session.get_one(Supplier, order.supplier)
-    apart([supplier.saved_by], f"changed the master data of {supplier.code}", context)
+    _apart(hands_on([f"purchase_order:{order.number}"], WRITTEN, context), f"wrote {order.number}", context)
+    since = context.now - timedelta(days=context.policy.supply.hands_off_days)
+    saved = hands_on([f"supplier:{order.supplier}"], SAVED, context, since)
+    _apart(saved, f"changed the master data of {order.supplier} lately", context)
 
 
 def of_match(bill: SupplierInvoice, context: Context) -> None:
     """Receiving goods, and recording their invoice, are apart from accepting its differences."""
-    receivers = select(Receipt.recorded_by).where(Receipt.purchase_order == bill.purchase_order)
-    apart(context.session.scalars(receivers), f"received goods of {bill.purchase_order}", context)
-    apart([bill.recorded_by], f"recorded {bill.number}", context)
+    _apart(_receivers(bill.purchase_order, context), f"received goods of {bill.purchase_order}", context)
+    subject = f"bill:{bill.supplier}:{bill.number}"[:69]
+    _apart(hands_on([subject], ["bill:supplier:recorded"], context), f"recorded {bill.number}", context)
 
 
 def of_payment(bill: SupplierInvoice, context: Context) -> None:
-    """Accepting an invoice's differences is apart from paying it."""
-    apart([bill.approved_by], f"accepted the differences of {bill.number}", context)
+    """Accepting an invoice's differences, or changing its order, is apart from paying it."""
+    subject = f"bill:{bill.supplier}:{bill.number}"[:69]
+    accepted = hands_on([subject], ["bill:match:approved"], context)
+    _apart(accepted, f"accepted the differences of {bill.number}", context)
+    changed = hands_on([f"purchase_order:{bill.purchase_order}"], ["purchase:desk:amended"], context)
+    _apart(changed, f"changed {bill.purchase_order}", context)
+
+
+def of_quarantine(receipt: str, context: Context) -> None:
+    """Receiving goods is apart from deciding on those of them that were set apart."""
+    _apart(hands_on([f"receipt:{receipt}"], ["receipt:goods:recorded"], context), f"received {receipt}", context)
 
 
 def of_count(warehouse: str, sku: str, context: Context) -> None:
     """Receiving an item is apart from correcting its stock, for as long as policy says."""
     since = context.now - timedelta(days=context.policy.supply.hands_off_days)
-    receivers = (
-        select(Receipt.recorded_by)
+    receipts = (
+        select(Receipt.number)
         .join(ReceiptLine, ReceiptLine.receipt == Receipt.number)
         .where(Receipt.warehouse == warehouse, ReceiptLine.sku == sku, Receipt.recorded_at >= since)
     )
-    apart(context.session.scalars(receivers), f"received {sku} at {warehouse} lately", context)
+    subjects = [f"receipt:{number}" for number in context.session.scalars(receipts)]
+    did = hands_on(subjects, ["receipt:goods:recorded"], context)
+    _apart(did, f"received {sku} at {warehouse} lately", context)
+
+
+def _receivers(purchase_order: str | None, context: Context) -> set[str]:
+    receipts = context.session.scalars(select(Receipt.number).where(Receipt.purchase_order == purchase_order))
+    return hands_on([f"receipt:{number}" for number in receipts], ["receipt:goods:recorded"], context)

@@ -62,7 +62,12 @@ def order(command: TransferStock, context: Context) -> Change:
 
 
 def _number(context: Context) -> str:
-    return "TR-NEW" if context.actor == "preview" else f"TR-{context.session.scalar(NEXT)}"
+    # looking at what a transfer would do uses up no number; two of one proposal are told apart by their place in it
+    return (
+        f"TR-NEW-{context.key.rsplit(':', 1)[-1]}"
+        if context.actor == "preview"
+        else f"TR-{context.session.scalar(NEXT)}"
+    )
 
 
 def ship(command: ShipTransfer, context: Context) -> Change:

@@ -39,11 +39,11 @@ RULES = {
         FULL JOIN (SELECT 'quarantine:' || warehouse AS place, sku, sum(quantity) AS quantity FROM quarantined
           WHERE outcome IS NULL GROUP BY warehouse, sku) q ON q.place = m.place AND q.sku = m.sku
         WHERE coalesce(m.quantity, 0) <> coalesce(q.quantity, 0)""",
-    "a purchase order line has exactly what receipts brought": """
-        SELECT l.order_number, l.line FROM purchase_order_line l JOIN (SELECT r.purchase_order, x.order_line,
-          sum(x.quantity_damaged) AS damaged FROM receipt_line x JOIN receipt r ON r.number = x.receipt
-          GROUP BY r.purchase_order, x.order_line) r ON r.purchase_order = l.order_number AND r.order_line = l.line
-        WHERE l.quantity_damaged <> r.damaged""",
+    "no more counts as received than receipts brought": """
+        SELECT l.order_number, l.line FROM purchase_order_line l JOIN (SELECT r.purchase_order, x.sku, sum(x.quantity) AS quantity
+          FROM receipt_line x JOIN receipt r ON r.number = x.receipt GROUP BY r.purchase_order, x.sku) r
+          ON r.purchase_order = l.order_number AND r.sku = l.sku
+        WHERE l.quantity_received + l.quantity_damaged > r.quantity""",
     "no payment without a match or somebody's word": """
         SELECT i.id FROM supplier_invoice i WHERE i.status IN ('paid', 'matched') AND i.approved_by IS NULL AND EXISTS (
           SELECT FROM discrepancy d WHERE d.invoice_id = i.id AND d.settled_at IS NULL)""",

@@ -7,12 +7,12 @@ from datetime import date, timedelta
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import func, select, text
+from sqlalchemy import ColumnElement, func, select, text
 from sqlalchemy.orm import Session, selectinload
 
 from erp_core.errors import NotFound
 from erp_core.policy import Policy
-from erp_core.rules.matching import Bill, Billed, MatchLine
+from erp_core.rules.matching import Bill, Billed, MatchLine, overcharge
 from erp_core.rules.receiving import OrderedLine, Tolerances, tolerances
 from erp_core.tables.parties import Entity, Supplier
 from erp_core.tables.purchasing import (
@@ -24,7 +24,7 @@ from erp_core.tables.purchasing import (
     Tolerance,
 )
 from erp_core.tables.stock import Warehouse
-from erp_core.values import BillStatus, money, plain
+from erp_core.values import BillStatus, PurchaseStatus, money, plain
 
 FIELDS = ("short_percent", "over_percent", "price_percent", "amount", "block_percent")
 
@@ -72,7 +72,10 @@ def open_quantity(line: PurchaseOrderLine) -> Decimal:
 
 def ordered_lines(found: PurchaseOrder) -> list[OrderedLine]:
     """The lines as receiving rules look at them."""
-    return [OrderedLine(x.line, x.sku, x.quantity, open_quantity(x), x.unit_cost) for x in found.lines]
+    return [
+        OrderedLine(x.line, x.sku, x.quantity, x.quantity - x.quantity_received, x.quantity_damaged, x.unit_cost)
+        for x in found.lines
+    ]
 
 
 def limits(
@@ -118,6 +121,21 @@ def bills(session: Session, purchase_order: str) -> list[SupplierInvoice]:
     return list(session.scalars(query.options(selectinload(SupplierInvoice.lines)).order_by(SupplierInvoice.id)))
 
 
+def billed_of(session: Session, purchase_order: str, *statuses: BillStatus) -> dict[int, Decimal]:
+    """What is billed of each line of an order, by invoices of these statuses, or by all that were not sent back."""
+    query = (
+        select(SupplierInvoiceLine.order_line, func.sum(SupplierInvoiceLine.quantity))
+        .join(SupplierInvoice, SupplierInvoice.id == SupplierInvoiceLine.invoice_id)
+        .where(
+            SupplierInvoice.purchase_order == purchase_order,
+            SupplierInvoice.status.in_(statuses) if statuses else SupplierInvoice.status != BillStatus.REJECTED,
+            SupplierInvoiceLine.order_line.is_not(None),
+        )
+        .group_by(SupplierInvoiceLine.order_line)
+    )
+    return {int(line): quantity for line, quantity in session.execute(query) if line is not None}
+
+
 def match_facts(
     session: Session, found: SupplierInvoice, ordered: PurchaseOrder | None, policy: Policy
 ) -> tuple[Bill, list[MatchLine], dict[str, Tolerances]]:
@@ -133,7 +151,11 @@ def match_facts(
         tax=found.tax,
         tax_percent=policy.tax_percent.get(place.country, Decimal(0)) if place else Decimal(0),
         charges=found.charges,
+        charges_before=_charged_by_others(session, found),
         charges_accepted=policy.match.charges,
+        block_percent=policy.match.block_percent,
+        order_named=found.order_named,
+        order_stands=ordered is not None and ordered.status not in (PurchaseStatus.DRAFT, PurchaseStatus.CANCELLED),
         invoiced_at=found.invoiced_at,
         ordered_at=ordered.ordered_at if ordered else None,
         twins=_twins(session, found, policy),
@@ -141,15 +163,25 @@ def match_facts(
     )
     if ordered is None:
         return seen, [], {}
-    before = _billed_by_others(session, found)
-    match_lines = [
-        MatchLine(x.line, x.sku, x.unit_cost, x.quantity, x.quantity_received, before.get(x.line, Decimal(0)))
-        for x in ordered.lines
-    ]
+    others = _billed_by_others(session, found)
+    match_lines = [_match_line(x, others.get(x.line, [])) for x in ordered.lines]
     return (
         seen,
         match_lines,
         limits(session, {x.sku for x in ordered.lines}, found.supplier, ordered.warehouse, policy),
+    )
+
+
+def _match_line(line: PurchaseOrderLine, others: Sequence[Billed]) -> MatchLine:
+    """A line with what other invoices bill of it, and bill too much."""
+    return MatchLine(
+        line.line,
+        line.sku,
+        line.unit_cost,
+        line.quantity,
+        line.quantity_received,
+        sum((x.quantity for x in others), Decimal(0)),
+        sum((overcharge(x, line.unit_cost) for x in others), Decimal(0)),
     )
 
 
@@ -167,20 +199,34 @@ def _twins(session: Session, found: SupplierInvoice, policy: Policy) -> list[str
     return list(session.scalars(query.order_by(SupplierInvoice.id)))
 
 
-def _billed_by_others(session: Session, found: SupplierInvoice) -> dict[int, Decimal]:
-    """What earlier invoices bill of each order line. A line named by item alone counts for the first line of that item."""
+def _billed_by_others(session: Session, found: SupplierInvoice) -> dict[int, list[Billed]]:
+    """What earlier invoices bill of each order line."""
     query = (
-        select(SupplierInvoiceLine.order_line, func.sum(SupplierInvoiceLine.quantity))
+        select(SupplierInvoiceLine)
         .join(SupplierInvoice, SupplierInvoice.id == SupplierInvoiceLine.invoice_id)
-        .where(
-            SupplierInvoice.purchase_order == found.purchase_order,
-            SupplierInvoice.id < found.id,
-            SupplierInvoice.status != BillStatus.REJECTED,
-            SupplierInvoiceLine.order_line.is_not(None),
-        )
-        .group_by(SupplierInvoiceLine.order_line)
+        .where(*_others(found), SupplierInvoiceLine.order_line.is_not(None))
     )
-    return {int(line): quantity for line, quantity in session.execute(query) if line is not None}
+    billed: dict[int, list[Billed]] = {}
+    for x in session.scalars(query):
+        own = Billed(x.line, x.order_line, x.sku, x.quantity, x.unit_price)
+        billed.setdefault(x.order_line or 0, []).append(own)
+    return billed
+
+
+def _charged_by_others(session: Session, found: SupplierInvoice) -> Decimal:
+    """Charges of earlier invoices of the order."""
+    return Decimal(
+        session.scalar(select(func.coalesce(func.sum(SupplierInvoice.charges), 0)).where(*_others(found))) or 0
+    )
+
+
+def _others(found: SupplierInvoice) -> tuple[ColumnElement[bool], ...]:
+    """Earlier invoices of the same order that were not sent back."""
+    return (
+        SupplierInvoice.purchase_order == found.purchase_order,
+        SupplierInvoice.id < found.id,
+        SupplierInvoice.status != BillStatus.REJECTED,
+    )
 
 
 SCORECARD = """

@@ -73,7 +73,7 @@ WITH l AS (SELECT l.sku, o.warehouse, sum(l.quantity) AS quantity FROM purchase_
    * x.quantity_ordered / x.quantity_base) AS value FROM order_line x JOIN sales_order o ON o.number = x.order_number
   JOIN l ON l.sku = x.sku AND l.warehouse = o.warehouse WHERE o.status IN ('validated', 'allocated', 'released')
   AND x.quantity_base > x.quantity_allocated + x.quantity_shipped GROUP BY x.sku, o.warehouse)
-SELECT coalesce(max(least((l.quantity + coalesce(s.quantity_free, 0)) / nullif(d.daily, 0), 9999)), 9999), coalesce(sum(w.value), 0)
+SELECT coalesce(max(least((l.quantity + coalesce(s.quantity_free, 0)) / nullif(d.daily, 0), 9998)), 9999), coalesce(sum(w.value), 0)
 FROM l LEFT JOIN stock_level s ON s.sku = l.sku AND s.warehouse = l.warehouse
 LEFT JOIN sold d ON d.sku = l.sku AND d.warehouse = l.warehouse LEFT JOIN waits w ON w.sku = l.sku AND w.warehouse = l.warehouse
 """
@@ -87,7 +87,7 @@ def _bought(session: Session, command: Command, found: Subject) -> Subject:
         return replace(found, risk="intercompany" if crosses else "")
     if isinstance(command, SettleQuarantine):
         apart = session.get(Quarantined, command.quarantined)
-        return replace(found, reason=apart.reason if apart else "")
+        return replace(found, reason=apart.reason if apart else "", risk=command.outcome.value)
     if not isinstance(command, ApprovePurchase | AmendPurchase):
         return found
     order = session.get(PurchaseOrder, command.purchase_order)
@@ -143,7 +143,8 @@ def _amount_bought(session: Session, command: Command) -> Decimal | None:
         query = select(SupplierInvoice.amount).filter_by(supplier=command.supplier, number=command.bill)
         return session.scalar(query) or Decimal(0)
     if isinstance(command, TransferStock):
-        return money(_cost(catalog.items(session, {command.sku}), command.sku) * command.quantity)
+        cost = _cost(catalog.items(session, {command.sku}), command.sku) * command.quantity
+        return money(max(cost, command.price or Decimal(0)))
     if isinstance(command, SettleQuarantine):
         apart = session.get(Quarantined, command.quarantined)
         items = catalog.items(session, {apart.sku}) if apart else {}

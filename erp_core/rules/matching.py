@@ -16,7 +16,8 @@ HOPELESS = {DiscrepancyKind.UNORDERED, DiscrepancyKind.CURRENCY, DiscrepancyKind
 
 @dataclass(frozen=True, slots=True)
 class MatchLine:
-    """A line of the purchase order: cost, what was ordered, what came usable, what other invoices bill; base units."""
+    """A line of the purchase order: cost, what was ordered, what came usable, what other invoices bill, and how much of that is more
+    than it should cost; base units."""
 
     line: int
     sku: str
@@ -24,6 +25,7 @@ class MatchLine:
     ordered: Decimal
     received: Decimal
     billed_before: Decimal
+    overcharged_before: Decimal = ZERO
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +41,11 @@ class Billed:
 
 @dataclass(frozen=True, slots=True)
 class Bill:
-    """A supplier's invoice and what its order says of currency, tax and day. `twins` are invoices that look the same."""
+    """A supplier's invoice and what its order says of currency, tax and day. `twins` are invoices that look the same.
+
+    `order_named` is the order as the supplier calls it, `order_stands` whether somebody approved it and nobody cancelled it;
+    `charges_before` is what other invoices charge on it.
+    """
 
     lines: Sequence[Billed]
     currency: str
@@ -47,7 +53,11 @@ class Bill:
     tax: Decimal
     tax_percent: Decimal
     charges: Decimal
+    charges_before: Decimal
     charges_accepted: Decimal
+    block_percent: Decimal
+    order_named: str | None
+    order_stands: bool
     invoiced_at: date
     ordered_at: date | None
     twins: Sequence[str]
@@ -73,6 +83,7 @@ def match(bill: Bill, ordered: Sequence[MatchLine], limits: Mapping[str, Toleran
     blocked = any(d.kind in HOPELESS for d in found)
     open_lines = {x.line: x for x in ordered}
     billed: dict[int, Decimal] = {}
+    overcharged: dict[int, Decimal] = {}
     for one in bill.lines:
         line = _line_for(one, open_lines)
         if line is None:
@@ -83,12 +94,23 @@ def match(bill: Bill, ordered: Sequence[MatchLine], limits: Mapping[str, Toleran
             continue
         tolerance = limits[line.sku]
         before = line.billed_before + billed.get(line.line, ZERO)
+        too_much = line.overcharged_before + overcharged.get(line.line, ZERO)
         billed[line.line] = billed.get(line.line, ZERO) + one.quantity
-        for difference, percent in (*_price(one, line, tolerance), *_quantity(bill, one, line, before, tolerance)):
+        overcharged[line.line] = overcharged.get(line.line, ZERO) + overcharge(one, line.unit_cost)
+        prices = _price(one, line, before, too_much, tolerance)
+        for difference, percent in (*prices, *_quantity(bill, one, line, before, tolerance)):
             found.append(difference)
             blocked = blocked or percent > tolerance.block_percent
-    found += _beside(bill)
+    net = sum((x.quantity * x.unit_price for x in bill.lines), ZERO)
+    for difference in _beside(bill, net):
+        found.append(difference)
+        blocked = blocked or abs(difference.amount) * 100 > net * bill.block_percent
     return Match(found, not blocked)
+
+
+def overcharge(one: Billed, unit_cost: Decimal) -> Decimal:
+    """What a line bills above its cost as ordered; cheaper is no reason to wait, nor a licence elsewhere."""
+    return max(one.unit_price - unit_cost, ZERO) * one.quantity
 
 
 def _line_for(one: Billed, ordered: Mapping[int, MatchLine]) -> MatchLine | None:
@@ -98,26 +120,32 @@ def _line_for(one: Billed, ordered: Mapping[int, MatchLine]) -> MatchLine | None
     return next((x for x in ordered.values() if x.sku == one.sku), None)
 
 
-def _price(one: Billed, line: MatchLine, tolerance: Tolerances) -> list[tuple[Difference, Decimal]]:
-    """Dearer than ordered; cheaper is no reason to wait."""
-    difference = one.unit_price - line.unit_cost
-    worth = money(difference * one.quantity)
-    if difference <= line.unit_cost * tolerance.price_percent / 100 or worth <= tolerance.amount:
+def _price(
+    one: Billed, line: MatchLine, before: Decimal, too_much: Decimal, tolerance: Tolerances
+) -> list[tuple[Difference, Decimal]]:
+    """Dearer than ordered. Tolerance is for the order's line, over all its invoices: many small ones are one large one."""
+    own = overcharge(one, line.unit_cost)
+    cost = line.unit_cost * (before + one.quantity)
+    if not own or too_much + own <= max(cost * tolerance.price_percent / 100, tolerance.amount):
         return []
     text = f"Line {one.line}: {one.sku} is billed at {plain(one.unit_price)}, ordered at {plain(line.unit_cost)}."
-    percent = difference * 100 / line.unit_cost if line.unit_cost else Decimal(100)
-    made = Difference(DiscrepancyKind.PRICE, one.sku, plain(line.unit_cost), plain(one.unit_price), worth, text)
-    return [(made, percent)]
+    percent = (one.unit_price - line.unit_cost) * 100 / line.unit_cost if line.unit_cost else Decimal(100)
+    expected, actual = plain(line.unit_cost), plain(one.unit_price)
+    return [(Difference(DiscrepancyKind.PRICE, one.sku, expected, actual, money(own), text), percent)]
 
 
 def _quantity(
     bill: Bill, one: Billed, line: MatchLine, before: Decimal, tolerance: Tolerances
 ) -> list[tuple[Difference, Decimal]]:
-    """More billed than came (three-way) or than was ordered (two-way), counting what other invoices bill of the line."""
-    due = line.received if bill.three_way else line.ordered
+    """More billed than came (three-way) or than was ordered (two-way), counting what other invoices bill of the line.
+
+    What was taken in within tolerance may be billed; nothing beyond, and no second tolerance on top.
+    """
+    most = line.ordered * (100 + tolerance.over_percent) / 100
+    due = min(line.received, most) if bill.three_way else line.ordered
     over = before + one.quantity - due
     worth = money(over * one.unit_price)
-    if over <= due * tolerance.over_percent / 100 or worth <= tolerance.amount:
+    if over <= 0 or worth <= tolerance.amount:
         return []
     word = "came" if bill.three_way else "were ordered"
     billed = plain(before + one.quantity)
@@ -136,8 +164,16 @@ def _whole(bill: Bill) -> list[Difference]:
         text = f"It is in {bill.currency}; the order is in {bill.currency_expected}."
         found.append(Difference(DiscrepancyKind.CURRENCY, None, bill.currency_expected, bill.currency, net, text))
     if bill.ordered_at is None:
-        text = "It names no purchase order that we know."
+        named = (
+            f"It names {bill.order_named}, which is no order of this supplier"
+            if bill.order_named
+            else "It names no order"
+        )
+        text = f"{named}."
         found.append(Difference(DiscrepancyKind.UNORDERED, None, "a purchase order", "none", net, text))
+    elif not bill.order_stands:
+        text = f"{bill.order_named} was never approved, or was cancelled."
+        found.append(Difference(DiscrepancyKind.UNORDERED, None, "an approved order", str(bill.order_named), net, text))
     elif bill.invoiced_at < bill.ordered_at:
         text = f"It is of {bill.invoiced_at}, before the order of {bill.ordered_at}."
         found.append(
@@ -148,19 +184,17 @@ def _whole(bill: Bill) -> list[Difference]:
     return found
 
 
-def _beside(bill: Bill) -> list[Difference]:
+def _beside(bill: Bill, net: Decimal) -> list[Difference]:
     found = []
-    net = sum((x.quantity * x.unit_price for x in bill.lines), ZERO)
     expected = money(net * bill.tax_percent / 100)
     if abs(bill.tax - expected) > Decimal("0.05"):
         text = f"Tax of {bill.tax:,} is billed; {plain(bill.tax_percent)} % of {money(net):,} is {expected:,}."
         found.append(
             Difference(DiscrepancyKind.TAX, None, str(expected), str(bill.tax), money(bill.tax - expected), text)
         )
-    if bill.charges > bill.charges_accepted:
-        text = f"Charges of {bill.charges:,} are billed; up to {bill.charges_accepted:,} pass."
-        over = money(bill.charges - bill.charges_accepted)
-        found.append(
-            Difference(DiscrepancyKind.CHARGES, None, str(bill.charges_accepted), str(bill.charges), over, text)
-        )
+    charged = bill.charges_before + bill.charges
+    if bill.charges > 0 and charged > bill.charges_accepted:
+        text = f"Charges of {charged:,} are billed on this order; up to {bill.charges_accepted:,} pass."
+        over = money(min(charged - bill.charges_accepted, bill.charges))
+        found.append(Difference(DiscrepancyKind.CHARGES, None, str(bill.charges_accepted), str(charged), over, text))
     return found

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 
 from erp_core.policy import MatchPolicy
@@ -35,12 +35,16 @@ def tolerances(policy: MatchPolicy, *scopes: Mapping[str, Decimal | None]) -> To
 
 @dataclass(frozen=True, slots=True)
 class OrderedLine:
-    """A line of a purchase order as it stood before this receipt, in base units; `open` has not come yet."""
+    """A line of a purchase order as it stood before this receipt, in base units.
+
+    `open` is what has not come usable: below zero when more came. What came `damaged` may be replaced.
+    """
 
     line: int
     sku: str
     ordered: Decimal
     open: Decimal
+    damaged: Decimal
     unit_cost: Decimal
 
 
@@ -83,6 +87,25 @@ class Accepted:
     damaged: Decimal
 
 
+def split(ordered: Sequence[OrderedLine], arrived: Sequence[Arrived]) -> list[Arrived]:
+    """Goods that name no line go to the open lines for their item in turn, the rest to the last of them; numbered anew."""
+    room = {x.line: max(x.open, ZERO) for x in ordered}
+    found: list[Arrived] = []
+    for one in arrived:
+        left, damaged = one.quantity, one.damaged
+        lines = [x for x in ordered if x.sku == one.sku] if one.order_line is None else []
+        for line in lines:
+            quantity = left if line is lines[-1] else min(left, room[line.line])
+            if quantity > 0:
+                own = min(damaged, quantity)
+                found.append(replace(one, line=len(found) + 1, order_line=line.line, quantity=quantity, damaged=own))
+                room[line.line] -= quantity
+                left, damaged = left - quantity, damaged - own
+        if not lines:
+            found.append(replace(one, line=len(found) + 1))
+    return found
+
+
 def receive(
     ordered: Sequence[OrderedLine], arrived: Sequence[Arrived], limits: Mapping[str, Tolerances], *, open_order: bool
 ) -> tuple[list[Accepted], list[Difference]]:
@@ -92,51 +115,48 @@ def receive(
     accepted, differences = [], []
     for one in arrived:
         line = _line_for(one, left) if open_order else None
-        usable = one.quantity - one.damaged
+        usable, why = one.quantity - one.damaged, _not_for_the_shelf(one)
+        differences += _condition(one)
         if line is None:
             differences.append(_unordered(one, open_order=open_order))
-            apart = {"unordered": usable} if usable else {}
-            accepted.append(Accepted(one.line, None, ZERO, _with_damaged(apart, one), one.damaged))
+            reason = "compliance" if why == "compliance" else "unordered"
+            accepted.append(Accepted(one.line, None, ZERO, _apart({reason: usable}, one), one.damaged))
             continue
         room = line.open - taken.get(line.line, ZERO)
-        most = max(room + line.ordered * limits[one.sku].over_percent / 100, ZERO)
-        good = min(usable, most)
-        apart = {"over": usable - good} if usable > good else {}
-        if usable > good:
-            differences.append(_over(one, line, usable - good, room))
-        why = _not_for_the_shelf(one)
-        if why and good:
-            apart[why] = good
-        taken[line.line] = taken.get(line.line, ZERO) + good + one.damaged
-        differences += _condition(one)
+        good = min(usable, max(room + line.ordered * limits[one.sku].over_percent / 100, ZERO))
+        over = usable - good
+        if over > 0:
+            differences.append(_over(one, line, over, room))
+        taken[line.line] = taken.get(line.line, ZERO) + good
+        apart = {why: good} if why else {}
+        reason = "compliance" if why == "compliance" else "over"
+        apart[reason] = apart.get(reason, ZERO) + over
         shelf = ZERO if why else good
-        accepted.append(Accepted(one.line, line.line, shelf, _with_damaged(apart, one), one.damaged))
+        accepted.append(Accepted(one.line, line.line, shelf, _apart(apart, one), one.damaged))
     return accepted, differences
 
 
 def missing(ordered: Sequence[OrderedLine], limits: Mapping[str, Tolerances]) -> list[Difference]:
-    """After the last receipt: lines of which less came than tolerance allows. `open` is what is still missing."""
+    """After the last receipt: lines of which less came, usable or damaged, than tolerance allows."""
     found = []
     for line in ordered:
-        if line.open > line.ordered * limits[line.sku].short_percent / 100:
-            came = line.ordered - line.open
-            text = f"Line {line.line}: {plain(came)} of {plain(line.ordered)} {line.sku} came; {plain(line.open)} are missing."
-            amount = money(line.open * line.unit_cost)
+        lacking = line.open - line.damaged
+        if lacking > line.ordered * limits[line.sku].short_percent / 100:
+            came = line.ordered - lacking
+            text = f"Line {line.line}: {plain(came)} of {plain(line.ordered)} {line.sku} came; {plain(lacking)} are missing."
+            amount = money(lacking * line.unit_cost)
             found.append(Difference(DiscrepancyKind.SHORT, line.sku, plain(line.ordered), plain(came), amount, text))
     return found
 
 
 def _line_for(one: Arrived, left: Mapping[int, OrderedLine]) -> OrderedLine | None:
-    """The line named, when it is for this item; else the first line for the item with something open, else any for it."""
-    if one.order_line is not None:
-        named = left.get(one.order_line)
-        return named if named is not None and named.sku == one.sku else None
-    same = [x for x in left.values() if x.sku == one.sku]
-    return next((x for x in same if x.open > 0), same[0] if same else None)
+    """The line named, when it is for this item."""
+    named = left.get(one.order_line or 0)
+    return named if named is not None and named.sku == one.sku else None
 
 
-def _with_damaged(apart: Mapping[str, Decimal], one: Arrived) -> dict[str, Decimal]:
-    return {**apart, "damaged": one.damaged} if one.damaged else dict(apart)
+def _apart(reasons: Mapping[str, Decimal], one: Arrived) -> dict[str, Decimal]:
+    return {why: quantity for why, quantity in {**reasons, "damaged": one.damaged}.items() if quantity}
 
 
 def _not_for_the_shelf(one: Arrived) -> str | None:

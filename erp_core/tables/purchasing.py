@@ -65,12 +65,16 @@ class ItemSource(Base):
 
 
 class Receipt(Base):
-    """Goods at the dock: when they came (`received_at`) and when the system was told (`recorded_at`)."""
+    """Goods at the dock: when they came (`received_at`) and when the system was told (`recorded_at`).
+
+    `order_named` is the order as it was told, also when we know none of that number.
+    """
 
     __tablename__ = "receipt"
     __table_args__ = (Index("ix_receipt_purchase_order", "purchase_order"),)
     number: Mapped[str] = mapped_column(primary_key=True)
     purchase_order: Mapped[str | None] = mapped_column(ForeignKey("purchase_order.number"))
+    order_named: Mapped[str | None]
     warehouse: Mapped[str] = mapped_column(ForeignKey("warehouse.code"))
     received_at: Mapped[Moment]
     recorded_at: Mapped[Moment]
@@ -107,6 +111,7 @@ class SupplierInvoice(Base):
     supplier: Mapped[str] = mapped_column(ForeignKey("supplier.code"))
     number: Mapped[str]
     purchase_order: Mapped[str | None] = mapped_column(ForeignKey("purchase_order.number"))
+    order_named: Mapped[str | None]
     invoiced_at: Mapped[date]
     due_on: Mapped[date]
     currency: Mapped[str]

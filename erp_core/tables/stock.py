@@ -110,6 +110,7 @@ class Quarantined(Base):
     sku: Mapped[str] = mapped_column(ForeignKey("item.sku"))
     quantity: Mapped[Quantity]
     lot: Mapped[str | None]
+    order_line: Mapped[int | None]
     reference: Mapped[str] = mapped_column(index=True)
     reason: Mapped[str]
     since: Mapped[Moment]

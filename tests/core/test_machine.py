@@ -64,11 +64,11 @@ class Selling(RuleBasedStateMachine):
         self.savepoint.rollback()
         self.session.expire_all()
 
-    def attempt(self, command: Command) -> bool:
+    def attempt(self, command: Command, actor: str = "machine") -> bool:
         savepoint = self.session.begin_nested()
         try:
             self.world.turn += 1
-            execute(self.session, command, key=f"m:{self.world.turn}", actor="machine", now=TODAY)
+            execute(self.session, command, key=f"m:{self.world.turn}", actor=actor, now=TODAY)
             savepoint.commit()
         except CountersignError:
             savepoint.rollback()

@@ -102,7 +102,7 @@ class Trading(Selling):
             return
         one = waiting[pick % len(waiting)]
         quantity, here = one.quantity, one.warehouse == self.world.warehouse
-        if self.attempt(SettleQuarantine(quarantined=one.id, outcome=outcome, note="looked at")):
+        if self.attempt(SettleQuarantine(quarantined=one.id, outcome=outcome, note="looked at"), "judge"):
             self.apart -= quantity
             if outcome == QuarantineOutcome.RELEASED and here:
                 self.on_shelf += quantity
@@ -180,7 +180,7 @@ class Trading(Selling):
     def judge(self, pick: int, what: Any) -> None:
         number = f"M-B{pick % self.bills + 1}"
         note = {} if what is ReleasePayment else {"note": "looked at"}
-        self.attempt(what(supplier="S1", bill=number, **note))
+        self.attempt(what(supplier="S1", bill=number, **note), "payer" if what is ReleasePayment else "judge")
 
     @invariant()
     def both_shelves_the_way_and_the_quarantine_hold_what_the_model_says(self) -> None:
