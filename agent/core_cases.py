@@ -25,7 +25,7 @@ from erp_core.commands import (
     SubstituteItem,
     TransferStock,
 )
-from erp_core.values import Action, HoldReason, Intent, Priority, Queue
+from erp_core.values import INBOUND_PURCHASE_STATUSES, Action, HoldReason, Intent, Priority, Queue
 from prompts.replies import reply
 from tools import world
 
@@ -37,6 +37,7 @@ ACTIONS = {
     "three_way_mismatch": Action.REVIEW_INVOICE,
     "match_context": Action.REVIEW_INVOICE,
     "supplier_discrepancy": Action.OPEN_DISCREPANCY_CASE,
+    "quality_check": Action.OPEN_DISCREPANCY_CASE,
     "replenishment": Action.UPDATE_INBOUND_SUPPLY,
     "purchase_approval": Action.UPDATE_INBOUND_SUPPLY,
     "supply_short": Action.QUOTE_AVAILABILITY,
@@ -82,7 +83,7 @@ def _hand_over(draft: Draft, given: Facts) -> RouteCase:
 
 
 def _shortage(draft: Draft, given: Facts) -> None:
-    """Bring goods from elsewhere as far as they are free, cheapest first; send a permitted substitute for what is still missing."""
+    """Bring the goods themselves from elsewhere as far as they are free; only for what is still missing a permitted substitute."""
     details = given["details"]
     missing = Decimal(details["missing"])
     hurt = details.get("orders", [])
@@ -110,11 +111,11 @@ def _shortage(draft: Draft, given: Facts) -> None:
     if missing > 0:
         _substitute(draft, details, hurt)
     if draft.commands:
-        draft.say("Cheapest first; nothing moves before somebody signs.")
+        draft.say("The goods themselves go before a substitute; nothing moves before somebody signs.")
 
 
 def _substitute(draft: Draft, details: Facts, hurt: list[Facts]) -> None:
-    """For the order that waits longest, when the customer need not be asked first and enough of the substitute is free."""
+    """For the most valuable orders, when the customer need not be asked first and enough of the substitute is free."""
     for option in (o for o in details["options"] if o["kind"] == "substitute"):
         if option["must_ask"] == "true":
             draft.say(f"{option['sku']} needs the customer's word first.")
@@ -235,7 +236,8 @@ def _mismatch(draft: Draft, given: Facts) -> None:
         draft.say(f"Received: {receipt} {draft.evidence.cite('receipt', receipt)}.")
     worth = Decimal(str(given.get("at_stake") or "0"))
     order = world.purchase_order(details["purchase_order"]) if details.get("purchase_order") else None
-    if order is not None and order["status"] in ("approved", "sent", "acknowledged", "receiving"):
+    comes = order is not None and order["status"] in INBOUND_PURCHASE_STATUSES
+    if order is not None and comes and set(details["kinds"]) == {"quantity"}:
         draft.say(f"{order['number']} is still {order['status']}: when the rest comes, the invoice matches by itself.")
     elif not details["approvable"]:
         draft.say("Nobody may accept these differences; the order would have to be amended first.")
@@ -243,8 +245,6 @@ def _mismatch(draft: Draft, given: Facts) -> None:
     elif worth <= policy.load().proposals.low_below_amount:
         draft.say(f"The difference of {worth} is less than asking about it costs.")
         draft.add(ApproveMatch(**bill, note=f"difference of {worth}, below what policy calls low"))
-    else:
-        draft.say("If the goods are still on their way, it matches by itself when they come.")
 
 
 BUILDERS: dict[str, Callable[[Draft, Facts], None]] = {

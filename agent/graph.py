@@ -137,15 +137,19 @@ def _handed_over(draft: proposing.Draft) -> proposing.Draft:
 
 
 def check(state: State) -> dict[str, Any]:
-    """The agent checks itself before filing: well-formed commands, no other case, no order but the linked one."""
+    """The agent checks itself before filing: well-formed commands, no other case, no order, sold or bought, but those linked."""
     commands = COMMANDS.validate_python(state["commands"])
     problems = []
     linked = {state["read"]["order"], *core_cases.orders_of(state["input"])}
+    bought = {po["number"] for po in state["gathered"].get("purchase_orders", [])}
+    purchases = bought | {state["input"].get("details", {}).get("purchase_order")}
     for command in commands:
         if getattr(command, "case", None) not in (None, state["case"]):
             problems.append("a command names another case")
         if getattr(command, "order", None) not in (None, *linked):
             problems.append("a command names an order that is not linked")
+        if getattr(command, "purchase_order", None) not in (None, *purchases):
+            problems.append("a command names a purchase order that is not linked")
     if problems:
         raise ValueError("; ".join(problems))
     return {

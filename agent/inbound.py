@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from agent import dates
 from erp_core.commands import AmendPurchase, BuyChange, UpdateExpectedDate
 from erp_core.queries.supply import WhatIf
+from erp_core.values import INBOUND_PURCHASE_STATUSES
 from tools import world
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ PRICE = re.compile(r"[$€£]\s?(\d{1,6}(?:,\d{3})*\.\d{2,4})\b")
 def changes(draft: Draft) -> None:
     """Commands for the one purchase order that is meant; nothing when it is not clear which one or what."""
     found = draft.gathered.get("purchase_orders", [])
-    if len(found) != 1 or found[0]["status"] not in ("approved", "sent", "acknowledged", "receiving"):
+    if len(found) != 1 or found[0]["status"] not in INBOUND_PURCHASE_STATUSES:
         return
     order, text = found[0], draft.read["own_words"]
     said = {item["sku"]: item for item in draft.read["items"]}

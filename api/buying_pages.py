@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from datetime import timedelta
 from typing import Any
 
 from fastapi import APIRouter
@@ -14,6 +13,7 @@ from api.console import page
 from erp_core import policy
 from erp_core.queries import buying_pages as pages
 from erp_core.queries import desk, purchasing, supply
+from erp_core.values import INBOUND_PURCHASE_STATUSES
 
 router = APIRouter(include_in_schema=False)
 interface = APIRouter(prefix="/api/v1", tags=["Buying"])
@@ -25,8 +25,8 @@ def purchasing_page(session: Work, me: Me) -> HTMLResponse:
     return page(
         "purchasing.html", me, session, disruptions=pages.disruptions(session), current="Purchasing",
         needs=supply.needs(session, policy.load(), me.now.date()), drafts=purchasing.orders(session, ["draft"]),
-        coming=purchasing.orders(session, ["approved", "sent", "acknowledged", "receiving"]), apart=pages.set_apart(session),
-        transfers=pages.transfers(session), bills=pages.blocked_bills(session), late=me.now.date(), soon=me.now.date() + timedelta(days=2),
+        coming=purchasing.orders(session, INBOUND_PURCHASE_STATUSES), apart=pages.set_apart(session),
+        transfers=pages.transfers(session), bills=pages.blocked_bills(session), late=me.now.date(),
         suppliers=purchasing.scorecard(session, me.now.date()),
     )  # fmt: skip
 

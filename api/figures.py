@@ -20,7 +20,7 @@ Days = Annotated[int, Query(ge=1, le=3650)]
 
 @router.get("/figures")
 def figures_page(session: Work, me: Me, days: Days = 90, entity: str | None = None) -> HTMLResponse:
-    """Key figures, margins, and what our firms owe each other."""
+    """Key figures, margins, and what our firms bill each other."""
     entities = supply.entities(session)
     if entity and entity not in entities:
         raise NotFound(f"There is no entity {entity}.")

@@ -37,13 +37,14 @@ Row = dict[str, Any]
 
 @dataclass(frozen=True)
 class Column:
-    """A CSV column: how its text becomes a value, whether it may be empty or left out, and whose key it must name."""
+    """A CSV column: how its text becomes a value, whether it may be empty (and what that means) or left out, and whose key it must name."""
 
     convert: Convert
     optional: bool = False
     refers: str | None = None
     attribute: str | None = None
     left_out: bool = False
+    empty: object = None
 
 
 @dataclass(frozen=True)
@@ -215,6 +216,8 @@ FILES = [
             "unit_cost": DECIMAL,
             "export_class": MAYBE,
             "hazmat": FLAG,
+            "lot_required": Column(FLAG.convert, True, left_out=True, empty=False),
+            "quality_check": Column(FLAG.convert, True, left_out=True, empty=False),
             "status": Column(_word("active", "discontinued")),
         },
     ),
@@ -496,7 +499,7 @@ def _row(spec: FileSpec, line: int, raw: dict[str, Any]) -> tuple[Row, list[Comp
             complaints.append(Complaint(spec.name, line, name, "empty"))
             continue
         try:
-            values[name] = column.convert(text) if text else None
+            values[name] = column.convert(text) if text else column.empty
         except ValueError as error:
             complaints.append(Complaint(spec.name, line, name, str(error)))
     return values, complaints

@@ -101,7 +101,6 @@ class DiscrepancyKind(StrEnum):
     OVER = "over"
     DAMAGED = "damaged"
     UNORDERED = "unordered"
-    UNIT = "unit"
     LATE = "late"
     COMPLIANCE = "compliance"
     PRICE = "price"
@@ -260,7 +259,6 @@ PURCHASE_STEPS = frozenset(
         ("acknowledged", "receiving"),
         ("receiving", "received"),
         ("received", "closed"),
-        ("receiving", "closed"),
         ("draft", "cancelled"),
         ("approved", "cancelled"),
         ("sent", "cancelled"),

@@ -313,11 +313,11 @@ def simulate(days: int, orders: int, seed: int) -> dict[str, Any]:
         with db.reading(db.API) as session:
             wrong += [f"day {number}: {text}" for text in books.wrong(session, policy.load())]
     with db.reading(db.API) as session:
-        end = datetime(START.year, START.month, START.day, tzinfo=UTC) + timedelta(days=days)
+        start = datetime(START.year, START.month, START.day, tzinfo=UTC)
         return {
             "seed": seed,
             "days": days,
-            **simulation.figures(session, end),
+            **simulation.figures(session, start, start + timedelta(days=days)),
             "commands_refused": run.refused,
             "books_wrong": wrong,
             "journal_digest": _digest(session),
@@ -332,11 +332,15 @@ def _digest(session: Session) -> str:
     return whole.hexdigest()
 
 
+def _one(value: Any) -> str:
+    return ", ".join(f"{cut} {one}" for cut, one in value.items()) if isinstance(value, dict) else str(value)
+
+
 def _lines(figures: dict[str, Any]) -> list[str]:
     lines = []
     for name, value in figures.items():
         if isinstance(value, dict):
-            lines += [f"{name}", *(f"  {key:<24}{one}" for key, one in value.items())]
+            lines += [f"{name}", *(f"  {key:<24}{_one(one)}" for key, one in value.items())]
         else:
             lines.append(f"{name:<26}{value}")
     return lines

@@ -6,7 +6,7 @@ from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import text
+from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
 from erp_core import policy as policy_module
@@ -15,9 +15,10 @@ from erp_core.actions.context import Context
 from erp_core.commands import OpenCase
 from erp_core.policy import Policy
 from erp_core.queries import catalog, sales, supply
+from erp_core.tables.desk import Case
 from erp_core.tables.governance import Installation
 from erp_core.tables.sales import SalesOrder
-from erp_core.values import Priority, Queue, money, plain
+from erp_core.values import OPEN_CASE_STATUSES, Priority, Queue, money, plain
 
 CLOCK = "clock"
 MARK = "calendar"
@@ -90,7 +91,13 @@ def replenish(session: Session, now: datetime) -> int:
         wanted.setdefault((need.supplier, need.warehouse), []).append(need)
     for (supplier, warehouse), listed in wanted.items():
         context = Context(session, f"replenish:{today}:{supplier}:{warehouse}", CLOCK, now, policy)
-        cases.open_or_add(_wish(supplier, warehouse, listed), context, supplier=supplier)
+        cases.open_or_refresh(_wish(supplier, warehouse, listed), context, supplier=supplier)
+    stands = {f"{supplier}@{warehouse}" for supplier, warehouse in wanted}
+    query = select(Case.subject).where(Case.kind == "replenishment", Case.status.in_(OPEN_CASE_STATUSES))
+    for subject in session.scalars(query).all():
+        if subject not in stands:
+            over = Context(session, f"replenish:{today}:{subject}", CLOCK, now, policy)
+            cases.end("replenishment", subject, over, "nothing to buy any more")
     return len(wanted)
 
 

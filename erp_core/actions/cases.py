@@ -121,6 +121,22 @@ def open_or_add(
     return known.id
 
 
+def open_or_refresh(
+    command: OpenCase, context: Context, *, supplier: str | None = None, disruption: int | None = None
+) -> int:
+    """The open case of this kind and subject, told what is so now instead of before; whoever has it keeps it, and its time runs on."""
+    known = _open_one(command.kind, command.subject, context)
+    if known is None:
+        return open_or_add(command, context, supplier=supplier, disruption=disruption)
+    known.title, known.at_stake = command.title, command.at_stake
+    known.details = {**known.details, **command.details}
+    known.disruption_id = known.disruption_id or disruption
+    if known.assignee is None and known.status != CaseStatus.AWAITING_REVIEW:
+        known.worked, known.attempts = False, 0  # there may be more to propose now
+    context.session.flush()
+    return known.id
+
+
 def _problems(command: OpenCase) -> list[object]:
     said = command.details.get("problems", [])
     return list(said) if isinstance(said, list) else [said]

@@ -18,7 +18,7 @@ from sqlalchemy.orm import Session
 
 from erp_core import actions
 from erp_core import policy as policy_module
-from erp_core.actions import cases
+from erp_core.actions import cases, segregation
 from erp_core.actions.context import Change, Context, earlier, write_journal
 from erp_core.commands import COMMANDS, Command
 from erp_core.errors import (
@@ -265,19 +265,8 @@ def _approve(desk: _Desk) -> DecisionResult:
     return _sign(desk, commands, seen.subjects, signature, seen)
 
 
-# a first signature is a hand on the document too: who may not do this does not sign it either
-HANDS_APART = {
-    "approve_purchase",
-    "amend_purchase",
-    "approve_match",
-    "release_payment",
-    "settle_quarantine",
-    "adjust_stock",
-}
-
-
 def _keeps_hands_apart(commands: Sequence[Command]) -> bool:
-    return any(c.type in HANDS_APART for c in commands)
+    return any(c.type in segregation.HANDS_APART for c in commands)
 
 
 def _may_close(desk: _Desk) -> bool:

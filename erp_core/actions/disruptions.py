@@ -19,20 +19,21 @@ from erp_core.rules.receiving import Difference
 from erp_core.tables.desk import Case
 from erp_core.tables.parties import Supplier
 from erp_core.tables.purchasing import Discrepancy, Disruption
-from erp_core.values import OPEN_CASE_STATUSES, Priority, Queue, plain
+from erp_core.values import OPEN_CASE_STATUSES, DiscrepancyKind, Priority, Queue, plain
 
 MOST_CUSTOMERS = 50
 
 
 @dataclass(frozen=True)
 class Cause:
-    """What went wrong: its subject, in words, whose goods, and where."""
+    """What went wrong: its subject, in words, whose goods, and where; `ours` when we did it ourselves and can claim nothing."""
 
     subject: str
     title: str
     supplier: str | None
     purchase_order: str | None
     warehouse: str
+    ours: bool = False
 
 
 def fan_out(cause: Cause, differences: Sequence[Difference], hurt: Sequence[Affected], context: Context) -> Disruption:
@@ -42,8 +43,9 @@ def fan_out(cause: Cause, differences: Sequence[Difference], hurt: Sequence[Affe
     words = [d.text for d in differences] or [cause.title]
     number = cause.purchase_order or cause.subject
     of = {"supplier": cause.supplier, "disruption": disruption.id}
-    claim = {"problems": words, "purchase_order": cause.purchase_order, "warehouse": cause.warehouse}
-    _open("supplier_discrepancy", number, words[0], Queue.PURCHASING, Priority.NORMAL, worth, claim, of, context)
+    if not cause.ours:
+        claim = {"problems": words, "purchase_order": cause.purchase_order, "warehouse": cause.warehouse}
+        _open("supplier_discrepancy", number, words[0], Queue.PURCHASING, Priority.NORMAL, worth, claim, of, context)
     if differences and cause.purchase_order:
         text = f"{number} differs from what was ordered; its invoice must be matched with that in mind."
         told = {"problems": [text, *words], "purchase_order": cause.purchase_order}
@@ -139,7 +141,7 @@ def _customers(cause: Cause, hurt: Sequence[Affected], of: dict[str, Any], conte
         worth = sum((a.value for a in {a.order: a for a in lines}.values()), Decimal(0))
         own = {**of, "customer": customer, "order": lines[0].order}
         priority = Priority.HIGH if broken or lines[0].tier == "A" else Priority.NORMAL
-        subject = f"{cause.subject}:{customer}"[:64]
+        subject = f"{cause.subject}:{customer}"
         _open("supply_delay", subject, text, Queue.CUSTOMER_SERVICE, priority, worth, details, own, context)
 
 
@@ -156,7 +158,7 @@ def _open(
 ) -> None:
     command = OpenCase(
         kind=kind,
-        subject=subject[:64],
+        subject=subject,
         title=title[:200],
         queue=queue,
         priority=priority,
@@ -202,6 +204,7 @@ def respond(supplier: str, context: Context) -> None:
             Disruption.supplier == supplier,
             Discrepancy.found_at >= context.now - timedelta(days=rule.failure_days),
             Discrepancy.receipt.is_not(None),
+            Discrepancy.kind != DiscrepancyKind.LATE,
         )
     )
     found = context.session.scalars(recent).all()

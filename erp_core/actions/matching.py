@@ -16,9 +16,8 @@ from erp_core.queries import catalog
 from erp_core.queries import purchasing as queries
 from erp_core.rules import matching as rules
 from erp_core.rules.matching import Match
-from erp_core.tables.desk import Case
 from erp_core.tables.parties import Supplier
-from erp_core.tables.purchasing import Discrepancy, PurchaseOrder, SupplierInvoice, SupplierInvoiceLine
+from erp_core.tables.purchasing import Discrepancy, Disruption, PurchaseOrder, SupplierInvoice, SupplierInvoiceLine
 from erp_core.values import BILL_STEPS, PURCHASE_STEPS, BillStatus, Priority, PurchaseStatus, Queue, money, transition
 
 OPEN = (BillStatus.BLOCKED, BillStatus.MATCHED, BillStatus.APPROVED)
@@ -30,12 +29,13 @@ def record(command: RecordBill, context: Context) -> Change:
     if session.get(Supplier, command.supplier) is None:
         raise NotFound(f"There is no supplier {command.supplier}.")
     order = _ordered(command.purchase_order, command.supplier, context)
-    known = session.scalars(select(SupplierInvoice).filter_by(supplier=command.supplier, number=command.number)).first()
+    standing = select(SupplierInvoice.id).where(
+        SupplierInvoice.supplier == command.supplier,
+        SupplierInvoice.number == command.number,
+        SupplierInvoice.status != BillStatus.REJECTED,
+    )
     problems = []
-    if known is not None and known.status == BillStatus.REJECTED:
-        known.number = f"{known.number} (rejected {known.id})"  # sent back, it may come again under its number
-        session.flush()
-    elif known is not None:
+    if session.scalars(standing).first() is not None:
         words = f"Invoice {command.number} of {command.supplier} is recorded already."
         problems.append(Problem("bill_known", words, {"bill": command.number}))
     items = catalog.items(session, {x.sku for x in command.lines})
@@ -63,7 +63,7 @@ def record(command: RecordBill, context: Context) -> Change:
     session.add(made)
     session.flush()
     _judge(made, order, context)
-    return Change("bill:supplier:recorded", _subject(made), None, _snapshot(made, context))
+    return Change("bill:supplier:recorded", made.subject, None, _snapshot(made, context))
 
 
 def _ordered(number: str | None, supplier: str, context: Context) -> PurchaseOrder | None:
@@ -75,39 +75,31 @@ def _ordered(number: str | None, supplier: str, context: Context) -> PurchaseOrd
 
 
 def _lines(command: RecordBill, order: PurchaseOrder | None, context: Context) -> list[SupplierInvoiceLine]:
-    """A line that names no line of the order is for those of its item in turn, as far as they are not billed; the rest for the last."""
-    room: dict[int, Decimal] = {}
+    """The lines as they will be matched, each with the line of the order it is for."""
+    room: dict[int, tuple[str, Decimal]] = {}
     if order is not None:
         billed = queries.billed_of(context.session, order.number)
-        room = {x.line: max(x.quantity - billed.get(x.line, Decimal(0)), Decimal(0)) for x in order.lines}
-    found: list[SupplierInvoiceLine] = []
-    for one in command.lines:
-        same = (
-            [x.line for x in order.lines if x.sku == one.sku] if order and one.order_line is None else [one.order_line]
+        room = {x.line: (x.sku, max(x.quantity - billed.get(x.line, Decimal(0)), Decimal(0))) for x in order.lines}
+    asked = [
+        rules.Billed(n, x.order_line, x.sku, x.quantity, x.unit_price) for n, x in enumerate(command.lines, start=1)
+    ]
+    return [
+        SupplierInvoiceLine(
+            line=x.line, order_line=x.order_line, sku=x.sku, quantity=x.quantity, unit_price=x.unit_price
         )
-        left = one.quantity
-        for line in same or [None]:
-            quantity = left if line is None or line == same[-1] else min(left, room[line])
-            if quantity > 0:
-                found.append(
-                    SupplierInvoiceLine(
-                        line=len(found) + 1, order_line=line, sku=one.sku, quantity=quantity, unit_price=one.unit_price
-                    )
-                )
-                left -= quantity
-                if line in room:
-                    room[line] -= quantity
-    return found
+        for x in rules.split(room, asked)
+    ]
 
 
 def _judge(bill: SupplierInvoice, order: PurchaseOrder | None, context: Context) -> None:
     """Match it as things are: free when nothing differs, with a case for accounts payable when something does."""
     seen, lines, limits = queries.match_facts(context.session, bill, order, context.policy)
     found = rules.match(seen, lines, limits)
-    if bill.status == BillStatus.APPROVED and bill.facts_hash == found.facts_hash:
-        return  # somebody accepted exactly this
+    if bill.facts_hash == found.facts_hash:
+        return  # it stands as it stood: matched, blocked or accepted for exactly this
     _write_down(bill, found, context)
     bill.facts_hash = found.facts_hash
+    bill.version += 1  # a signature given to the differences of before does not cover these
     if not found.differences:
         if bill.status == BillStatus.BLOCKED:
             _free(bill, order, context)
@@ -148,9 +140,8 @@ def _write_down(bill: SupplierInvoice, found: Match, context: Context) -> None:
 
 def _free(bill: SupplierInvoice, order: PurchaseOrder | None, context: Context) -> None:
     bill.status = transition(BILL_STEPS, BillStatus.BLOCKED, BillStatus.MATCHED)
-    bill.matched_at = context.now
     context.session.flush()
-    cases.end("three_way_mismatch", _key(bill), context, "it matches now")
+    cases.end("three_way_mismatch", bill.key, context, "it matches now")
     _close(order, context)
 
 
@@ -181,15 +172,15 @@ def _case(bill: SupplierInvoice, order: PurchaseOrder | None, found: Match, cont
         "bill": bill.number,
         "purchase_order": bill.purchase_order,
         "approvable": found.approvable,
+        "kinds": sorted({d.kind.value for d in found.differences}),
         "receipts": [f"{r.number} on {r.received_at:%Y-%m-%d} at {r.warehouse}" for r in came],
     }
     worth = sum((abs(d.amount) for d in found.differences), Decimal(0))
     disruption = _disruption(bill.purchase_order, context)
-    cases.end("three_way_mismatch", _key(bill), context, "matched anew")
-    cases.open_or_add(
+    cases.open_or_refresh(
         OpenCase(
             kind="three_way_mismatch",
-            subject=_key(bill),
+            subject=bill.key,
             title=f"{bill.number} of {bill.supplier}: {words[0]}"[:200],
             queue=Queue.ACCOUNTS_PAYABLE,
             priority=Priority.NORMAL if found.approvable else Priority.HIGH,
@@ -204,10 +195,8 @@ def _case(bill: SupplierInvoice, order: PurchaseOrder | None, found: Match, cont
 
 def _disruption(purchase_order: str | None, context: Context) -> int | None:
     """The open disruption that the order is part of: the receiving side of the same trouble."""
-    query = select(Case.disruption_id).where(
-        Case.kind == "match_context", Case.subject == (purchase_order or ""), Case.disruption_id.is_not(None)
-    )
-    return context.session.scalars(query.order_by(Case.id.desc()).limit(1)).first()
+    query = select(Disruption.id).where(Disruption.purchase_order == purchase_order, Disruption.closed_at.is_(None))
+    return context.session.scalars(query.order_by(Disruption.id.desc()).limit(1)).first()
 
 
 def rematch(order: PurchaseOrder, context: Context) -> None:
@@ -230,9 +219,9 @@ def approve(command: ApproveMatch, context: Context) -> Change:
         raise RuleViolation([Problem("not_acceptable", text, {"bill": bill.number})])
     before = _snapshot(bill, context)
     bill.status = transition(BILL_STEPS, BillStatus(bill.status), BillStatus.APPROVED)
-    bill.approved_by, bill.facts_hash, bill.matched_at = context.actor, found.facts_hash, context.now
+    bill.approved_by, bill.facts_hash = context.actor, found.facts_hash
     _settle(bill, f"accepted: {command.note}", context)
-    cases.end("three_way_mismatch", _key(bill), context, "accepted")
+    cases.end("three_way_mismatch", bill.key, context, "accepted")
     _close(order, context)
     return _done("bill:match:approved", bill, before, context)
 
@@ -243,7 +232,7 @@ def reject(command: RejectBill, context: Context) -> Change:
     before = _snapshot(bill, context)
     bill.status = transition(BILL_STEPS, BillStatus(bill.status), BillStatus.REJECTED)
     _settle(bill, f"rejected: {command.note}", context)
-    cases.end("three_way_mismatch", _key(bill), context, "rejected")
+    cases.end("three_way_mismatch", bill.key, context, "rejected")
     context.session.flush()
     if order is not None:
         rematch(order, context)
@@ -284,15 +273,7 @@ def _settle(bill: SupplierInvoice, how: str, context: Context) -> None:
 def _done(tag: str, bill: SupplierInvoice, before: dict[str, Any], context: Context) -> Change:
     bill.version += 1
     context.session.flush()
-    return Change(tag, _subject(bill), before, _snapshot(bill, context))
-
-
-def _subject(bill: SupplierInvoice) -> str:
-    return f"bill:{_key(bill)}"
-
-
-def _key(bill: SupplierInvoice) -> str:
-    return f"{bill.supplier}:{bill.number}"[:64]
+    return Change(tag, bill.subject, before, _snapshot(bill, context))
 
 
 def _snapshot(bill: SupplierInvoice, context: Context) -> dict[str, Any]:

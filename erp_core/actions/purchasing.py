@@ -179,9 +179,9 @@ def acknowledge(command: AcknowledgePurchase, context: Context) -> Change:
     order = queries.order(context.session, command.purchase_order, lock=True)
     before = queries.snapshot(order)
     order.status = transition(PURCHASE_STEPS, PurchaseStatus(order.status), PurchaseStatus.ACKNOWLEDGED)
-    order.acknowledged_at = context.now
     if command.expected_date is not None and command.expected_date != order.expected_date:
         _redate(order, None, command.expected_date, "acknowledged for another day", context)
+    order.agreed_date = order.expected_date
     return _done("purchase:supplier:acknowledged", order, before, context)
 
 
@@ -200,6 +200,7 @@ def _redate(order: PurchaseOrder, line: int | None, day: date, reason: str, cont
     if not concerned:
         raise NotFound(f"{order.number} has no line {line}.")
     skus = {x.sku for x in concerned}
+    order.agreed_date = order.agreed_date or order.expected_date
 
     def change() -> None:
         if line is None:
@@ -208,7 +209,7 @@ def _redate(order: PurchaseOrder, line: int | None, day: date, reason: str, cont
             one.expected_date = day if line is not None else None
 
     words = f"{order.number} comes on {day}" + (f": {reason}" if reason else "")
-    _felt(order, skus, words, context, change)
+    _felt(order, skus, words, context, change, ours=False)
 
 
 def amend(command: AmendPurchase, context: Context) -> Change:
@@ -243,7 +244,7 @@ def amend(command: AmendPurchase, context: Context) -> Change:
 
     worth = queries.total(order)
     skus = {by_line[x.line].sku for x in command.changes if x.quantity is not None}
-    _felt(order, skus, f"{order.number} was changed: {command.reason}", context, change)
+    _felt(order, skus, f"{order.number} was changed: {command.reason}", context, change, ours=True)
     if order.status != PurchaseStatus.DRAFT and queries.total(order) > worth:
         segregation.of_purchase(order, context)  # making an approved order dearer is approving it
     if order.status == PurchaseStatus.RECEIVING and all(queries.open_quantity(x) == 0 for x in order.lines):
@@ -267,14 +268,16 @@ def cancel(command: CancelPurchase, context: Context) -> Change:
         order.status = status
 
     skus = {x.sku for x in order.lines if queries.open_quantity(x) > 0}
-    _felt(order, skus, f"{order.number} was ended: {command.reason}", context, change)
+    _felt(order, skus, f"{order.number} was ended: {command.reason}", context, change, ours=True)
     cases.end("purchase_approval", order.number, context, "cancelled")
     matching.rematch(order, context)
     return _done("purchase:desk:cancelled", order, before, context)
 
 
-def _felt(order: PurchaseOrder, skus: Iterable[str], words: str, context: Context, change: Callable[[], None]) -> None:
-    """Make a change of what is on its way, and open the cases of whom it makes later."""
+def _felt(
+    order: PurchaseOrder, skus: Iterable[str], words: str, context: Context, change: Callable[[], None], *, ours: bool
+) -> None:
+    """Make a change of what is on its way, and open the cases of whom it makes later; what is `ours` is no claim."""
     session, today = context.session, context.now.date()
     listed = sorted(set(skus))
     if listed:
@@ -285,7 +288,7 @@ def _felt(order: PurchaseOrder, skus: Iterable[str], words: str, context: Contex
     now = supply.coverage(session, listed, order.warehouse, context.policy, today)
     hurt = supply.affected(session, was, now)
     if hurt and order.status != PurchaseStatus.DRAFT:
-        cause = Cause(f"purchase_order:{order.number}", words, order.supplier, order.number, order.warehouse)
+        cause = Cause(f"purchase_order:{order.number}", words, order.supplier, order.number, order.warehouse, ours)
         disruptions.fan_out(cause, [], hurt, context)
 
 

@@ -10,25 +10,24 @@ from typing import Any
 
 from sqlalchemy import select
 
-from erp_core.actions import accounts, allocation, cases, disruptions, ledger, matching, segregation
+from erp_core.actions import accounts, allocation, cases, disruptions, ledger, matching, quarantine
 from erp_core.actions.context import Change, Context
 from erp_core.actions.disruptions import Cause
-from erp_core.commands import OpenCase, PutAway, ReceiveGoods, SettleQuarantine
-from erp_core.errors import IllegalTransition, NotFound, Problem, RuleViolation
+from erp_core.commands import OpenCase, PutAway, ReceiveGoods
+from erp_core.errors import NotFound, Problem, RuleViolation
 from erp_core.queries import catalog, supply
 from erp_core.queries import purchasing as queries
 from erp_core.rules import receiving as rules
 from erp_core.rules.catalog import to_base
 from erp_core.rules.receiving import Accepted, Arrived, Difference
 from erp_core.tables.purchasing import Discrepancy, PurchaseOrder, Receipt, ReceiptLine
-from erp_core.tables.stock import Quarantined, StockLevel, Warehouse
+from erp_core.tables.stock import StockLevel, Warehouse
 from erp_core.values import (
     INBOUND_PURCHASE_STATUSES,
     PURCHASE_STEPS,
     DiscrepancyKind,
     Priority,
     PurchaseStatus,
-    QuarantineOutcome,
     Queue,
     plain,
     transition,
@@ -204,7 +203,6 @@ def _progress(
         order.status = transition(PURCHASE_STEPS, before, PurchaseStatus.RECEIVING)
     if order.status == PurchaseStatus.RECEIVING and (done or command.last):
         order.status = transition(PURCHASE_STEPS, PurchaseStatus.RECEIVING, PurchaseStatus.RECEIVED)
-        order.received_at = context.now
     if done:
         disruptions.settle(order.number, ["short"], "the rest came", context)
     return rules.missing(left, limits) if command.last and before != PurchaseStatus.RECEIVED else []
@@ -270,6 +268,7 @@ def _follow(
     session.flush()
     if disruption is not None and order is not None:
         disruptions.respond(order.supplier, context)
+    quarantine.have_checked(made, context)
     disruptions.relieve(list(skus), made.warehouse, context)
 
 
@@ -289,100 +288,6 @@ def put_away(command: PutAway, context: Context) -> Change:
     made.put_away_at = made.put_away_at or command.occurred_at
     after = {"put_away_at": made.put_away_at.isoformat()}
     return Change("receipt:goods:put_away", f"receipt:{made.number}", before, after)
-
-
-def settle_quarantine(command: SettleQuarantine, context: Context) -> Change:
-    """Goods set apart come in and go to who waits, or leave for good; their order and its invoices follow.
-
-    Letting in what was too much or unordered is ordering it.
-    """
-    session = context.session
-    known = session.get(Quarantined, command.quarantined)
-    if known is None:
-        raise NotFound(f"Nothing is set apart under number {command.quarantined}.")
-    receipt = session.get(Receipt, known.reference.removeprefix("receipt:"))
-    order = None
-    if receipt is not None:
-        segregation.of_quarantine(receipt.number, context)
-        order = queries.order(session, receipt.purchase_order, lock=True) if receipt.purchase_order else None
-    accounts.lock_concerned(session, [known.sku], known.warehouse)
-    found = session.get_one(Quarantined, command.quarantined, with_for_update=True, populate_existing=True)
-    if found.outcome is not None:
-        raise IllegalTransition(f"Goods {found.id} were {found.outcome} already.")
-    before = _apart(found)
-    found.outcome, found.settled_at = command.outcome, context.now
-    place = ledger.quarantine(found.warehouse)
-    if command.outcome == QuarantineOutcome.RELEASED:
-        level = ledger.level(session, found.warehouse, found.sku, make=True)
-        ledger.put(level, found.quantity, place, found.reference, context)
-        session.flush()
-        allocation.give([found.sku], found.warehouse, context)
-        disruptions.relieve([found.sku], found.warehouse, context)
-    else:
-        supplier = order.supplier if order else "unknown"
-        target = f"supplier:{supplier}" if command.outcome == QuarantineOutcome.RETURNED else ledger.SCRAP
-        ledger.move(found.sku, found.quantity, place, target, found.reference, context)
-    session.flush()
-    if receipt is not None:
-        _end_differences(found, receipt, command, context)
-    if order is not None:
-        _recount(found, order, command.outcome)
-        session.flush()
-        matching.rematch(order, context)
-        order.version += 1
-    return Change(
-        "stock:quarantine:settled", f"quarantined:{found.id}", before, {**_apart(found), "note": command.note}
-    )
-
-
-def _recount(found: Quarantined, order: PurchaseOrder, outcome: QuarantineOutcome) -> None:
-    """What the order has received, now that somebody decided."""
-    line = next((x for x in order.lines if x.line == found.order_line), None)
-    line = line or next((x for x in order.lines if x.sku == found.sku), None)
-    if line is None:
-        return
-    let_in = outcome == QuarantineOutcome.RELEASED
-    if found.reason == "damaged":
-        if let_in and found.order_line is not None:
-            line.quantity_damaged -= found.quantity
-            line.quantity_received += found.quantity
-    elif found.order_line is not None and found.reason not in ("over", "unordered"):
-        line.quantity_received -= Decimal(0) if let_in else found.quantity
-    elif let_in:
-        line.quantity += found.quantity  # taking it is ordering it
-        line.quantity_received += found.quantity
-
-
-def _end_differences(found: Quarantined, receipt: Receipt, command: SettleQuarantine, context: Context) -> None:
-    """Differences of the item are settled when nothing of it is left apart for their reason."""
-    same = select(Quarantined.reason).where(
-        Quarantined.reference == found.reference, Quarantined.sku == found.sku, Quarantined.outcome.is_(None)
-    )
-    waiting = set(context.session.scalars(same))
-    kinds = {"damaged": "damaged", "compliance": "compliance", "lot_missing": "compliance"}
-    kept = {kinds.get(reason, reason) for reason in waiting} | ({"over", "unordered"} if waiting else set())
-    query = select(Discrepancy).where(
-        Discrepancy.receipt == receipt.number,
-        Discrepancy.sku == found.sku,
-        Discrepancy.settled_at.is_(None),
-        Discrepancy.kind.in_(["damaged", "compliance", "over", "unordered"]),
-        Discrepancy.kind.not_in(kept),
-    )
-    for one in context.session.scalars(query):
-        one.settled_at, one.settled_how = context.now, f"{command.outcome}: {command.note}"
-    context.session.flush()
-    if receipt.purchase_order:
-        disruptions.settle(receipt.purchase_order, [], "settled", context)
-
-
-def _apart(found: Quarantined) -> dict[str, Any]:
-    return {
-        "sku": found.sku,
-        "quantity": plain(found.quantity),
-        "warehouse": found.warehouse,
-        "reason": found.reason,
-        "outcome": found.outcome,
-    }
 
 
 def _snapshot(made: Receipt, differences: Sequence[Difference]) -> dict[str, Any]:

@@ -18,6 +18,16 @@ from erp_core.tables.purchasing import PurchaseOrder, Receipt, ReceiptLine, Supp
 SAVED = ("supplier:master:added", "supplier:master:changed")
 WRITTEN = ("purchase:desk:drafted", "purchase:desk:amended")
 
+# a first signature is a hand on the document too: who may not do this does not sign it either
+HANDS_APART = {
+    "approve_purchase",
+    "amend_purchase",
+    "approve_match",
+    "release_payment",
+    "settle_quarantine",
+    "adjust_stock",
+}
+
 
 def signing(context: Context) -> set[str]:
     """Everybody whose signature this command runs under."""
@@ -53,14 +63,12 @@ def of_purchase(order: PurchaseOrder, context: Context) -> None:
 def of_match(bill: SupplierInvoice, context: Context) -> None:
     """Receiving goods, and recording their invoice, are apart from accepting its differences."""
     _apart(_receivers(bill.purchase_order, context), f"received goods of {bill.purchase_order}", context)
-    subject = f"bill:{bill.supplier}:{bill.number}"[:69]
-    _apart(hands_on([subject], ["bill:supplier:recorded"], context), f"recorded {bill.number}", context)
+    _apart(hands_on([bill.subject], ["bill:supplier:recorded"], context), f"recorded {bill.number}", context)
 
 
 def of_payment(bill: SupplierInvoice, context: Context) -> None:
     """Accepting an invoice's differences, or changing its order, is apart from paying it."""
-    subject = f"bill:{bill.supplier}:{bill.number}"[:69]
-    accepted = hands_on([subject], ["bill:match:approved"], context)
+    accepted = hands_on([bill.subject], ["bill:match:approved"], context)
     _apart(accepted, f"accepted the differences of {bill.number}", context)
     changed = hands_on([f"purchase_order:{bill.purchase_order}"], ["purchase:desk:amended"], context)
     _apart(changed, f"changed {bill.purchase_order}", context)

@@ -32,7 +32,7 @@ def save(command: SaveSupplier, context: Context) -> Change:
         before = _values(known, said)
     for name, value in said.items():
         setattr(known, name, value)
-    known.saved_by, known.version = context.actor, known.version + 1
+    known.version += 1
     session.flush()
     tag = "supplier:master:changed" if before is not None else "supplier:master:added"
     return Change(tag, f"supplier:{known.code}", before, _values(known, said))

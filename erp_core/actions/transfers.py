@@ -50,7 +50,6 @@ def order(command: TransferStock, context: Context) -> Change:
         cost=rules.transfer_cost(value, context.policy.supply),
         price=money(price) if intercompany else None,
         intercompany=intercompany,
-        for_order=command.for_order,
         expected_date=context.now.date() + timedelta(days=context.policy.supply.transfer_days),
         ordered_at=context.now,
         ordered_by=context.actor,

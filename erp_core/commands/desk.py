@@ -52,7 +52,7 @@ class OpenCase(Strict):
 
     type: Literal["open_case"] = "open_case"
     kind: Code
-    subject: Code
+    subject: Annotated[str, Field(min_length=1, max_length=200)]
     title: Annotated[str, Field(min_length=1, max_length=200)]
     queue: Queue
     priority: Priority = Priority.NORMAL

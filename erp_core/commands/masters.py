@@ -82,7 +82,7 @@ class SetBankAccount(Strict):
 
 
 class SaveItem(Strict):
-    """Add an item, or change what is said of it."""
+    """Add an item, or change what is said of it: also whether it must come with a lot number, or be checked before it is stock."""
 
     type: Literal["save_item"] = "save_item"
     sku: Code
@@ -94,6 +94,8 @@ class SaveItem(Strict):
     unit_cost: Amount | None = None
     export_class: str | None = Field(None, max_length=32)
     hazmat: bool | None = None
+    lot_required: bool | None = None
+    quality_check: bool | None = None
     status: Literal["active", "discontinued"] | None = None
 
 

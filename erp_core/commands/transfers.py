@@ -21,7 +21,6 @@ class TransferStock(Strict):
     target: Code
     sku: Code
     quantity: Annotated[Quantity, Field(gt=0)]
-    for_order: Code | None = None
     price: Amount | None = None
     reason: Annotated[Sentence, Field(min_length=3)]
 

@@ -168,7 +168,7 @@ def bill_page(session: Session, supplier: str, number: str, policy: Policy) -> B
         purchasing.receipts(session, order.number) if order else [],
         rows,
         match,
-        open_cases(session, f"{supplier}:{number}"),
+        open_cases(session, bill.key),
     )
 
 

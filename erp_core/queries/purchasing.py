@@ -26,8 +26,6 @@ from erp_core.tables.purchasing import (
 from erp_core.tables.stock import Warehouse
 from erp_core.values import BillStatus, PurchaseStatus, money, plain
 
-FIELDS = ("short_percent", "over_percent", "price_percent", "amount", "block_percent")
-
 
 def order(session: Session, number: str, *, lock: bool = False) -> PurchaseOrder:
     """The purchase order with its lines; locked for change on request. Raises NotFound."""
@@ -89,7 +87,9 @@ def limits(
         | ((Tolerance.scope == "supplier") & (Tolerance.key == (supplier or "")))
         | ((Tolerance.scope == "entity") & (Tolerance.key == entity))
     )
-    known = {(t.scope, t.key): {name: getattr(t, name) for name in FIELDS} for t in session.scalars(query)}
+    known = {
+        (t.scope, t.key): {name: getattr(t, name) for name in Tolerances.__slots__} for t in session.scalars(query)
+    }
     wider = (known.get(("supplier", supplier or ""), {}), known.get(("entity", entity), {}))
     return {sku: tolerances(policy.match, known.get(("item", sku), {}), *wider) for sku in wanted}
 
@@ -101,10 +101,12 @@ def receipts(session: Session, purchase_order: str) -> list[Receipt]:
 
 
 def bill(session: Session, supplier: str, number: str, *, lock: bool = False) -> SupplierInvoice:
-    """A supplier's invoice with its lines. Raises NotFound."""
+    """A supplier's invoice with its lines; the one that stands when others of its number were sent back. Raises NotFound."""
     query = (
         select(SupplierInvoice)
         .where(SupplierInvoice.supplier == supplier, SupplierInvoice.number == number)
+        .order_by(SupplierInvoice.status == BillStatus.REJECTED, SupplierInvoice.id.desc())
+        .limit(1)
         .options(selectinload(SupplierInvoice.lines))
     )
     if lock:
@@ -230,7 +232,7 @@ def _others(found: SupplierInvoice) -> tuple[ColumnElement[bool], ...]:
 
 
 SCORECARD = """
-WITH done AS (SELECT o.number, o.supplier, o.ordered_at, o.expected_date, min(r.received_at)::date AS first_on, max(r.received_at)::date AS last_on
+WITH done AS (SELECT o.number, o.supplier, o.ordered_at, coalesce(o.agreed_date, o.expected_date) AS agreed_date, min(r.received_at)::date AS first_on, max(r.received_at)::date AS last_on
   FROM purchase_order o JOIN receipt r ON r.purchase_order = o.number WHERE o.ordered_at >= :since GROUP BY o.number),
  filled AS (SELECT d.number, bool_and(l.quantity_received >= l.quantity) AS in_full FROM done d
   JOIN purchase_order_line l ON l.order_number = d.number GROUP BY d.number),
@@ -238,9 +240,10 @@ WITH done AS (SELECT o.number, o.supplier, o.ordered_at, o.expected_date, min(r.
    AND x.kind = 'price')) AS dearer FROM supplier_invoice i WHERE i.invoiced_at >= :since GROUP BY i.supplier)
 SELECT s.code, s.name, s.risk, s.status, s.lead_time_days AS lead_promised, count(d.number) AS orders,
   round(avg(d.first_on - d.ordered_at), 1) AS lead_days, round(stddev_samp(d.first_on - d.ordered_at), 1) AS lead_spread,
-  round(avg((d.last_on <= d.expected_date)::int) FILTER (WHERE d.expected_date IS NOT NULL), 3) AS on_time,
+  round(avg((d.last_on <= d.agreed_date)::int) FILTER (WHERE d.agreed_date IS NOT NULL), 3) AS on_time,
   round(avg(f.in_full::int), 3) AS in_full,
-  round(avg((EXISTS (SELECT FROM discrepancy x WHERE x.purchase_order = d.number AND x.receipt IS NOT NULL))::int), 3) AS discrepancy_rate,
+  round(avg((EXISTS (SELECT FROM discrepancy x WHERE x.purchase_order = d.number AND x.receipt IS NOT NULL
+    AND x.kind <> 'late'))::int), 3) AS discrepancy_rate,
   max(b.bills) AS bills, round(max(b.dearer)::numeric / nullif(max(b.bills), 0), 3) AS price_variance_rate
 FROM supplier s LEFT JOIN done d ON d.supplier = s.code LEFT JOIN filled f ON f.number = d.number
 LEFT JOIN billed b ON b.supplier = s.code

@@ -10,6 +10,8 @@ from typing import Any
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
+from erp_core.queries import kpis
+
 
 def order_count(session: Session) -> int:
     """Orders there are."""
@@ -91,15 +93,8 @@ def journal(session: Session) -> Iterable[Any]:
 
 FIGURES = {
     "orders": "SELECT count(*) FROM sales_order",
-    "touchless_rate": """SELECT round(avg((NOT EXISTS (SELECT FROM hold h WHERE h.order_number = o.number))::int), 4) FROM sales_order o
-        WHERE o.status <> 'cancelled'""",
-    "fill_rate": """SELECT round(sum(least(l.quantity_base, l.quantity_shipped)) / sum(l.quantity_base), 4) FROM order_line l
-        JOIN sales_order o ON o.number = l.order_number WHERE o.status <> 'cancelled' AND o.ordered_at < cast(:end AS timestamptz) - interval '7 days'""",
     "backordered_lines": """SELECT count(*) FROM order_line l JOIN sales_order o ON o.number = l.order_number
         WHERE o.status IN ('validated', 'allocated', 'released') AND l.quantity_base > l.quantity_allocated + l.quantity_shipped""",
-    "backorder_age_days": """SELECT round(avg(extract(epoch FROM cast(:end AS timestamptz) - o.ordered_at)) / 86400, 1) FROM order_line l
-        JOIN sales_order o ON o.number = l.order_number WHERE o.status IN ('validated', 'allocated', 'released')
-        AND l.quantity_base > l.quantity_allocated + l.quantity_shipped""",
     "invoices": "SELECT count(*) FROM invoice",
     "purchase_orders": "SELECT count(*) FROM purchase_order",
     "purchases_in_full": "SELECT round(avg((l.quantity_received >= l.quantity)::int), 4) FROM purchase_order_line l JOIN purchase_order o ON o.number = l.order_number WHERE o.status IN ('received', 'closed')",
@@ -108,21 +103,15 @@ FIGURES = {
     "returns": "SELECT count(*) FROM return_order",
     "journal_entries": "SELECT count(*) FROM journal_entry",
 }
-BY = {
-    "orders_held_by_reason": """SELECT h.reason, round(count(DISTINCT h.order_number)::numeric / (SELECT count(*) FROM sales_order), 4)
-        FROM hold h GROUP BY h.reason ORDER BY 2 DESC""",
-    "cycle_days_by_channel": """SELECT o.channel, round(avg(extract(epoch FROM s.shipped_at - o.ordered_at)) / 86400, 2)
-        FROM sales_order o JOIN shipment s ON s.order_number = o.number GROUP BY o.channel ORDER BY o.channel""",
-    "orders_by_status": "SELECT status, count(*) FROM sales_order GROUP BY status ORDER BY status",
-}
+STATUSES = "SELECT status, count(*) FROM sales_order GROUP BY status ORDER BY status"
 
 
-def figures(session: Session, end: datetime) -> dict[str, Any]:
-    """What came of a run that ended at `end`."""
-    found: dict[str, Any] = {
-        name: session.execute(text(query), {"end": end} if ":end" in query else {}).scalar_one()
-        for name, query in FIGURES.items()
+def figures(session: Session, start: datetime, end: datetime) -> dict[str, Any]:
+    """What came of a run: counts, and the key figures as every installation shows them."""
+    found: dict[str, Any] = {name: session.execute(text(query)).scalar_one() for name, query in FIGURES.items()}
+    found["orders_by_status"] = {status: count for status, count in session.execute(text(STATUSES))}
+    found["figures"] = {
+        f.kpi.name: f.values[0][1] if [cut for cut, _ in f.values] == [None] else {str(cut): v for cut, v in f.values}
+        for f in kpis.figures(session, start, end)
     }
-    for name, query in BY.items():
-        found[name] = {str(key): value for key, value in session.execute(text(query))}
     return found

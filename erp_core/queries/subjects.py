@@ -46,9 +46,10 @@ from erp_core.tables.purchasing import PurchaseOrder, SupplierInvoice
 from erp_core.tables.returns import Return
 from erp_core.tables.sales import SalesOrder
 from erp_core.tables.stock import Quarantined, Transfer, Warehouse
-from erp_core.values import money
+from erp_core.values import BillStatus, money
 
 BILL_KEY = SupplierInvoice.supplier + ":" + SupplierInvoice.number
+STANDS = SupplierInvoice.status != BillStatus.REJECTED
 
 
 def subject_of(session: Session, command: Command) -> Subject:
@@ -140,7 +141,7 @@ def _amount_bought(session: Session, command: Command) -> Decimal | None:
         order = session.get(PurchaseOrder, command.purchase_order)
         return buying.total(order) if order else Decimal(0)
     if isinstance(command, ApproveMatch | RejectBill | ReleasePayment):
-        query = select(SupplierInvoice.amount).filter_by(supplier=command.supplier, number=command.bill)
+        query = select(SupplierInvoice.amount).where(BILL_KEY.in_([f"{command.supplier}:{command.bill}"]), STANDS)
         return session.scalar(query) or Decimal(0)
     if isinstance(command, TransferStock):
         cost = _cost(catalog.items(session, {command.sku}), command.sku) * command.quantity
@@ -185,8 +186,10 @@ def versions(session: Session, commands: Sequence[Command]) -> dict[str, int]:
         ("transfer", Transfer.number, Transfer.version, named("transfer")),
     ]
     bills = [c for c in commands if isinstance(c, ApproveMatch | RejectBill | ReleasePayment)]
-    rows += [("bill", BILL_KEY, SupplierInvoice.version, {f"{c.supplier}:{c.bill}" for c in bills})]
-    return {
+    asked = {f"{c.supplier}:{c.bill}" for c in bills}
+    standing = select(BILL_KEY, SupplierInvoice.version).where(BILL_KEY.in_(asked), STANDS)
+    found = {f"bill:{key}": version for key, version in session.execute(standing)} if asked else {}
+    return found | {
         f"{kind}:{number}": version
         for kind, key, counter, numbers in rows
         if numbers

@@ -203,9 +203,8 @@ LEFT JOIN spread d ON d.sku = s.sku AND d.warehouse = s.warehouse
 LEFT JOIN waiting w ON w.sku = s.sku AND w.warehouse = s.warehouse
 LEFT JOIN (SELECT sku, warehouse, sum(quantity) AS quantity FROM coming GROUP BY sku, warehouse) c
   ON c.sku = s.sku AND c.warehouse = s.warehouse
-LEFT JOIN (SELECT o.supplier, stddev_samp(extract(epoch FROM r.first_at - o.ordered_at) / 86400) AS spread FROM purchase_order o
-  JOIN (SELECT purchase_order, min(received_at) AS first_at FROM receipt GROUP BY purchase_order) r ON r.purchase_order = o.number
-  GROUP BY o.supplier) v ON v.supplier = p.supplier
+LEFT JOIN (SELECT supplier, stddev_samp(days) AS spread FROM (SELECT o.supplier, min(r.received_at)::date - o.ordered_at AS days
+  FROM purchase_order o JOIN receipt r ON r.purchase_order = o.number WHERE o.ordered_at >= :year GROUP BY o.number) z GROUP BY supplier) v ON v.supplier = p.supplier
 WHERE d.daily > 0 OR w.quantity > 0
 ORDER BY s.warehouse, p.supplier, s.sku
 """
@@ -228,7 +227,12 @@ class Need:
 def needs(session: Session, policy: Policy, today: date) -> list[Need]:
     """What to buy now, by warehouse and supplier; drafts count as on their way, so that nothing is asked for twice."""
     days = policy.supply.history_days
-    parameters = {"since": today - timedelta(days=days), "until": today + timedelta(days=1), "days": days}
+    parameters = {
+        "since": today - timedelta(days=days),
+        "until": today + timedelta(days=1),
+        "days": days,
+        "year": today - timedelta(days=365),
+    }
     found = []
     for sku, warehouse, name, supplier, cost, *rest in session.execute(text(DEMAND), parameters):
         demand = Demand(*(int(x) if n == 5 else Decimal(str(x)) for n, x in enumerate(rest)))  # type: ignore[arg-type]
@@ -240,16 +244,17 @@ def needs(session: Session, policy: Policy, today: date) -> list[Need]:
 
 
 INTERCOMPANY = """
-SELECT t.entity AS buyer, s.entity AS seller, count(*) AS transfers,
+SELECT t.entity AS buyer, s.entity AS seller, e.currency, count(*) AS transfers,
   sum(round(x.price * x.quantity_shipped / x.quantity, 2)) AS amount
 FROM transfer x JOIN warehouse s ON s.code = x.source JOIN warehouse t ON t.code = x.target
+JOIN entity e ON e.code = s.entity
 WHERE x.intercompany AND x.status IN ('shipped', 'received') AND x.shipped_at >= :since
-GROUP BY t.entity, s.entity ORDER BY 4 DESC
+GROUP BY t.entity, s.entity, e.currency ORDER BY 5 DESC
 """
 
 
 def intercompany(session: Session, since: datetime) -> list[dict[str, Any]]:
-    """What our firms owe each other for goods that left one for the other: buyer, seller, transfers, amount."""
+    """What our firms bill each other for goods that left one for the other: buyer, seller, its currency, transfers, amount."""
     return [dict(row._mapping) for row in session.execute(text(INTERCOMPANY), {"since": since})]
 
 

@@ -77,6 +77,28 @@ class Match:
         return digest([[d.kind, d.sku, d.expected, d.actual, d.amount] for d in self.differences])
 
 
+def split(room: Mapping[int, tuple[str, Decimal]], lines: Sequence[Billed]) -> list[Billed]:
+    """Lines that name no line of the order bill those for their item in turn, the rest the last of them; numbered anew.
+
+    `room` is, for each line of the order, its item and what of it is not billed yet.
+    """
+    left = {line: quantity for line, (_, quantity) in room.items()}
+    found: list[Billed] = []
+    for one in lines:
+        same: list[int | None] = [one.order_line]
+        if one.order_line is None:
+            same = [n for n, (sku, _) in room.items() if sku == one.sku] or [None]
+        rest = one.quantity
+        for line in same:
+            quantity = rest if line is None or line == same[-1] else min(rest, left[line])
+            if quantity > 0:
+                found.append(Billed(len(found) + 1, line, one.sku, quantity, one.unit_price))
+                rest -= quantity
+                if line in left:
+                    left[line] -= quantity
+    return found
+
+
 def match(bill: Bill, ordered: Sequence[MatchLine], limits: Mapping[str, Tolerances]) -> Match:
     """Two-way against the order, three-way against what came of it too. In order: the whole, then each line, then tax and charges."""
     found = [*_whole(bill)]

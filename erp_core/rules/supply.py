@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -156,9 +155,9 @@ class Demand:
 
 def reorder_point(demand: Demand, policy: SupplyPolicy) -> Decimal:
     """Stock below which to buy, in whole units: demand over the lead time, and safety for the spread of demand and of lead time."""
-    lead, daily = float(demand.lead_days), float(demand.daily)
-    safety = math.sqrt(lead * float(demand.spread) ** 2 + (daily * float(demand.lead_spread)) ** 2)
-    return Decimal(math.ceil(lead * daily + float(policy.safety_factor) * safety))
+    safety = (demand.lead_days * demand.spread**2 + (demand.daily * demand.lead_spread) ** 2).sqrt()
+    point = demand.lead_days * demand.daily + policy.safety_factor * safety
+    return point.to_integral_value(rounding=ROUND_CEILING)
 
 
 def to_buy(demand: Demand, policy: SupplyPolicy) -> Decimal:

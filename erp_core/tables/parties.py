@@ -98,7 +98,7 @@ class ShipTo(Base):
 
 
 class Supplier(Base):
-    """Who sells to us. `saved_by` is who last changed its master data; `email` is where purchase orders go.
+    """Who sells to us; `email` is where purchase orders go.
 
     Its invoices are matched with orders and receipts, or, when not `three_way`, with orders alone.
     """
@@ -113,7 +113,6 @@ class Supplier(Base):
     email: Mapped[str | None]
     three_way: Mapped[bool] = mapped_column(default=True, server_default="true")
     status: Mapped[str] = mapped_column(default="active", server_default="active")
-    saved_by: Mapped[str | None]
     version: Mapped[int] = mapped_column(default=1, server_default="1")
 
 

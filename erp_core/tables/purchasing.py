@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import date
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, UniqueConstraint, text
+from sqlalchemy import CheckConstraint, ForeignKey, Index, text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from erp_core.tables.base import Base, Moment, Money, Percent, Quantity, UnitPrice, one_of, spelled
@@ -12,7 +12,10 @@ from erp_core.values import BillStatus, DiscrepancyKind, PurchaseStatus
 
 
 class PurchaseOrder(Base):
-    """What we ask a supplier for, in our firm's currency. `asked_by` wrote it, `approved_by` is somebody else."""
+    """What we ask a supplier for, in our firm's currency. `asked_by` wrote it, `approved_by` is somebody else.
+
+    `agreed_date` is the day it was confirmed for, or ordered for when another is expected since: punctuality is judged by it.
+    """
 
     __tablename__ = "purchase_order"
     __table_args__ = (one_of("status", PurchaseStatus), spelled("purchase_order", "number"))
@@ -21,12 +24,11 @@ class PurchaseOrder(Base):
     warehouse: Mapped[str] = mapped_column(ForeignKey("warehouse.code"))
     ordered_at: Mapped[date]
     expected_date: Mapped[date | None]
+    agreed_date: Mapped[date | None]
     status: Mapped[str]
     reason: Mapped[str] = mapped_column(default="", server_default="")
     asked_by: Mapped[str | None]
     approved_by: Mapped[str | None]
-    acknowledged_at: Mapped[Moment | None]
-    received_at: Mapped[Moment | None]
     version: Mapped[int] = mapped_column(default=1, server_default="1")
     lines: Mapped[list[PurchaseOrderLine]] = relationship(order_by="PurchaseOrderLine.line")
 
@@ -104,8 +106,18 @@ class SupplierInvoice(Base):
     __tablename__ = "supplier_invoice"
     __table_args__ = (
         one_of("status", BillStatus),
-        UniqueConstraint("supplier", "number"),
+        # sent back, it may come again under its number
+        Index(
+            "uq_supplier_invoice_standing",
+            "supplier",
+            "number",
+            unique=True,
+            postgresql_where=text("status <> 'rejected'"),
+        ),
         Index("ix_supplier_invoice_order", "purchase_order"),
+        Index(
+            "ix_supplier_invoice_due", "due_on", postgresql_where=text("status IN ('blocked', 'matched', 'approved')")
+        ),
     )
     id: Mapped[int] = mapped_column(primary_key=True)
     supplier: Mapped[str] = mapped_column(ForeignKey("supplier.code"))
@@ -123,10 +135,19 @@ class SupplierInvoice(Base):
     recorded_by: Mapped[str]
     facts_hash: Mapped[str | None]
     approved_by: Mapped[str | None]
-    matched_at: Mapped[Moment | None]
     paid_at: Mapped[Moment | None]
     version: Mapped[int] = mapped_column(default=1, server_default="1")
     lines: Mapped[list[SupplierInvoiceLine]] = relationship(order_by="SupplierInvoiceLine.line")
+
+    @property
+    def key(self) -> str:
+        """What names it among all invoices that stand; subjects of cases and of the journal are made of it."""
+        return f"{self.supplier}:{self.number}"
+
+    @property
+    def subject(self) -> str:
+        """Its name in the journal."""
+        return f"bill:{self.key}"
 
 
 class SupplierInvoiceLine(Base):
@@ -149,8 +170,8 @@ class Disruption(Base):
     id: Mapped[int] = mapped_column(primary_key=True)
     subject: Mapped[str]
     title: Mapped[str]
-    supplier: Mapped[str | None] = mapped_column(ForeignKey("supplier.code"))
-    purchase_order: Mapped[str | None] = mapped_column(ForeignKey("purchase_order.number"))
+    supplier: Mapped[str | None] = mapped_column(ForeignKey("supplier.code"), index=True)
+    purchase_order: Mapped[str | None] = mapped_column(ForeignKey("purchase_order.number"), index=True)
     opened_at: Mapped[Moment]
     closed_at: Mapped[Moment | None]
 
@@ -166,9 +187,9 @@ class Discrepancy(Base):
     )
     id: Mapped[int] = mapped_column(primary_key=True)
     kind: Mapped[str]
-    disruption_id: Mapped[int | None] = mapped_column(ForeignKey("disruption.id"))
+    disruption_id: Mapped[int | None] = mapped_column(ForeignKey("disruption.id"), index=True)
     purchase_order: Mapped[str | None] = mapped_column(ForeignKey("purchase_order.number"))
-    receipt: Mapped[str | None] = mapped_column(ForeignKey("receipt.number"))
+    receipt: Mapped[str | None] = mapped_column(ForeignKey("receipt.number"), index=True)
     invoice_id: Mapped[int | None] = mapped_column(ForeignKey("supplier_invoice.id"))
     sku: Mapped[str | None] = mapped_column(ForeignKey("item.sku"))
     expected: Mapped[str]

@@ -28,6 +28,7 @@ class SalesOrder(Base):
         spelled("sales_order", "customer_po"),
         Index("ix_sales_order_own_po", "customer", text("lower(customer_po)")),
         Index("ix_sales_order_basket", "customer", "basket", "ordered_at"),
+        Index("ix_sales_order_promised", "promised_date", postgresql_where=text(f"status IN ({OPEN_LIST})")),
         Index("ix_sales_order_open", "status", postgresql_where=text(f"status IN ({OPEN_LIST})")),
     )
     number: Mapped[str] = mapped_column(primary_key=True)
@@ -72,7 +73,7 @@ class OrderLine(Base):
     )
     order_number: Mapped[str] = mapped_column(ForeignKey("sales_order.number", ondelete="CASCADE"), primary_key=True)
     line: Mapped[int] = mapped_column(primary_key=True)
-    sku: Mapped[str] = mapped_column(ForeignKey("item.sku"))
+    sku: Mapped[str] = mapped_column(ForeignKey("item.sku"), index=True)
     quantity_ordered: Mapped[Quantity]
     uom: Mapped[str]
     quantity_base: Mapped[Quantity]

@@ -129,6 +129,7 @@ class Transfer(Base):
         one_of("status", TransferStatus),
         CheckConstraint("source <> target", name="goes_somewhere"),
         CheckConstraint("quantity > 0", name="quantity_positive"),
+        Index("ix_transfer_open", "sku", postgresql_where=text("status IN ('ordered', 'shipped')")),
     )
     number: Mapped[str] = mapped_column(primary_key=True)
     source: Mapped[str] = mapped_column(ForeignKey("warehouse.code"))
@@ -142,7 +143,6 @@ class Transfer(Base):
     cost: Mapped[Money]
     price: Mapped[Money | None]
     intercompany: Mapped[bool]
-    for_order: Mapped[str | None] = mapped_column(ForeignKey("sales_order.number"))
     expected_date: Mapped[date | None]
     ordered_at: Mapped[Moment]
     ordered_by: Mapped[str]

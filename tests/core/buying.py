@@ -19,6 +19,7 @@ from erp_core.commands import (
     RecordBill,
 )
 from erp_core.db import Session
+from erp_core.queries import purchasing as queries
 from erp_core.tables.catalog import Item
 from erp_core.tables.desk import Case
 from erp_core.tables.parties import Entity, Supplier
@@ -97,8 +98,8 @@ class Buying(World):
         return self.bill(number).status
 
     def bill(self, number: str = "B1") -> SupplierInvoice:
-        query = select(SupplierInvoice).where(SupplierInvoice.number == number)
-        return self.session.scalars(query.execution_options(populate_existing=True)).one()
+        self.session.expire_all()
+        return queries.bill(self.session, "S1", number)
 
     def bought(self, number: str) -> str:
         return self.session.get_one(PurchaseOrder, number, populate_existing=True).status

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -9,8 +10,8 @@ import pytest
 from sqlalchemy import select, text
 
 from erp_core import policy
+from erp_core.actions import calendar, execute, requests
 from erp_core.actions import desk as decisions
-from erp_core.actions import execute, requests
 from erp_core.actions.desk import Said
 from erp_core.commands import (
     AmendPurchase,
@@ -21,26 +22,33 @@ from erp_core.commands import (
     BuyChange,
     BuyLine,
     CancelPurchase,
+    CloseCase,
     DraftPurchase,
     ReceiveGoods,
+    RecordBill,
     RejectBill,
     ReleasePayment,
+    SaveItem,
     SaveSupplier,
+    SetSource,
     SettleQuarantine,
     SetUnit,
     TransferStock,
+    UpdateExpectedDate,
 )
 from erp_core.db import Session
 from erp_core.errors import IllegalTransition, RuleViolation
+from erp_core.queries import purchasing
 from erp_core.queries.subjects import subject_of
 from erp_core.rules import desk as desk_rules
 from erp_core.rules.desk import Person
 from erp_core.tables.desk import Case
+from erp_core.tables.parties import Customer, User
 from erp_core.tables.purchasing import PurchaseOrder, Receipt
 from erp_core.tables.stock import Quarantined
 from erp_core.values import Outcome, QuarantineOutcome, Verdict
 from tests.conftest import TODAY
-from tests.core.buying import BOSS, BUYER, DOCK, PAYER, Buying
+from tests.core.buying import BOSS, BUYER, CLERK, DOCK, PAYER, Buying
 from tests.core.test_order_to_cash import on_the_shelf
 
 POLICY = policy.load()
@@ -288,3 +296,127 @@ def test_thirds_of_a_unit_are_counted_exactly(world: Buying) -> None:
         ReceiveGoods(receipt="R1", warehouse=world.warehouse, purchase_order=number, lines=[line], occurred_at=TODAY),
     )
     assert world.level() == (101, 0, 0)
+
+
+def test_an_item_is_checked_once_somebody_says_so_and_the_dock_has_a_case_until_it_is(world: Buying) -> None:
+    world.by(BOSS, SaveItem(sku="T-1", quality_check=True, lot_required=True))
+    number = world.buy(10)
+    world.arrive(number, 10, lot="L-7")
+    assert world.apart() == {"quality_check": Decimal(10)}
+    assert world.differences() == []
+    case = world.open_case("quality_check")
+    assert case is not None
+    assert (case.queue, case.subject) == ("receiving", "R1")
+    settle(world, QuarantineOutcome.RELEASED)
+    assert world.open_case("quality_check") is None
+    assert world.bought(number) == "received"
+
+
+def test_what_we_cut_ourselves_is_no_claim_against_the_supplier(world: Buying) -> None:
+    on_the_shelf(world.session, world.warehouse, "T-1", 0)
+    number = world.buy(50)
+    world.order(50)
+    change = BuyChange(line=1, quantity=Decimal(10))
+    world.by(BOSS, AmendPurchase(purchase_order=number, changes=[change], reason="too much"))
+    assert {"supply_short", "supply_delay"} == world.cases().keys()
+
+
+def test_a_blocked_invoice_keeps_its_case_and_who_has_it(world: Buying) -> None:
+    number = world.buy(100)
+    world.arrive(number, 40)
+    assert world.billed(number, 100) == "blocked"
+    case = world.open_case("three_way_mismatch")
+    assert case is not None
+    somebody = world.session.scalars(select(User.email)).first()
+    case.assignee, before, version = somebody, case.title, world.bill().version
+    change = BuyChange(line=1, quantity=Decimal(101))
+    world.by(BOSS, AmendPurchase(purchase_order=number, changes=[change], reason="one more"))
+    assert world.bill().version == version  # nothing of what differs has changed
+    world.arrive(number, 10, "R2")
+    assert world.bill().version == version + 1  # whoever signs for the old differences is told to look again
+    after = world.open_case("three_way_mismatch")
+    assert after is not None
+    assert (after.id, after.assignee) == (case.id, somebody)
+    assert after.title != before
+    assert len(after.details["problems"]) == 1
+
+
+def test_an_invoice_that_comes_after_the_trouble_is_over_is_not_part_of_it(world: Buying) -> None:
+    number = world.buy(100)
+    world.arrive(number, 90, last=True)
+    for case in world.cases().values():
+        world.by(BOSS, CloseCase(case=case.id, resolution="claimed", root_cause="supplier"))
+    world.billed(number, 100)
+    mismatch = world.open_case("three_way_mismatch")
+    assert mismatch is not None
+    assert mismatch.disruption_id is None
+
+
+def test_customers_with_long_codes_have_cases_of_their_own(world: Buying) -> None:
+    on_the_shelf(world.session, world.warehouse, "T-1", 0)
+    known = world.session.get_one(Customer, "T1")
+    columns = [c.key for c in Customer.__table__.columns if c.key not in ("code", "name_vector", "name")]
+    long = "WESTERN-" + "X" * 50
+    for end in ("-1", "-2"):
+        more = {key: getattr(known, key) for key in columns}
+        world.session.add(Customer(code=long + end, name=f"Western {end}", **more))
+    world.session.flush()
+    number = world.buy(50)
+    for end in ("-1", "-2"):
+        world.order(20, customer=long + end)
+    late = TODAY.date() + timedelta(days=30)
+    world.by(BUYER, UpdateExpectedDate(purchase_order=number, expected_date=late, reason="strike"))
+    told = select(Case.customer).where(Case.kind == "supply_delay")
+    assert set(world.session.scalars(told)) == {long + "-1", long + "-2"}
+
+
+def test_a_supplier_is_not_punctual_because_it_said_that_it_would_be_late(world: Buying) -> None:
+    number = world.buy(10, days=-3)
+    later = TODAY.date() + timedelta(days=1)
+    world.by(BUYER, UpdateExpectedDate(purchase_order=number, expected_date=later, reason="strike"))
+    world.arrive(number, 10)
+    [row] = purchasing.scorecard(world.session, TODAY.date(), "S1")
+    assert row["on_time"] == 0
+
+
+def test_what_we_recorded_late_is_not_the_suppliers_failure(world: Buying) -> None:
+    on_the_shelf(world.session, world.warehouse, "T-1", 0)
+    came = TODAY - timedelta(hours=POLICY.supply.log_hours + 20)
+    for turn in range(POLICY.supply.failures):
+        number = world.buy(20)
+        line = ArrivedLine(sku="T-1", quantity=Decimal(20))
+        order = {"warehouse": world.warehouse, "purchase_order": number, "lines": [line], "occurred_at": came}
+        world.by(DOCK, ReceiveGoods(receipt=f"R{turn}", **order))
+    assert world.open_case("supplier_non_compliance") is None
+    [row] = purchasing.scorecard(world.session, TODAY.date(), "S1")
+    assert row["discrepancy_rate"] == 0
+
+
+def test_what_is_not_needed_any_more_is_not_asked_for(world: Buying) -> None:
+    world.by(BOSS, SetSource(sku="T-1", supplier="S1", unit_cost=Decimal(6)))
+    on_the_shelf(world.session, world.warehouse, "T-1", 0)
+    world.order(50)
+    ours = select(Case).where(Case.kind == "replenishment", Case.subject == f"S1@{world.warehouse}")
+    for day in range(2):
+        calendar.replenish(world.session, TODAY + timedelta(days=day))
+        case = world.session.scalars(ours.execution_options(populate_existing=True)).one()
+        assert case.status == "new"
+        assert len(case.details["problems"]) == 1  # said once, as it is now
+    world.buy(500)
+    calendar.replenish(world.session, TODAY + timedelta(days=2))
+    assert world.session.scalars(ours.execution_options(populate_existing=True)).one().status == "resolved"
+
+
+def test_an_invoice_sent_back_keeps_its_number_beside_the_one_that_comes_again(world: Buying) -> None:
+    number = world.buy(100)
+    world.arrive(number, 100)
+    world.billed(number, 120)
+    world.by(BOSS, RejectBill(supplier="S1", bill="B1", note="wrong quantity"))
+    assert world.bill().status == "rejected"
+    assert world.billed(number, 100) == "matched"
+    rows = world.session.execute(text("SELECT number, status FROM supplier_invoice ORDER BY id")).all()
+    assert [tuple(r) for r in rows if r[0].startswith("B1")] == [("B1", "rejected"), ("B1", "matched")]
+    again = {"invoiced_at": TODAY.date(), "currency": "USD"}
+    line = BilledLine(sku="T-1", quantity=Decimal(100), unit_price=Decimal(6))
+    twice = RecordBill(supplier="S1", number="B1", purchase_order=number, lines=[line], **again)
+    assert codes(world, CLERK, twice) == ["bill_known"]

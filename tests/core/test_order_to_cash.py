@@ -124,7 +124,8 @@ class World:
     def order(self, quantity: int = 10, **more: Any) -> str:
         line = NewLine(sku="T-1", quantity=Decimal(quantity))
         self.turn += 1
-        asked = PlaceOrder(customer="T1", warehouse=self.warehouse, customer_po=f"PO{self.turn}", lines=[line], **more)
+        more = {"customer": "T1", **more}
+        asked = PlaceOrder(warehouse=self.warehouse, customer_po=f"PO{self.turn}", lines=[line], **more)
         result = execute(
             self.session, asked, key=f"t:{self.turn}", actor="edi", now=TODAY - timedelta(days=8 * self.turn)
         )

@@ -45,7 +45,7 @@ from erp_core.queries import catalog, purchasing, supply
 from erp_core.tables.catalog import Item
 from erp_core.tables.desk import Case, OutboxMail
 from erp_core.tables.parties import Supplier
-from erp_core.tables.purchasing import Disruption
+from erp_core.tables.purchasing import Disruption, Receipt
 from erp_core.tables.stock import Quarantined, StockLevel, Transfer
 from erp_core.values import QuarantineOutcome
 from tests.conftest import TODAY
@@ -215,6 +215,7 @@ def test_goods_recorded_long_after_they_came_are_a_case(world: Buying) -> None:
     assert case is not None
     assert "24 hours later" in case.title
     world.by(DOCK, PutAway(receipt="R1", occurred_at=TODAY))
+    assert world.session.get_one(Receipt, "R1").put_away_at == TODAY
 
 
 # who did one thing does not do the other
@@ -355,6 +356,9 @@ def test_an_acceptance_is_void_when_other_goods_come(world: Buying) -> None:
 def test_an_invoice_without_an_order_is_kept_and_cannot_be_accepted(world: Buying) -> None:
     assert world.billed("PO-NOBODY-KNOWS", 10) == "blocked"
     assert "unordered" in world.differences()
+    with pytest.raises(RuleViolation, match="Nobody may accept this"):
+        world.by(BOSS, ApproveMatch(supplier="S1", bill="B1", note="fine"))
+    assert world.bill().status == "blocked"
 
 
 # other days and quantities
