@@ -19,6 +19,7 @@ from erp_core.commands import (
     PromiseDate,
     RejectBill,
     ReleaseHold,
+    ReleasePayment,
     RouteCase,
     SendMessage,
     SendPurchase,
@@ -36,6 +37,7 @@ ACTIONS = {
     "hold_margin": Action.REVIEW_PRICE,
     "three_way_mismatch": Action.REVIEW_INVOICE,
     "match_context": Action.REVIEW_INVOICE,
+    "payment_due": Action.REVIEW_INVOICE,
     "supplier_discrepancy": Action.OPEN_DISCREPANCY_CASE,
     "quality_check": Action.OPEN_DISCREPANCY_CASE,
     "replenishment": Action.UPDATE_INBOUND_SUPPLY,
@@ -247,6 +249,13 @@ def _mismatch(draft: Draft, given: Facts) -> None:
         draft.add(ApproveMatch(**bill, note=f"difference of {worth}, below what policy calls low"))
 
 
+def _pay(draft: Draft, given: Facts) -> None:
+    """Pay what may be paid; the core looks once more whether it still matches."""
+    details = given["details"]
+    draft.say("The match is looked at once more when it is signed; what no longer matches is not paid.")
+    draft.add(ReleasePayment(supplier=details["supplier"], bill=details["bill"]))
+
+
 BUILDERS: dict[str, Callable[[Draft, Facts], None]] = {
     "supply_short": _shortage,
     "supply_delay": _tell_customer,
@@ -255,6 +264,7 @@ BUILDERS: dict[str, Callable[[Draft, Facts], None]] = {
     "replenishment": _buy,
     "purchase_approval": _approve_purchase,
     "three_way_mismatch": _mismatch,
+    "payment_due": _pay,
 }
 
 

@@ -68,6 +68,8 @@ def tick(config: Settings) -> None:
     with db.transaction(db.API) as session:
         calendar.recover(session, clock.now(session))
     with db.transaction(db.API) as session:
+        calendar.put_up_payments(session, clock.now(session))
+    with db.transaction(db.API) as session:
         calendar.replenish(session, clock.now(session))
     if config.smtp_url is None:
         return

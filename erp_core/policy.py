@@ -84,6 +84,7 @@ class MatchPolicy(_Part):
     block_percent: Decimal = Field(ge=0)
     charges: Decimal = Field(ge=0)
     terms_days: int = Field(ge=0)
+    pay_days: int = Field(ge=0)
     twin_days: int = Field(ge=0)
 
 

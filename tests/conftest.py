@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import re
+import tempfile
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -26,14 +27,21 @@ MODELS = ROOT / "var" / "models"
 TODAY = datetime(2026, 6, 15, 12, 0, tzinfo=UTC)
 
 
+def _open_folder() -> Iterator[Path]:
+    """A folder that any user can enter: as root the server runs as another user, and pytest closes its own folders at every start."""
+    with tempfile.TemporaryDirectory(prefix="countersign-test-", ignore_cleanup_errors=True) as folder:
+        Path(folder).chmod(0o755)
+        yield Path(folder)
+
+
+open_folder = pytest.fixture(_open_folder)
+home_folder = pytest.fixture(_open_folder, scope="session")
+
+
 @pytest.fixture(scope="session")
-def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+def cluster(home_folder: Path) -> Iterator[Cluster]:
     """A running server of this worker's own, migrated, with the sample world imported."""
-    home = tmp_path_factory.mktemp("home")
-    home.chmod(0o755)
-    for parent in home.parents[:3]:
-        if str(parent).startswith("/tmp/"):
-            parent.chmod(0o755)
+    home = home_folder
     os.environ["COUNTERSIGN_HOME"] = str(home)
     for name in DSN_VARIABLES.values():
         os.environ.pop(name, None)

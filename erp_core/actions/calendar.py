@@ -1,4 +1,4 @@
-"""What changes by the calendar alone: invoices fall overdue, limits and waivers end, promises fail. The clock looks, nobody has to."""
+"""What changes by the calendar alone: invoices fall overdue or due, limits and waivers end, promises fail. The clock looks, nobody has to."""
 
 from __future__ import annotations
 
@@ -10,13 +10,14 @@ from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
 from erp_core import policy as policy_module
-from erp_core.actions import cases, checks
+from erp_core.actions import cases, checks, matching
 from erp_core.actions.context import Context
 from erp_core.commands import OpenCase
 from erp_core.policy import Policy
 from erp_core.queries import catalog, sales, supply
 from erp_core.tables.desk import Case
 from erp_core.tables.governance import Installation
+from erp_core.tables.purchasing import SupplierInvoice
 from erp_core.tables.sales import SalesOrder
 from erp_core.values import OPEN_CASE_STATUSES, Priority, Queue, money, plain
 
@@ -41,6 +42,12 @@ SELECT o.number FROM sales_order o WHERE o.status IN ('entered', 'validated', 'a
  AND NOT EXISTS (SELECT FROM case_file c WHERE c.kind = 'service_recovery' AND c.subject = o.number
    AND c.details ->> 'promised' = o.promised_date::text)
 ORDER BY o.promised_date, o.number LIMIT :most
+"""
+DUE = """
+SELECT i.id FROM supplier_invoice i JOIN supplier s ON s.code = i.supplier AND s.status = 'active'
+WHERE i.status IN ('matched', 'approved') AND i.due_on <= :by AND NOT EXISTS (SELECT FROM case_file c
+   WHERE c.kind = 'payment_due' AND c.subject = i.supplier || ':' || i.number AND c.details ->> 'version' = i.version::text)
+ORDER BY i.due_on, i.id LIMIT :most
 """
 
 
@@ -125,6 +132,17 @@ def _wish(supplier: str, warehouse: str, listed: list[supply.Need]) -> OpenCase:
         at_stake=money(worth),
         details={"problems": [title], "supplier": supplier, "warehouse": warehouse, "needs": needs},
     )
+
+
+def put_up_payments(session: Session, now: datetime) -> int:
+    """Open a case for each supplier invoice that may be paid and is due soon; closed without paying, not again until the invoice changes."""
+    policy = policy_module.load()
+    by = now.date() + timedelta(days=policy.match.pay_days)
+    numbers = list(session.scalars(text(DUE), {"by": by, "most": AT_ONCE}))
+    query = select(SupplierInvoice).where(SupplierInvoice.id.in_(numbers)).order_by(SupplierInvoice.id)
+    for bill in session.scalars(query):
+        matching.put_up(bill, Context(session, f"due:{bill.id}:{bill.version}", CLOCK, now, policy))
+    return len(numbers)
 
 
 def recover(session: Session, now: datetime) -> int:

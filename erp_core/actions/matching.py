@@ -107,6 +107,7 @@ def _judge(bill: SupplierInvoice, order: PurchaseOrder | None, context: Context)
     if bill.status != BillStatus.BLOCKED:
         bill.status = transition(BILL_STEPS, BillStatus(bill.status), BillStatus.BLOCKED)
         bill.approved_by = None
+        cases.end("payment_due", bill.key, context, "it no longer matches")
     _case(bill, order, found, context)
 
 
@@ -232,7 +233,8 @@ def reject(command: RejectBill, context: Context) -> Change:
     before = _snapshot(bill, context)
     bill.status = transition(BILL_STEPS, BillStatus(bill.status), BillStatus.REJECTED)
     _settle(bill, f"rejected: {command.note}", context)
-    cases.end("three_way_mismatch", bill.key, context, "rejected")
+    for kind in ("three_way_mismatch", "payment_due"):
+        cases.end(kind, bill.key, context, "rejected")
     context.session.flush()
     if order is not None:
         rematch(order, context)
@@ -254,7 +256,31 @@ def pay(command: ReleasePayment, context: Context) -> Change:
     before = _snapshot(bill, context)
     bill.status = transition(BILL_STEPS, BillStatus(bill.status), BillStatus.PAID)
     bill.paid_at = context.now
+    cases.end("payment_due", bill.key, context, "paid")
     return _done("bill:payment:released", bill, before, context)
+
+
+def put_up(bill: SupplierInvoice, context: Context) -> None:
+    """An invoice that may be paid and is due soon: a case of its own, for whoever may pay it."""
+    why = f"its differences were accepted by {bill.approved_by}" if bill.approved_by else "it matches"
+    words = f"{bill.number} of {bill.supplier} for {bill.amount:,} {bill.currency} is due on {bill.due_on}; {why}."
+    details: dict[str, Any] = {
+        "problems": [words],
+        "supplier": bill.supplier,
+        "bill": bill.number,
+        "purchase_order": bill.purchase_order,
+        "version": bill.version,
+    }
+    command = OpenCase(
+        kind="payment_due",
+        subject=bill.key,
+        title=words[:200],
+        queue=Queue.ACCOUNTS_PAYABLE,
+        priority=Priority.HIGH if bill.due_on < context.now.date() else Priority.NORMAL,
+        at_stake=bill.amount,
+        details=details,
+    )
+    cases.open_or_refresh(command, context, supplier=bill.supplier)
 
 
 def _locked(supplier: str, number: str, context: Context) -> tuple[SupplierInvoice, PurchaseOrder | None]:

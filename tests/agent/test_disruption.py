@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
 import pytest
 from sqlalchemy import select, text
 
-from erp_core import db
+from erp_core import db, policy
 from erp_core.actions import calendar, execute
 from erp_core.actions import desk as decisions
 from erp_core.actions.desk import Said
@@ -27,6 +28,7 @@ from tests.core.books import books_are_right
 from tests.core.buying import Buying
 from tests.core.test_order_to_cash import on_the_shelf
 
+POLICY = policy.load()
 PEOPLE = {
     "planner@northfieldsupply.example": ["supply_planner"],
     "boss2@northfieldsupply.example": ["supervisor"],
@@ -177,6 +179,19 @@ def test_a_short_delivery_reaches_everybody_and_what_helps_is_proposed_and_signe
     assert sign(back, PAY2).outcome == Outcome.EXECUTED
     context = work(worker, "match_context")
     assert context.commands[0]["type"] == "route_case"
+    with db.transaction(db.API) as session:  # it comes again for what came
+        world.session, world.turn = session, 550
+        assert world.billed(world.number, 70) == "matched"
+        due = TODAY + timedelta(days=POLICY.match.terms_days - POLICY.match.pay_days)
+        assert calendar.put_up_payments(session, due - timedelta(days=1)) == 0
+        assert calendar.put_up_payments(session, due) == 1
+        assert calendar.put_up_payments(session, due) == 0
+    payment = work(worker, "payment_due")
+    assert payment.commands == [{"type": "release_payment", "supplier": "S1", "bill": "B1"}]
+    assert sign(payment, BOSS2).outcome == Outcome.EXECUTED
+    with db.reading(db.API) as session:
+        world.session = session
+        assert (world.bill().status, world.open_case("payment_due")) == ("paid", None)
     with db.reading(db.API) as session:
         tags = list(session.scalars(select(JournalEntry.tag).order_by(JournalEntry.id)))
         story = [

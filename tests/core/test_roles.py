@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -188,13 +189,8 @@ def test_a_process_with_another_role_refuses_to_run(cluster: Cluster, role: str)
         engine.dispose()
 
 
-def test_a_killed_server_recovers_what_was_committed(cluster: Cluster, tmp_path: Any) -> None:
-    home = tmp_path / "home"
-    home.mkdir()
-    for parent in (tmp_path, *list(tmp_path.parents)[:3]):
-        if str(parent).startswith("/tmp/"):
-            parent.chmod(0o755)
-    config = settings.Settings(**{**settings.load().__dict__, "home": home, "dsns": {}})
+def test_a_killed_server_recovers_what_was_committed(cluster: Cluster, open_folder: Path) -> None:
+    config = settings.Settings(**{**settings.load().__dict__, "home": open_folder, "dsns": {}})
     own = Cluster(config)
     with own.lease():
         dsn = own.dsn("postgres", "postgres").replace("+psycopg", "")
