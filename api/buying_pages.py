@@ -34,9 +34,8 @@ def purchasing_page(session: Work, me: Me) -> HTMLResponse:
 @router.get("/purchase-orders/{number}")
 def purchase_order(number: str, session: Work, me: Me) -> HTMLResponse:
     """A purchase order: how far it is, what came, what was billed, who waits for it."""
-    people = {u.email: u.name for u, _ in desk.people(session)}
     return page(
-        "purchase_order.html", me, session, page=pages.purchase_page(session, number, policy.load(), me.now), people=people,
+        "purchase_order.html", me, session, page=pages.purchase_page(session, number, policy.load(), me.now), people=desk.names(session),
         current="", journal=desk.journal(session, subject_name=f"purchase_order:{number}"),
     )  # fmt: skip
 
@@ -44,9 +43,8 @@ def purchase_order(number: str, session: Work, me: Me) -> HTMLResponse:
 @router.get("/receipts/{number:path}")
 def receipt(number: str, session: Work, me: Me) -> HTMLResponse:
     """A receipt: what came, what was accepted, what waits apart."""
-    people = {u.email: u.name for u, _ in desk.people(session)}
     return page(
-        "receipt.html", me, session, page=pages.receipt_page(session, number), people=people, current="",
+        "receipt.html", me, session, page=pages.receipt_page(session, number), people=desk.names(session), current="",
         journal=desk.journal(session, subject_name=f"receipt:{number}"),
     )  # fmt: skip
 
@@ -54,9 +52,8 @@ def receipt(number: str, session: Work, me: Me) -> HTMLResponse:
 @router.get("/bills/{supplier}/{number:path}")
 def bill(supplier: str, number: str, session: Work, me: Me) -> HTMLResponse:
     """A supplier's invoice beside its order and receipts."""
-    people = {u.email: u.name for u, _ in desk.people(session)}
     return page(
-        "bill.html", me, session, page=pages.bill_page(session, supplier, number, policy.load()), people=people, current="",
+        "bill.html", me, session, page=pages.bill_page(session, supplier, number, policy.load()), people=desk.names(session), current="",
         journal=desk.journal(session, subject_name=f"bill:{supplier}:{number}"),
     )  # fmt: skip
 

@@ -159,7 +159,7 @@ def queue(
         "action": action,
     }
     more = urlencode({**{k: v for k, v in kept.items() if v}, "offset": offset + PAGE}) if len(rows) > PAGE else ""
-    people = {user.email: user.name for user, _ in desk.people(session)}
+    people = desk.names(session)
     at_stake = sum((row.case.at_stake or 0) for row in rows[:PAGE])
     late = sum(1 for row in rows[:PAGE] if row.case.due_at and row.case.due_at < me.now)
     return page(
@@ -186,7 +186,7 @@ def _case_page(
     if seen is not None:
         found = desk.case_file(session, number)  # the preview expired what was loaded
         proposal = found.proposal
-    people = {user.email: user.name for user, _ in desk.people(session)}
+    people = desk.names(session)
     left, urgency = words.left(found.case.due_at, me.now)
     return page(
         "case.html", me, session, key=uuid.uuid4().hex, file=found, case=found.case, proposal=proposal, pending=pending, seen=seen, said=said, wrong=wrong,
@@ -294,7 +294,7 @@ def order(number: str, session: Work, me: Me) -> HTMLResponse:
     """One order: how far it is, holds and who may release them, lines with their stock, shipments, invoices, returns, journal."""
     return page(
         "order.html", me, session, page=order_page(session, number, policy.load(), me.now), current="",
-        journal=desk.journal(session, subject_name=f"sales_order:{number}"), people={u.email: u.name for u, _ in desk.people(session)},
+        journal=desk.journal(session, subject_name=f"sales_order:{number}"), people=desk.names(session),
         cases=desk.other_open_cases(session, None, number, 0),
     )  # fmt: skip
 
@@ -324,7 +324,7 @@ def fulfilment_page(session: Work, me: Me) -> HTMLResponse:
 @router.get("/journal")
 def journal(session: Work, me: Me) -> HTMLResponse:
     """The latest entries."""
-    people = {user.email: user.name for user, _ in desk.people(session)}
+    people = desk.names(session)
     return page("journal.html", me, session, journal=desk.journal(session), people=people, current="Journal")
 
 

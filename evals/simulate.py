@@ -51,7 +51,7 @@ from erp_core.commands import (
 )
 from erp_core.db import Session
 from erp_core.errors import CountersignError
-from erp_core.queries import books, simulation
+from erp_core.queries import books, purchasing, simulation
 from erp_core.values import HoldReason, ReturnReason
 from evals import simulated
 from evals.simulated import Buyer, Distributor, Source
@@ -226,10 +226,11 @@ class Days:
     def _arrivals(self, session: Session, today: date, now: datetime) -> None:
         """Goods come, now and then too few or damaged; their invoice comes with them, now and then dearer."""
         for number in self.arriving.pop(today, []):
-            supplier, place, ordered = simulation.purchase(session, number)
+            order = purchasing.order(session, number)
             arrived, billed = [], []
-            for line, sku, quantity, cost in ordered:
-                self.coming[place, sku] -= int(quantity)
+            for one in order.lines:
+                line, sku, quantity, cost = one.line, one.sku, one.quantity, one.unit_cost
+                self.coming[order.warehouse, sku] -= int(quantity)
                 came = (quantity * Decimal("0.7")).quantize(Decimal(1)) if self.chance.random() < 0.02 else quantity
                 damaged = Decimal(self.chance.randint(1, 9)) if self.chance.random() < 0.01 else Decimal(0)
                 arrived.append(ArrivedLine(line=line, sku=sku, quantity=came, damaged=damaged))
@@ -239,7 +240,7 @@ class Days:
                 )
             receipt = ReceiveGoods(
                 receipt=f"GR-{number}",
-                warehouse=place,
+                warehouse=order.warehouse,
                 purchase_order=number,
                 lines=arrived,
                 last=True,
@@ -247,7 +248,7 @@ class Days:
             )
             self.run(session, receipt, now, "dock")
             bill = RecordBill(
-                supplier=supplier,
+                supplier=order.supplier,
                 number=f"B-{number}",
                 purchase_order=number,
                 invoiced_at=today,
@@ -255,7 +256,7 @@ class Days:
                 lines=billed,
             )
             self.run(session, bill, now, "clerk")
-            self.run(session, ReleasePayment(supplier=supplier, bill=bill.number), now, "payer")
+            self.run(session, ReleasePayment(supplier=order.supplier, bill=bill.number), now, "payer")
 
 
 def _poisson(chance: random.Random, mean: float) -> int:

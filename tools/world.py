@@ -235,7 +235,6 @@ def purchase_order(session: Session, number: str) -> dict[str, Any] | None:
     found = session.get(PurchaseOrder, number)
     if found is None:
         return None
-    lines = catalog.purchase_lines(session, number)
     return {
         "number": number,
         "version": found.version,
@@ -251,7 +250,7 @@ def purchase_order(session: Session, number: str) -> dict[str, Any] | None:
                 "received": plain(x.quantity_received + x.quantity_damaged),
                 "unit_cost": str(x.unit_cost),
             }
-            for x in lines
+            for x in found.lines
         ],
     }
 
@@ -260,7 +259,7 @@ def purchase_order(session: Session, number: str) -> dict[str, Any] | None:
 def change_impact(session: Session, what: supply.WhatIf, moment: datetime) -> dict[str, Any]:
     """Whom it would hurt if a purchase order came later or short, and what could be done about the item that hurts most."""
     active, found = policy.load(), session.get_one(PurchaseOrder, what.purchase_order)
-    skus, today = [x.sku for x in catalog.purchase_lines(session, found.number)], moment.date()
+    skus, today = [x.sku for x in found.lines], moment.date()
     was, then = (supply.coverage(session, skus, found.warehouse, active, today, instead) for instead in (None, what))
     hurt = supply.affected(session, was, then)
     choices = []
@@ -282,7 +281,7 @@ def change_impact(session: Session, what: supply.WhatIf, moment: datetime) -> di
             for a in hurt[:20]
         ],
         "orders_hurt": len({a.order for a in hurt}),
-        "value": str(sum((a.value for a in {a.order: a for a in hurt}.values()), Decimal(0))),
+        "value": str(supply.worth(hurt)),
         "options": [f"{o.what}, costs {o.cost} more" for o in choices[:4]],
     }
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from decimal import Decimal
 
-from sqlalchemy import func, select, text
+from sqlalchemy import func, select
 
 from erp_core.actions import accounts, cases, checks
 from erp_core.actions.context import Change, Context
@@ -39,7 +39,7 @@ def invoice(order: SalesOrder, shipment: Shipment, context: Context) -> Invoice 
     terms = order.payment_terms_days if order.payment_terms_days is not None else customer.payment_terms_days
     day = context.now.date()
     made = Invoice(
-        number=_number("invoice_number", "INV-", context),
+        number=context.next_number("invoice_number", "INV-"),
         order_number=order.number,
         customer=order.customer,
         shipment=shipment.number,
@@ -129,11 +129,6 @@ def _invoice_case(order: SalesOrder, words: str, context: Context) -> None:
         ),
         context,
     )
-
-
-def _number(sequence: str, prefix: str, context: Context) -> str:
-    number = context.session.execute(text("SELECT nextval(cast(:name AS regclass))"), {"name": sequence}).scalar_one()
-    return f"{prefix}{number}"
 
 
 def post_payment(command: PostPayment, context: Context) -> Change:
@@ -229,7 +224,7 @@ def credit(found: Invoice, amount: Decimal, reason: str, context: Context) -> Cr
     if amount > left:
         words = f"{amount:,} is more than the {left:,} left on {found.number}."
         raise RuleViolation([Problem("credit_too_large", words, {"left": str(left)})])
-    number = _number("credit_memo_number", "CM-", context)
+    number = context.next_number("credit_memo_number", "CM-")
     made = CreditMemo(number=number, invoice=found.number, amount=amount, reason=reason, issued_at=context.now)
     session.add(made)
     session.flush()

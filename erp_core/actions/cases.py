@@ -110,10 +110,7 @@ def open_or_add(
     """The open case of this kind and subject, told one problem more and the latest details; a new one when there is none. Never a closed one."""
     known = _open_one(command.kind, command.subject, context)
     if known is None:
-        case = _add(command, context)
-        case.supplier, case.disruption_id = supplier, disruption
-        context.also(Change("case:desk:opened", f"case:{case.kind}:{case.subject}", None, snapshot(case)), case.id)
-        return case.id
+        return _opened(command, context, supplier, disruption)
     known.disruption_id = known.disruption_id or disruption
     texts = [*known.details.get("problems", []), *_problems(command)]
     known.details = {**known.details, **command.details, "problems": texts[-50:]}
@@ -127,7 +124,7 @@ def open_or_refresh(
     """The open case of this kind and subject, told what is so now instead of before; whoever has it keeps it, and its time runs on."""
     known = _open_one(command.kind, command.subject, context)
     if known is None:
-        return open_or_add(command, context, supplier=supplier, disruption=disruption)
+        return _opened(command, context, supplier, disruption)
     known.title, known.at_stake = command.title, command.at_stake
     known.details = {**known.details, **command.details}
     known.disruption_id = known.disruption_id or disruption
@@ -135,6 +132,13 @@ def open_or_refresh(
         known.worked, known.attempts = False, 0  # there may be more to propose now
     context.session.flush()
     return known.id
+
+
+def _opened(command: OpenCase, context: Context, supplier: str | None, disruption: int | None) -> int:
+    case = _add(command, context)
+    case.supplier, case.disruption_id = supplier, disruption
+    context.also(Change("case:desk:opened", f"case:{case.kind}:{case.subject}", None, snapshot(case)), case.id)
+    return case.id
 
 
 def _problems(command: OpenCase) -> list[object]:

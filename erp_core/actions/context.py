@@ -6,13 +6,16 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import func, select, text
 from sqlalchemy.orm import Session
 
 from erp_core.errors import KeyReused, Problem
 from erp_core.policy import Policy
 from erp_core.tables.desk import JournalEntry
 from erp_core.values import digest
+
+PREVIEW = "preview"  # who looks at what a command would do
+NEXT_NUMBER = text("SELECT nextval(cast(:name AS regclass))")
 
 
 @dataclass(frozen=True)
@@ -39,6 +42,14 @@ class Context:
     facts: dict[str, Any] = field(default_factory=dict)
     beside: list[Change] = field(default_factory=list)
     depth: int = 0
+    numbered: int = 0
+
+    def next_number(self, sequence: str, prefix: str) -> str:
+        """The next number of a series. Looking at what a command would do uses up none; several are told apart by their places."""
+        if self.actor == PREVIEW:
+            self.numbered += 1
+            return f"{prefix}NEW-{self.key.rsplit(':', 1)[-1]}-{self.numbered}"
+        return f"{prefix}{self.session.scalar(NEXT_NUMBER, {'name': sequence})}"
 
     def also(self, change: Change, case: int | None = None) -> None:
         """Journal a consequence of the command, such as a hold it placed, under a key of its own."""

@@ -19,7 +19,7 @@ from sqlalchemy.orm import Session
 from erp_core import actions
 from erp_core import policy as policy_module
 from erp_core.actions import cases, segregation
-from erp_core.actions.context import Change, Context, earlier, write_journal
+from erp_core.actions.context import PREVIEW, Change, Context, earlier, write_journal
 from erp_core.commands import COMMANDS, Command
 from erp_core.errors import (
     Conflict,
@@ -108,7 +108,7 @@ def preview(session: Session, proposal: Proposal, now: datetime, signer: str | N
         for position, command in enumerate(commands, start=1):
             key = f"preview:{proposal.id}:{position}"
             result = actions.execute(
-                session, command, key=key, actor="preview", now=now, case=proposal.case_id, facts=facts
+                session, command, key=key, actor=PREVIEW, now=now, case=proposal.case_id, facts=facts
             )
             changes += [result.change, *result.beside]
         after = [subject_of(session, command) for command in commands]

@@ -56,6 +56,22 @@ def fan_out(cause: Cause, differences: Sequence[Difference], hurt: Sequence[Affe
     return disruption
 
 
+def note(found: Difference, context: Context, **of: Any) -> Discrepancy:
+    """Write a difference down: of which order, receipt or invoice, and of which disruption it is part."""
+    made = Discrepancy(
+        kind=found.kind,
+        sku=found.sku,
+        expected=found.expected,
+        actual=found.actual,
+        amount=found.amount,
+        text=found.text,
+        found_at=context.now,
+        **of,
+    )
+    context.session.add(made)
+    return made
+
+
 def _disruption(cause: Cause, context: Context) -> Disruption:
     query = select(Disruption).where(Disruption.subject == cause.subject, Disruption.closed_at.is_(None))
     known = context.session.scalars(query.with_for_update()).one_or_none()
@@ -103,7 +119,7 @@ def _shortage(cause: Cause, sku: str, hurt: Sequence[Affected], of: dict[str, An
             for o in choices
         ],
     }
-    worth = sum((a.value for a in {a.order: a for a in hurt}.values()), Decimal(0))
+    worth = supply.worth(hurt)
     urgent = Priority.URGENT if any(a.breaks_promise and a.tier == "A" for a in hurt) else Priority.HIGH
     subject = f"{sku}@{cause.warehouse}"
     _open("supply_short", subject, text, Queue.ALLOCATION, urgent, worth, details, of, context)
@@ -120,7 +136,7 @@ def _customers(cause: Cause, hurt: Sequence[Affected], of: dict[str, Any], conte
             f"{len(by_customer) - MOST_CUSTOMERS} further customers get goods later than planned; tell them together."
         )
         details = {"problems": [text, *(_late(a) for a in rest[:50])], "orders": [_row(a) for a in rest]}
-        worth = sum((a.value for a in {a.order: a for a in rest}.values()), Decimal(0))
+        worth = supply.worth(rest)
         _open(
             "supply_delay",
             f"{cause.subject}:others",
@@ -138,7 +154,7 @@ def _customers(cause: Cause, hurt: Sequence[Affected], of: dict[str, Any], conte
         late = _many(len({a.order for a in lines}), "order")
         text = f"{lines[0].customer_name}: {late} later than planned, for want of {goods}."
         details = {"problems": [text, *(_late(a) for a in lines)], "orders": [_row(a) for a in lines]}
-        worth = sum((a.value for a in {a.order: a for a in lines}.values()), Decimal(0))
+        worth = supply.worth(lines)
         own = {**of, "customer": customer, "order": lines[0].order}
         priority = Priority.HIGH if broken or lines[0].tier == "A" else Priority.NORMAL
         subject = f"{cause.subject}:{customer}"

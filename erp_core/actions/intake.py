@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from erp_core import db
 from erp_core.actions.cases import due_at
-from erp_core.actions.context import Change, facts_of
+from erp_core.actions.context import PREVIEW, Change, facts_of
 from erp_core.commands import PlaceOrder
 from erp_core.errors import KeyReused, Problem
 from erp_core.policy import Policy
@@ -25,7 +25,7 @@ from erp_core.rules.picture import Draft, DraftLine
 from erp_core.rules.sales import Violation, fingerprint
 from erp_core.values import CaseStatus, HoldReason, OrderStatus, digest
 
-CORE, IMPORT, PREVIEW = "core", "import", "preview"
+CORE, IMPORT = "core", "import"
 PREVIEW_NUMBER = "SO-NEW"  # looking at what an order would do uses up no number
 
 

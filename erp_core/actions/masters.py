@@ -40,14 +40,14 @@ def save_customer(command: SaveCustomer, context: Context) -> Change:
     if "entity" in said and session.get(Entity, said["entity"]) is None:
         raise NotFound(f"There is no entity {said['entity']}.")
     if known is not None:
-        before = _values(known, said)
+        before = values(known, said)
         for name, value in _written(said).items():
             setattr(known, name, value)
         known.version += 1
         session.flush()
         checks.look_again(known.code, context)
-        return Change("customer:master:changed", f"customer:{known.code}", before, _values(known, said))
-    _all_there(command.customer, said, NEEDED_OF_CUSTOMER)
+        return Change("customer:master:changed", f"customer:{known.code}", before, values(known, said))
+    all_there(command.customer, said, NEEDED_OF_CUSTOMER)
     made = Customer(
         **{"tier": "C", "status": "active", **said},
         code=command.customer,
@@ -62,7 +62,7 @@ def save_customer(command: SaveCustomer, context: Context) -> Change:
     _look_alike(
         "customer", made.code, made.name, catalog.neighbours(session, Customer.code, made.code, made.name), context
     )
-    return Change("customer:master:added", f"customer:{made.code}", None, _values(made, said))
+    return Change("customer:master:added", f"customer:{made.code}", None, values(made, said))
 
 
 def _look_alike(kind: str, code: str, name: str, others: dict[str, str], context: Context) -> None:
@@ -84,7 +84,8 @@ def _look_alike(kind: str, code: str, name: str, others: dict[str, str], context
     )
 
 
-def _all_there(key: str, said: dict[str, Any], needed: tuple[str, ...]) -> None:
+def all_there(key: str, said: dict[str, Any], needed: tuple[str, ...]) -> None:
+    """What a new record cannot be without is said. Raises RuleViolation."""
     missing = [name for name in needed if name not in said]
     if missing:
         words = f"{key} is new: say its {', '.join(missing)} too."
@@ -96,7 +97,8 @@ def _written(said: dict[str, Any]) -> dict[str, Any]:
     return {**said, "name_vector": spelling(said["name"])} if "name" in said else said
 
 
-def _values(record: Any, said: dict[str, Any]) -> dict[str, Any]:
+def values(record: Any, said: dict[str, Any]) -> dict[str, Any]:
+    """What a record holds of these fields, as the journal keeps it."""
     return {name: value if isinstance(value := getattr(record, name), bool | dict) else str(value) for name in said}
 
 
@@ -142,18 +144,18 @@ def save_item(command: SaveItem, context: Context) -> Change:
         if "uom" in said and said["uom"] != known.uom:
             words = f"{known.sku} is counted by {known.uom}; stock and orders are in that unit. Add a unit instead."
             raise RuleViolation([Problem("base_unit_fixed", words, {"uom": known.uom})])
-        before = _values(known, said)
+        before = values(known, said)
         for name, value in _written(said).items():
             setattr(known, name, value)
         session.flush()
         _reprice(None, known.sku, context)
-        return Change("item:master:changed", f"item:{known.sku}", before, _values(known, said))
-    _all_there(command.sku, said, NEEDED_OF_ITEM)
+        return Change("item:master:changed", f"item:{known.sku}", before, values(known, said))
+    all_there(command.sku, said, NEEDED_OF_ITEM)
     made = Item(**{"units_per_case": 1, "hazmat": False, "status": "active", **said}, sku=command.sku)
     session.add(made)
     session.flush()
     _look_alike("item", made.sku, made.name, catalog.neighbours(session, Item.sku, made.sku, made.name), context)
-    return Change("item:master:added", f"item:{made.sku}", None, _values(made, said))
+    return Change("item:master:added", f"item:{made.sku}", None, values(made, said))
 
 
 def set_unit(command: SetUnit, context: Context) -> Change:

@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import select
 
-from erp_core.actions import cases, segregation
+from erp_core.actions import cases, disruptions, segregation
 from erp_core.actions.context import Change, Context
 from erp_core.commands import ApproveMatch, OpenCase, RecordBill, RejectBill, ReleasePayment
 from erp_core.errors import NotFound, Problem, RuleViolation
@@ -123,19 +123,7 @@ def _write_down(bill: SupplierInvoice, found: Match, context: Context) -> None:
             old.settled_at, old.settled_how = context.now, "the difference is gone"
     for d in found.differences:
         if (d.kind.value, d.sku, d.expected, d.actual) not in standing:
-            context.session.add(
-                Discrepancy(
-                    kind=d.kind,
-                    purchase_order=bill.purchase_order,
-                    invoice_id=bill.id,
-                    sku=d.sku,
-                    expected=d.expected,
-                    actual=d.actual,
-                    amount=d.amount,
-                    text=d.text,
-                    found_at=context.now,
-                )
-            )
+            disruptions.note(d, context, purchase_order=bill.purchase_order, invoice_id=bill.id)
     context.session.flush()
 
 

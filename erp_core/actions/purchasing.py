@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from datetime import date, timedelta
 from decimal import Decimal
 
-from sqlalchemy import text
+from sqlalchemy import select
 
 from erp_core.actions import accounts, cases, disruptions, matching, segregation
 from erp_core.actions.context import Change, Context
@@ -39,8 +39,6 @@ from erp_core.values import (
     transition,
 )
 
-NEXT = text("SELECT nextval('purchase_order_number')")
-
 
 def draft(command: DraftPurchase, context: Context) -> Change:
     """Write an order down. A blocked supplier, an unknown or discontinued item is refused."""
@@ -71,9 +69,10 @@ def draft(command: DraftPurchase, context: Context) -> Change:
         asked_by=context.actor,
         version=1,
     )
+    sources = select(ItemSource.sku, ItemSource.unit_cost).where(ItemSource.supplier == supplier.code)
+    agreed = {sku: cost for sku, cost in session.execute(sources.where(ItemSource.sku.in_(items)))}
     for position, line in enumerate(command.lines, start=1):
-        source = session.get(ItemSource, (line.sku, supplier.code))
-        known = source.unit_cost if source else items[line.sku].unit_cost
+        known = agreed.get(line.sku, items[line.sku].unit_cost)
         cost = line.unit_cost if line.unit_cost is not None else known
         made.lines.append(_line(position, line.sku, line.quantity, cost))
     session.add(made)
@@ -115,10 +114,8 @@ def _line(position: int, sku: str, quantity: Decimal, cost: Decimal) -> Purchase
 
 def _number(context: Context) -> str:
     """The next free number of our series: imported history may have used some."""
-    if context.actor == "preview":
-        return f"PO-NEW-{context.key.rsplit(':', 1)[-1]}"  # looking at what an order would do uses up no number
     while True:
-        number = f"PO-{context.session.scalar(NEXT)}"
+        number = context.next_number("purchase_order_number", "PO-")
         if context.session.get(PurchaseOrder, number) is None:
             return number
 

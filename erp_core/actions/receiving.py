@@ -20,7 +20,7 @@ from erp_core.queries import purchasing as queries
 from erp_core.rules import receiving as rules
 from erp_core.rules.catalog import to_base
 from erp_core.rules.receiving import Accepted, Arrived, Difference
-from erp_core.tables.purchasing import Discrepancy, PurchaseOrder, Receipt, ReceiptLine
+from erp_core.tables.purchasing import PurchaseOrder, Receipt, ReceiptLine
 from erp_core.tables.stock import StockLevel, Warehouse
 from erp_core.values import (
     INBOUND_PURCHASE_STATUSES,
@@ -99,6 +99,7 @@ def _ordered(command: ReceiveGoods, context: Context) -> PurchaseOrder | None:
 def _arrived(command: ReceiveGoods, context: Context) -> list[Arrived]:
     """What was counted, in base units. Raises RuleViolation for items and units that nobody knows."""
     items = catalog.items(context.session, {x.sku for x in command.lines})
+    facts = catalog.facts_of(context.session, items.values())
     found, problems = [], []
     for position, line in enumerate(command.lines, start=1):
         item = items.get(line.sku)
@@ -106,8 +107,7 @@ def _arrived(command: ReceiveGoods, context: Context) -> list[Arrived]:
             problems.append(Problem("item_unknown", f"There is no item {line.sku}.", {"sku": line.sku}))
             continue
         uom = line.uom or item.uom
-        facts = catalog.facts_of(context.session, item)
-        quantity, damaged = to_base(line.quantity, uom, facts), to_base(line.damaged, uom, facts)
+        quantity, damaged = (to_base(count, uom, facts[line.sku]) for count in (line.quantity, line.damaged))
         if quantity is None or damaged is None:
             words = f"{line.sku} is not counted by {line.uom} (its unit is {item.uom})."
             problems.append(Problem("unit_unknown", words, {"sku": line.sku, "uom": line.uom}))
@@ -249,22 +249,15 @@ def _follow(
         cause = Cause(subject, _title(made, real), order.supplier if order else None, number, made.warehouse)
         disruption = disruptions.fan_out(cause, real, hurt, context)
     for d in differences:
-        session.add(
-            Discrepancy(
-                kind=d.kind,
-                disruption_id=disruption.id if disruption else None,
-                purchase_order=made.purchase_order,
-                receipt=made.number,
-                sku=d.sku,
-                expected=d.expected,
-                actual=d.actual,
-                amount=d.amount,
-                text=d.text,
-                found_at=context.now,
-                settled_at=context.now if d.kind == DiscrepancyKind.LATE else None,
-                settled_how="told to receiving" if d.kind == DiscrepancyKind.LATE else None,
-            )
+        written = disruptions.note(
+            d,
+            context,
+            disruption_id=disruption.id if disruption else None,
+            purchase_order=made.purchase_order,
+            receipt=made.number,
         )
+        if d.kind == DiscrepancyKind.LATE:
+            written.settled_at, written.settled_how = context.now, "told to receiving"
     session.flush()
     if disruption is not None and order is not None:
         disruptions.respond(order.supplier, context)

@@ -6,7 +6,7 @@ from datetime import date
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import func, select, text
+from sqlalchemy import func, select
 
 from erp_core.actions import accounts, allocation, billing, cases, ledger
 from erp_core.actions.context import Change, Context
@@ -38,9 +38,8 @@ def request(command: RequestReturn, context: Context) -> Change:
     problems = rules.problems(lines, _delivered_on(order, context), context.now.date(), context.policy.returns)
     if any(p.code == "more_than_delivered" for p in problems):
         raise RuleViolation(problems)
-    number = f"RMA-{session.execute(text('SELECT nextval(:s)'), {'s': 'return_number'}).scalar_one()}"
     made = Return(
-        number=number,
+        number=context.next_number("return_number", "RMA-"),
         order_number=order.number,
         customer=order.customer,
         reason=command.reason,
@@ -62,7 +61,7 @@ def request(command: RequestReturn, context: Context) -> Change:
         words = [p.text for p in problems] or [f"A return worth {value:,} needs a signature."]
         _case(made, order, value, words, context)
     session.flush()
-    return Change("return:desk:requested", f"return:{number}", None, snapshot(made))
+    return Change("return:desk:requested", f"return:{made.number}", None, snapshot(made))
 
 
 def _shipped(order: SalesOrder, asked: ReturnedLine, context: Context) -> ShippedLine:

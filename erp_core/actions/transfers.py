@@ -6,8 +6,6 @@ from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import text
-
 from erp_core.actions import accounts, allocation, cases, disruptions, ledger
 from erp_core.actions.context import Change, Context
 from erp_core.commands import CancelTransfer, OpenCase, ReceiveTransfer, ShipTransfer, TransferStock
@@ -16,8 +14,6 @@ from erp_core.rules import supply as rules
 from erp_core.tables.catalog import Item
 from erp_core.tables.stock import StockLevel, Transfer, Warehouse
 from erp_core.values import TRANSFER_STEPS, Priority, Queue, TransferStatus, money, plain, transition
-
-NEXT = text("SELECT nextval('transfer_number')")
 
 
 def order(command: TransferStock, context: Context) -> Change:
@@ -38,7 +34,7 @@ def order(command: TransferStock, context: Context) -> Change:
     price = command.price if command.price is not None else value
     level.quantity_set_aside += command.quantity
     made = Transfer(
-        number=_number(context),
+        number=context.next_number("transfer_number", "TR-"),
         source=command.source,
         target=command.target,
         sku=command.sku,
@@ -58,15 +54,6 @@ def order(command: TransferStock, context: Context) -> Change:
     session.add(made)
     session.flush()
     return Change("transfer:stock:ordered", f"transfer:{made.number}", None, snapshot(made))
-
-
-def _number(context: Context) -> str:
-    # looking at what a transfer would do uses up no number; two of one proposal are told apart by their place in it
-    return (
-        f"TR-NEW-{context.key.rsplit(':', 1)[-1]}"
-        if context.actor == "preview"
-        else f"TR-{context.session.scalar(NEXT)}"
-    )
 
 
 def ship(command: ShipTransfer, context: Context) -> Change:

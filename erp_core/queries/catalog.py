@@ -17,7 +17,6 @@ from erp_core.rules.names import spelling
 from erp_core.rules.stock import Inbound, available_to_promise
 from erp_core.tables.catalog import Item, ItemUnit, Price, Substitute, TierPrice
 from erp_core.tables.parties import Customer
-from erp_core.tables.purchasing import PurchaseOrderLine
 from erp_core.tables.sales import OrderLine, SalesOrder
 from erp_core.tables.stock import StockLevel
 from erp_core.values import CHANGEABLE_ORDER_STATUSES, money
@@ -26,26 +25,31 @@ from erp_core.values import CHANGEABLE_ORDER_STATUSES, money
 def item_facts(session: Session, sku: str) -> ItemFacts | None:
     """What rules know of an item; None when there is none."""
     item = session.get(Item, sku)
-    return facts_of(session, item) if item is not None else None
+    return facts_of(session, [item])[sku] if item is not None else None
 
 
-def facts_of(session: Session, item: Item) -> ItemFacts:
-    """An item as rules know it."""
-    units = session.execute(
-        select(ItemUnit.uom, ItemUnit.numerator, ItemUnit.denominator).where(ItemUnit.sku == item.sku)
-    )
-    return ItemFacts(
-        item.sku,
-        item.name,
-        item.uom,
-        item.units_per_case,
-        item.list_price,
-        item.unit_cost,
-        item.export_class,
-        item.status,
-        item.hazmat,
-        {uom: Fraction(numerator, denominator) for uom, numerator, denominator in units},
-    )
+def facts_of(session: Session, known: Iterable[Item]) -> dict[str, ItemFacts]:
+    """Items as rules know them, by number."""
+    listed = list(known)
+    units: dict[str, dict[str, Fraction]] = {item.sku: {} for item in listed}
+    query = select(ItemUnit.sku, ItemUnit.uom, ItemUnit.numerator, ItemUnit.denominator).where(ItemUnit.sku.in_(units))
+    for sku, uom, numerator, denominator in session.execute(query):
+        units[sku][uom] = Fraction(numerator, denominator)
+    return {
+        item.sku: ItemFacts(
+            item.sku,
+            item.name,
+            item.uom,
+            item.units_per_case,
+            item.list_price,
+            item.unit_cost,
+            item.export_class,
+            item.status,
+            item.hazmat,
+            units[item.sku],
+        )
+        for item in listed
+    }
 
 
 def items(session: Session, skus: Iterable[str]) -> dict[str, Item]:
@@ -135,12 +139,6 @@ def neighbours(
     near = select(key, table.name).where(key != own, table.name_vector.is_not(None))
     near = near.order_by(table.name_vector.cosine_distance(spelling(name))).limit(most)
     return {code: other for code, other in session.execute(near)}
-
-
-def purchase_lines(session: Session, number: str) -> list[PurchaseOrderLine]:
-    """Lines of a purchase order."""
-    query = select(PurchaseOrderLine).where(PurchaseOrderLine.order_number == number).order_by(PurchaseOrderLine.line)
-    return list(session.scalars(query))
 
 
 def value_of_difference(session: Session, warehouse: str, sku: str, on_hand: Decimal) -> Decimal:

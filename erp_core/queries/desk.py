@@ -32,6 +32,11 @@ def people(session: Session) -> list[tuple[User, Person]]:
     return [(u, Person(u.email, tuple(u.roles), u.approval_limit)) for u in users]
 
 
+def names(session: Session) -> dict[str, str]:
+    """Names of all colleagues, by mail address."""
+    return {user.email: user.name for user, _ in people(session)}
+
+
 def case(session: Session, number: int) -> Case:
     """The case. Raises NotFound."""
     found = session.get(Case, number)

@@ -73,18 +73,6 @@ def last_purchase(session: Session) -> str:
     return str(session.execute(text(query)).scalar_one())
 
 
-def purchase(session: Session, number: str) -> tuple[str, str, list[tuple[int, str, Decimal, Decimal]]]:
-    """(supplier, warehouse, [(line, item, quantity, cost)]) of a purchase order."""
-    head = session.execute(
-        text("SELECT supplier, warehouse FROM purchase_order WHERE number = :n"), {"n": number}
-    ).one()
-    lines = session.execute(
-        text("SELECT line, sku, quantity, unit_cost FROM purchase_order_line WHERE order_number = :n ORDER BY line"),
-        {"n": number},
-    )
-    return head[0], head[1], [(row[0], row[1], row[2], row[3]) for row in lines]
-
-
 def journal(session: Session) -> Iterable[Any]:
     """What happened, in order, without technical numbers."""
     query = "SELECT at, actor, tag, subject, before, after FROM journal_entry WHERE actor <> 'import' ORDER BY id"

@@ -37,7 +37,7 @@ from erp_core.commands import (
 )
 from erp_core.queries import billing, catalog, sales
 from erp_core.queries import purchasing as buying
-from erp_core.rules.catalog import to_base
+from erp_core.rules.catalog import ItemFacts, to_base
 from erp_core.rules.desk import Subject
 from erp_core.tables.catalog import Item
 from erp_core.tables.desk import Case
@@ -121,7 +121,8 @@ def _amount(session: Session, command: Command) -> Decimal:
         return bought
     if isinstance(command, PlaceOrder):
         items = catalog.items(session, {line.sku for line in command.lines})
-        return money(sum((_line_value(session, line, items) for line in command.lines), Decimal(0)))
+        facts = catalog.facts_of(session, items.values())
+        return money(sum((_line_value(line, facts.get(line.sku)) for line in command.lines), Decimal(0)))
     number = command.change.order if isinstance(command, RequestChange) else getattr(command, "order", None)
     returned = session.get(Return, str(getattr(command, "return_number", "")))
     found = session.get(SalesOrder, returned.order_number if returned else number) if returned or number else None
@@ -157,9 +158,8 @@ def _cost(items: dict[str, Item], sku: str) -> Decimal:
     return items[sku].unit_cost if sku in items else Decimal(0)
 
 
-def _line_value(session: Session, line: NewLine, items: dict[str, Item]) -> Decimal:
+def _line_value(line: NewLine, item: ItemFacts | None) -> Decimal:
     """At the asked or the list price, whichever is more: nobody makes an order small by asking for a small price."""
-    item = catalog.facts_of(session, items[line.sku]) if line.sku in items else None
     base = to_base(line.quantity, line.uom, item) if item else None
     listed = item.list_price * (base or line.quantity) if item else Decimal(0)
     return max(listed, (line.unit_price or Decimal(0)) * line.quantity)

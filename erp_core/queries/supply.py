@@ -121,6 +121,11 @@ class Affected:
         return self.promised is not None and (self.after is None or self.after > self.promised)
 
 
+def worth(hurt: Iterable[Affected]) -> Decimal:
+    """What the orders concerned are worth, each once."""
+    return sum((a.value for a in {a.order: a for a in hurt}.values()), Decimal(0))
+
+
 def affected(
     session: Session,
     before: Mapping[Place, Mapping[rules.Key, date | None]],

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from decimal import Decimal
 
-from erp_core.rules.receiving import Difference, Tolerances
+from erp_core.rules.receiving import Difference, Tolerances, in_turn
 from erp_core.values import DiscrepancyKind, digest, money, plain
 
 ZERO = Decimal(0)
@@ -85,17 +85,13 @@ def split(room: Mapping[int, tuple[str, Decimal]], lines: Sequence[Billed]) -> l
     left = {line: quantity for line, (_, quantity) in room.items()}
     found: list[Billed] = []
     for one in lines:
-        same: list[int | None] = [one.order_line]
-        if one.order_line is None:
-            same = [n for n, (sku, _) in room.items() if sku == one.sku] or [None]
-        rest = one.quantity
-        for line in same:
-            quantity = rest if line is None or line == same[-1] else min(rest, left[line])
-            if quantity > 0:
-                found.append(Billed(len(found) + 1, line, one.sku, quantity, one.unit_price))
-                rest -= quantity
-                if line in left:
-                    left[line] -= quantity
+        same = [n for n, (sku, _) in room.items() if sku == one.sku] if one.order_line is None else [one.order_line]
+        parts: Sequence[tuple[int | None, Decimal]] = (
+            in_turn(same, left, one.quantity) if same else [(None, one.quantity)]
+        )
+        found += [
+            replace(one, line=len(found) + n, order_line=line, quantity=q) for n, (line, q) in enumerate(parts, 1)
+        ]
     return found
 
 

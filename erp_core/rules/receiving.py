@@ -87,20 +87,29 @@ class Accepted:
     damaged: Decimal
 
 
+def in_turn(lines: Sequence[int], room: dict[int, Decimal], quantity: Decimal) -> list[tuple[int, Decimal]]:
+    """A quantity over lines in turn, as far as each has room, the rest to the last; what is given is taken from their room."""
+    found = []
+    for line in lines:
+        given = quantity if line == lines[-1] else min(quantity, room[line])
+        if given > 0:
+            found.append((line, given))
+            room[line] = room.get(line, ZERO) - given
+            quantity -= given
+    return found
+
+
 def split(ordered: Sequence[OrderedLine], arrived: Sequence[Arrived]) -> list[Arrived]:
     """Goods that name no line go to the open lines for their item in turn, the rest to the last of them; numbered anew."""
     room = {x.line: max(x.open, ZERO) for x in ordered}
     found: list[Arrived] = []
     for one in arrived:
-        left, damaged = one.quantity, one.damaged
-        lines = [x for x in ordered if x.sku == one.sku] if one.order_line is None else []
-        for line in lines:
-            quantity = left if line is lines[-1] else min(left, room[line.line])
-            if quantity > 0:
-                own = min(damaged, quantity)
-                found.append(replace(one, line=len(found) + 1, order_line=line.line, quantity=quantity, damaged=own))
-                room[line.line] -= quantity
-                left, damaged = left - quantity, damaged - own
+        damaged = one.damaged
+        lines = [x.line for x in ordered if x.sku == one.sku] if one.order_line is None else []
+        for line, quantity in in_turn(lines, room, one.quantity):
+            own = min(damaged, quantity)
+            found.append(replace(one, line=len(found) + 1, order_line=line, quantity=quantity, damaged=own))
+            damaged -= own
         if not lines:
             found.append(replace(one, line=len(found) + 1))
     return found

@@ -6,6 +6,7 @@ from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
+import pytest
 from sqlalchemy import select
 
 from erp_core.actions import execute
@@ -19,6 +20,7 @@ from erp_core.commands import (
     RecordBill,
 )
 from erp_core.db import Session
+from erp_core.errors import RuleViolation
 from erp_core.queries import purchasing as queries
 from erp_core.tables.catalog import Item
 from erp_core.tables.desk import Case
@@ -115,3 +117,10 @@ class Buying(World):
     def cases(self) -> dict[str, Case]:
         query = select(Case).where(Case.status.in_(OPEN_CASE_STATUSES), Case.disruption_id.is_not(None))
         return {c.kind: c for c in self.session.scalars(query.execution_options(populate_existing=True))}
+
+
+def codes(world: Buying, actor: str, command: Any, **facts: Any) -> list[str]:
+    """Why a command is refused; it leaves nothing behind."""
+    with pytest.raises(RuleViolation) as told, world.session.begin_nested():
+        execute(world.session, command, key=f"no:{world.turn}:{command.type}", actor=actor, now=TODAY, facts=facts)
+    return [p.code for p in told.value.problems]

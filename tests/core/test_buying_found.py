@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from datetime import timedelta
 from decimal import Decimal
-from typing import Any
 
 import pytest
 from sqlalchemy import select, text
@@ -37,7 +36,7 @@ from erp_core.commands import (
     UpdateExpectedDate,
 )
 from erp_core.db import Session
-from erp_core.errors import IllegalTransition, RuleViolation
+from erp_core.errors import IllegalTransition
 from erp_core.queries import purchasing
 from erp_core.queries.subjects import subject_of
 from erp_core.rules import desk as desk_rules
@@ -48,7 +47,7 @@ from erp_core.tables.purchasing import PurchaseOrder, Receipt
 from erp_core.tables.stock import Quarantined
 from erp_core.values import Outcome, QuarantineOutcome, Verdict
 from tests.conftest import TODAY
-from tests.core.buying import BOSS, BUYER, CLERK, DOCK, PAYER, Buying
+from tests.core.buying import BOSS, BUYER, CLERK, DOCK, PAYER, Buying, codes
 from tests.core.test_order_to_cash import on_the_shelf
 
 POLICY = policy.load()
@@ -57,12 +56,6 @@ POLICY = policy.load()
 @pytest.fixture
 def world(api: Session) -> Buying:
     return Buying(api)
-
-
-def codes(world: Buying, actor: str, command: Any, **facts: Any) -> list[str]:
-    with pytest.raises(RuleViolation) as told, world.session.begin_nested():
-        execute(world.session, command, key=f"no:{world.turn}:{command.type}", actor=actor, now=TODAY, facts=facts)
-    return [p.code for p in told.value.problems]
 
 
 def draft(world: Buying, *lines: BuyLine) -> str:

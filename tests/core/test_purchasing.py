@@ -49,7 +49,7 @@ from erp_core.tables.purchasing import Disruption, Receipt
 from erp_core.tables.stock import Quarantined, StockLevel, Transfer
 from erp_core.values import QuarantineOutcome
 from tests.conftest import TODAY
-from tests.core.buying import BOSS, BUYER, CLERK, DOCK, PAYER, Buying
+from tests.core.buying import BOSS, BUYER, CLERK, DOCK, PAYER, Buying, codes
 from tests.core.test_order_to_cash import on_the_shelf
 
 POLICY = policy.load()
@@ -58,12 +58,6 @@ POLICY = policy.load()
 @pytest.fixture
 def world(api: Session) -> Buying:
     return Buying(api)
-
-
-def codes(world: Buying, actor: str, command: Any) -> list[str]:
-    with pytest.raises(RuleViolation) as told, world.session.begin_nested():
-        execute(world.session, command, key=f"no:{world.turn}:{command.type}", actor=actor, now=TODAY)
-    return [p.code for p in told.value.problems]
 
 
 def test_a_purchase_order_goes_its_way_and_its_goods_count_as_coming_once_approved(world: Buying) -> None:
