@@ -9,7 +9,6 @@ from typing import Any
 
 from agent.choosing import Choice
 from agent.proposing import Draft, hand_over
-from erp_core import policy
 from erp_core.commands import (
     ApproveMatch,
     ApprovePurchase,
@@ -165,7 +164,7 @@ def _letter(draft: Draft, given: Facts, name: str, lines: list[str]) -> None:
         name,
         "en",
         to=contact["name"].split()[0],
-        signature=policy.load().proposals.reply_signature,
+        signature=world.policy_in_force().proposals.reply_signature,
         facts="\n".join(f"- {line}" for line in lines),
     )
     fact = f"{contact['name']}, {contact['email']}"
@@ -193,7 +192,7 @@ def _claim(draft: Draft, given: Facts) -> None:
         "supplier_claim",
         "en",
         to="",
-        signature=policy.load().proposals.reply_signature,
+        signature=world.policy_in_force().proposals.reply_signature,
         reference=f" {number}",
         facts="\n".join(f"- {line}" for line in given["details"].get("problems", [])[:20]),
     )
@@ -244,7 +243,7 @@ def _mismatch(draft: Draft, given: Facts) -> None:
     elif not details["approvable"]:
         draft.say("Nobody may accept these differences; the order would have to be amended first.")
         draft.add(RejectBill(**bill, note="; ".join(details["problems"])[:500]))
-    elif worth <= policy.load().proposals.low_below_amount:
+    elif worth <= world.policy_in_force().proposals.low_below_amount:
         draft.say(f"The difference of {worth} is less than asking about it costs.")
         draft.add(ApproveMatch(**bill, note=f"difference of {worth}, below what policy calls low"))
 

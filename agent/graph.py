@@ -19,7 +19,7 @@ from langgraph.graph import END, START, StateGraph
 from agent import choosing, core_cases, gathering, instructing, proposing, reading
 from agent.mail.parse import Parsed
 from agent.reading import Understanding
-from erp_core import casework, db, policy
+from erp_core import casework, db
 from erp_core.casework import Filing, Triage
 from erp_core.commands import COMMANDS
 from ml import pipeline
@@ -111,7 +111,7 @@ def gather(state: State) -> dict[str, Any]:
 
 def propose(state: State) -> dict[str, Any]:
     """One to three commands with their reasons."""
-    choice = choosing.choose(choosing.known_of(state["read"], state["gathered"]), policy.load())
+    choice = choosing.choose(choosing.known_of(state["read"], state["gathered"]), world.policy_in_force())
     choice = instructing.override(choice, state["read"], state["input"])
     draft = proposing.Draft(state["case"], state["read"], state["gathered"], choice)
     if state["input"]["parsed"] is None:
@@ -129,7 +129,7 @@ def propose(state: State) -> dict[str, Any]:
 
 def _handed_over(draft: proposing.Draft) -> proposing.Draft:
     """Below the policy's confidence a person reads the mail first; the guess is said, not acted upon."""
-    sure = Decimal(str(draft.read["confidence"])) >= policy.load().proposals.hand_over_below
+    sure = Decimal(str(draft.read["confidence"])) >= world.policy_in_force().proposals.hand_over_below
     if not sure and not draft.read["hostile"] and not draft.read["instructed"]:
         draft.say("The local models are not sure what this mail wants; a person should read it first.")
         draft.commands.append(proposing.hand_over(draft))

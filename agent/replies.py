@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from datetime import date
 from typing import Any
 
-from erp_core import policy
 from erp_core.commands import SendMessage
 from prompts.replies import phrase, reply
+from tools import world
 
 Facts = Mapping[str, Any]
 
@@ -24,7 +24,7 @@ def compose(
         name,
         read["language"],
         to=read["first_name"],
-        signature=policy.load().proposals.reply_signature,
+        signature=world.policy_in_force().proposals.reply_signature,
         reference=f" {number}" if number else "",
         facts="\n".join(f"- {line}" for line in lines) or "-",
         today=today,

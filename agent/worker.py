@@ -18,8 +18,9 @@ from agent import checkpoints, graph
 from agent.mail import fetch
 from agent.mail.fetch import Raw
 from agent.mail.parse import Parsed, parse
-from erp_core import casework, db, policy, settings
+from erp_core import casework, db, settings
 from erp_core.casework import Recorded
+from tools import world
 
 LEASE_SECONDS = 120
 PAUSE_SECONDS = 1.0
@@ -34,13 +35,13 @@ class Worker:
 
     def take(self, raw: Raw) -> Recorded:
         """Parse and record a message; it has a case from then on, whatever it holds."""
-        parsed = parse(raw.data, policy.load().mail)
+        parsed = parse(raw.data, world.policy_in_force().mail)
         with db.transaction(db.AGENT) as session:
             return _record(session, raw, parsed)
 
     def take_and_work(self, raw: Raw) -> tuple[Recorded, dict[str, Any] | None]:
         """Record a message and work its case at once when it is new."""
-        parsed = parse(raw.data, policy.load().mail)
+        parsed = parse(raw.data, world.policy_in_force().mail)
         with db.transaction(db.AGENT) as session:
             recorded = _record(session, raw, parsed)
             claimed = (

@@ -53,8 +53,7 @@ def caller(request: Request, session: Work) -> Caller:
         raise NotAuthorised("Sign in first.")
     now = clock.now(session)
     email = access.who(session, secret, now)
-    name = next(user.name for user, person in desk.people(session) if person.email == email)
-    return Caller(desk.person(session, email), name, now, secret)
+    return Caller(desk.person(session, email, now), desk.name(session, email), now, secret)
 
 
 Me = Annotated[Caller, Depends(caller)]

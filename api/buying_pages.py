@@ -10,9 +10,8 @@ from fastapi.responses import HTMLResponse
 
 from api.access import Me, Work
 from api.console import page
-from erp_core import policy
 from erp_core.queries import buying_pages as pages
-from erp_core.queries import desk, purchasing, supply
+from erp_core.queries import desk, policies, purchasing, supply
 from erp_core.values import INBOUND_PURCHASE_STATUSES
 
 router = APIRouter(include_in_schema=False)
@@ -24,7 +23,7 @@ def purchasing_page(session: Work, me: Me) -> HTMLResponse:
     """What to buy, what is written, what is coming, what is apart or under way, what is billed, and how suppliers do."""
     return page(
         "purchasing.html", me, session, disruptions=pages.disruptions(session), current="Purchasing",
-        needs=supply.needs(session, policy.load(), me.now.date()), drafts=purchasing.orders(session, ["draft"]),
+        needs=supply.needs(session, policies.active(session), me.now.date()), drafts=purchasing.orders(session, ["draft"]),
         coming=purchasing.orders(session, INBOUND_PURCHASE_STATUSES), apart=pages.set_apart(session),
         transfers=pages.transfers(session), bills=pages.blocked_bills(session), late=me.now.date(),
         suppliers=purchasing.scorecard(session, me.now.date()),
@@ -35,7 +34,7 @@ def purchasing_page(session: Work, me: Me) -> HTMLResponse:
 def purchase_order(number: str, session: Work, me: Me) -> HTMLResponse:
     """A purchase order: how far it is, what came, what was billed, who waits for it."""
     return page(
-        "purchase_order.html", me, session, page=pages.purchase_page(session, number, policy.load(), me.now), people=desk.names(session),
+        "purchase_order.html", me, session, page=pages.purchase_page(session, number, policies.active(session), me.now), people=desk.names(session),
         current="", journal=desk.journal(session, subject_name=f"purchase_order:{number}"),
     )  # fmt: skip
 
@@ -53,7 +52,7 @@ def receipt(number: str, session: Work, me: Me) -> HTMLResponse:
 def bill(supplier: str, number: str, session: Work, me: Me) -> HTMLResponse:
     """A supplier's invoice beside its order and receipts."""
     return page(
-        "bill.html", me, session, page=pages.bill_page(session, supplier, number, policy.load()), people=desk.names(session), current="",
+        "bill.html", me, session, page=pages.bill_page(session, supplier, number, policies.active(session)), people=desk.names(session), current="",
         journal=desk.journal(session, subject_name=f"bill:{supplier}:{number}"),
     )  # fmt: skip
 
@@ -75,7 +74,7 @@ def purchase_order_json(number: str, session: Work, me: Me) -> dict[str, Any]:
 @interface.get("/needs")
 def needs_json(session: Work, me: Me) -> list[dict[str, Any]]:
     """What to buy now: item, warehouse, source and quantity, with the demand that says so."""
-    return [asdict(need) for need in supply.needs(session, policy.load(), me.now.date())]
+    return [asdict(need) for need in supply.needs(session, policies.active(session), me.now.date())]
 
 
 @interface.get("/suppliers")

@@ -65,6 +65,10 @@ def tick(config: Settings) -> None:
     while more:
         with db.transaction(db.API) as session:
             more = calendar.turn(session, clock.now(session))
+    more = True
+    while more:
+        with db.transaction(db.API) as session:
+            more = calendar.follow_policy(session, clock.now(session))
     with db.transaction(db.API) as session:
         calendar.recover(session, clock.now(session))
     with db.transaction(db.API) as session:

@@ -39,6 +39,10 @@ def _set(command: Said, *but: str) -> str:
     return ", ".join(f"{k.replace('_', ' ')} {_plain(v)}" for k, v in said.items())
 
 
+def _for_firm(command: Said) -> str:
+    return "" if command.get("entity", "*") == "*" else f" for {command['entity']}"
+
+
 def _amend(command: Said) -> str:
     parts = []
     for change in command.get("changes", []):
@@ -186,4 +190,23 @@ _COMMANDS: dict[str, Callable[[Said], str]] = {
     ),
     "close_case": lambda c: f"Close the case: {c['resolution']}",
     "send_message": lambda c: f"Reply to {c['to']}",
+    "propose_policy": lambda c: f"Propose a policy: {c['summary']}",
+    "backtest_policy": lambda c: f"Replay the last {c['days']} days under policy version {c['version']}",
+    "activate_policy": lambda c: (
+        f"Put policy version {c['version']} in force"
+        + (f" from {day(c['active_from'])}" if c.get("active_from") else "")
+        + f": {c['reason']}"
+    ),
+    "roll_back_policy": lambda c: f"Return to policy version {c['version']}",
+    "save_user": lambda c: (
+        f"{'Keep' if c.get('active', True) else 'End'} the account of {c['name']}, {c['email']}: "
+        f"{', '.join(c['roles']).replace('_', ' ') or 'no role'}, up to {money(c['approval_limit'])}, "
+        f"{'all firms' if '*' in c.get('entities', ['*']) else ', '.join(c['entities'])}"
+    ),
+    "delegate_authority": lambda c: (
+        f"Lend {', '.join(c['roles']).replace('_', ' ')} to {c['to']} until {day(c['ends_at'])}"
+    ),
+    "end_delegation": lambda c: f"End delegation {c['delegation']}",
+    "stop_agent": lambda c: f"Stop the agent{_for_firm(c)}: {c['reason']}",
+    "resume_agent": lambda c: f"Let the agent work again{_for_firm(c)}: {c['reason']}",
 }

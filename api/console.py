@@ -17,14 +17,14 @@ from pydantic import ValidationError
 from api import views, words
 from api.access import COOKIE, Caller, Me, Work, check_form
 from api.command_words import command_words
-from erp_core import clock, policy, settings
+from erp_core import clock, settings
 from erp_core.actions import access, requests
 from erp_core.actions import desk as decisions
 from erp_core.actions.desk import Said
 from erp_core.commands import CloseCase
 from erp_core.db import Session
 from erp_core.errors import LimitReached, NotFound, Problem, RuleViolation
-from erp_core.queries import desk, fulfilment, quality
+from erp_core.queries import desk, fulfilment, policies, quality
 from erp_core.queries.desk import CaseFile, Filter
 from erp_core.queries.order_page import order_page
 from erp_core.rules import desk as rules
@@ -75,7 +75,12 @@ def page(
     """Render a page with what every page shows: who, when, and the counts of the rail."""
     counts = {q.queue: q for q in desk.queue_counts(session, me.now)} if me and session else {}
     shown = TEMPLATES.get_template(template).render(
-        me=me, counts=counts, queues=[q.value for q in Queue], icons=QUEUE_ICONS, policy=policy.load(), **values
+        me=me,
+        counts=counts,
+        queues=[q.value for q in Queue],
+        icons=QUEUE_ICONS,
+        policy=policies.active(session) if session else None,
+        **values,
     )
     return HTMLResponse(shown, status_code=status)
 
@@ -190,15 +195,15 @@ def _case_page(
     left, urgency = words.left(found.case.due_at, me.now)
     return page(
         "case.html", me, session, key=uuid.uuid4().hex, file=found, case=found.case, proposal=proposal, pending=pending, seen=seen, said=said, wrong=wrong,
-        signers=views.signers(session, proposal, seen, me.person) if proposal and seen else [],
-        may_sign=views.may_sign(seen.subjects, me.person) if seen else False,
+        signers=views.signers(session, proposal, seen, me.person, me.now) if proposal and seen else [],
+        may_sign=views.may_sign(session, seen.subjects, me.person) if seen else False,
         commands=(proposal.amended or proposal.commands) if proposal else [],
         commands_text=json.dumps(proposal.amended or proposal.commands, indent=1, ensure_ascii=False) if proposal else "",
         evidence=proposal.evidence if proposal else [], mails=_mails(found), people=people, left=left, urgency=urgency,
         changes=[(c, words.diff_rows(c.before, c.after)) for c in seen.changes] if seen else [], open=found.case.status in OPEN_CASE_STATUSES,
         read=found.finding.content["read"] if found.finding else None, current=found.case.queue,
         unexpired=bool(proposal and proposal.expires_at > me.now),
-        rule_text=lambda code: rules.rule_text(policy.load(), code),
+        rule_text=lambda code: rules.rule_text(policies.active(session), code),
     )  # fmt: skip
 
 
@@ -293,7 +298,7 @@ def original(number: int, session: Work, me: Me) -> Response:
 def order(number: str, session: Work, me: Me) -> HTMLResponse:
     """One order: how far it is, holds and who may release them, lines with their stock, shipments, invoices, returns, journal."""
     return page(
-        "order.html", me, session, page=order_page(session, number, policy.load(), me.now), current="",
+        "order.html", me, session, page=order_page(session, number, policies.active(session), me.now), current="",
         journal=desk.journal(session, subject_name=f"sales_order:{number}"), people=desk.names(session),
         cases=desk.other_open_cases(session, None, number, 0),
     )  # fmt: skip
@@ -306,7 +311,7 @@ def master_data(session: Work, me: Me) -> HTMLResponse:
         "master_data.html",
         me,
         session,
-        domains=quality.domains(session, policy.load().stewards),
+        domains=quality.domains(session, policies.active(session).stewards),
         current="Data quality",
     )
 
@@ -326,16 +331,6 @@ def journal(session: Work, me: Me) -> HTMLResponse:
     """The latest entries."""
     people = desk.names(session)
     return page("journal.html", me, session, journal=desk.journal(session), people=people, current="Journal")
-
-
-@router.get("/policy")
-def policy_page(session: Work, me: Me) -> HTMLResponse:
-    """Who may sign what, and the numbers that rules use."""
-    active = policy.load()
-    people = [(user, person.roles) for user, person in desk.people(session)]
-    return page(
-        "policy.html", me, session, rules=rules.rule_names(active.authority).values(), users=people, current="Policy"
-    )
 
 
 @router.get("/rail")

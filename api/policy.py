@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 import json
 
-from erp_core import policy
+from erp_core import db
+from erp_core.queries import policies
 from erp_core.rules import desk as rules
 
 
@@ -16,7 +17,8 @@ def main(argv: list[str]) -> int:
     )
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args(argv)
-    active = policy.load()
+    with db.in_use(), db.reading(db.API) as session:
+        active = policies.active(session)
     if arguments.json:
         print(json.dumps(active.model_dump(mode="json")))
         return 0

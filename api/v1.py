@@ -10,14 +10,13 @@ from pydantic import BaseModel, Field
 
 from api.access import Me, Work
 from api.views import case_json, proposal_json, row_json
-from erp_core import policy
 from erp_core.actions import Verdict as OrderVerdict
 from erp_core.actions import desk as decisions
 from erp_core.actions import requests
 from erp_core.actions.desk import Said
 from erp_core.commands import AmendOrder, CancelOrder, Command, PlaceOrder, RequestChange
 from erp_core.errors import Problem, RuleViolation
-from erp_core.queries import desk, sales
+from erp_core.queries import desk, policies, sales
 from erp_core.queries.desk import Filter
 from erp_core.rules import changes
 from erp_core.values import Verdict
@@ -209,6 +208,6 @@ def journal(
 
 
 @router.get("/policy")
-def active_policy(me: Me) -> dict[str, Any]:
+def active_policy(session: Work, me: Me) -> dict[str, Any]:
     """The policy in force, with its hash."""
-    return policy.load().model_dump(mode="json")
+    return policies.active(session).model_dump(mode="json")

@@ -10,12 +10,11 @@ from typing import Any
 from markupsafe import Markup, escape
 
 from api import words
-from erp_core import policy
 from erp_core.actions import desk as decisions
 from erp_core.actions.desk import Preview
 from erp_core.db import Session
 from erp_core.errors import Problem
-from erp_core.queries import desk
+from erp_core.queries import desk, policies
 from erp_core.queries.desk import CaseFile, CaseRow
 from erp_core.rules import desk as rules
 from erp_core.rules.desk import Person, Subject
@@ -130,11 +129,13 @@ class Signer:
     signed: str | None
 
 
-def signers(session: Session, proposal: Proposal, seen: Preview, me: Person) -> list[Signer]:
+def signers(session: Session, proposal: Proposal, seen: Preview, me: Person, now: datetime) -> list[Signer]:
     """Who must sign which command, as policy has it now."""
-    active = policy.load()
-    given = decisions.signatures_of(session, proposal, seen.digest, seen.subjects, active)
-    people = desk.people(session)
+    active = policies.active(session)
+    given = [
+        rules.signature(active, p, seen.subjects) for p in decisions.signers_of(session, proposal, seen.digest, now)
+    ]
+    people = desk.people(session, now)
     found = []
     for position, subject in enumerate(seen.subjects):
         able = [(user, rules.authority(active, person, subject)) for user, person in people]
@@ -148,9 +149,10 @@ def signers(session: Session, proposal: Proposal, seen: Preview, me: Person) -> 
     return found
 
 
-def may_sign(subjects: list[Subject], me: Person) -> bool:
+def may_sign(session: Session, subjects: list[Subject], me: Person) -> bool:
     """May this person sign at least one of the commands?"""
-    return any(rules.authority(policy.load(), me, subject).allowed for subject in subjects)
+    active = policies.active(session)
+    return any(rules.authority(active, me, subject).allowed for subject in subjects)
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,8 @@ $$;
 
 CREATE OR REPLACE FUNCTION casework.policy_content() RETURNS jsonb
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = public, pg_temp AS $$
-    SELECT content FROM policy_version ORDER BY activated_at DESC, id DESC LIMIT 1
+    SELECT v.content FROM policy_activation a JOIN policy_version v ON v.id = a.version
+    WHERE a.active_from <= casework.desk_now() ORDER BY a.active_from DESC, a.id DESC LIMIT 1
 $$;
 
 CREATE OR REPLACE FUNCTION casework.due(p_from timestamptz, p_queue text, p_priority text) RETURNS timestamptz
@@ -72,6 +73,28 @@ BEGIN
 END
 $$;
 
+-- Whether people stopped the agent: altogether, or for a firm.
+CREATE OR REPLACE FUNCTION casework.stopped(p_entity text) RETURNS boolean
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = public, pg_temp AS $$
+    SELECT EXISTS (SELECT FROM agent_stop WHERE entity = '*' OR entity = p_entity)
+$$;
+
+-- The firm a case is about, from what it names. Mail that nobody linked is no firm's yet.
+CREATE OR REPLACE FUNCTION casework.case_firm() RETURNS trigger
+LANGUAGE plpgsql SET search_path = public, pg_temp AS $$
+BEGIN
+    NEW.entity := coalesce(NEW.entity,
+        (SELECT entity FROM customer WHERE code = NEW.customer),
+        (SELECT c.entity FROM sales_order o JOIN customer c ON c.code = o.customer WHERE o.number = NEW.order_number),
+        (SELECT entity FROM warehouse WHERE code = NEW.details ->> 'warehouse'),
+        (SELECT w.entity FROM purchase_order p JOIN warehouse w ON w.code = p.warehouse WHERE p.number = NEW.details ->> 'purchase_order'),
+        (SELECT w.entity FROM purchase_order p JOIN warehouse w ON w.code = p.warehouse WHERE p.number = NEW.subject));
+    RETURN NEW;
+END
+$$;
+CREATE OR REPLACE TRIGGER case_firm BEFORE INSERT OR UPDATE OF customer, order_number, details ON case_file
+    FOR EACH ROW EXECUTE FUNCTION casework.case_firm();
+
 -- 2. Claim a case that waits for the agent: the given one, or the most urgent. Nobody else gets it while the lease runs.
 CREATE OR REPLACE FUNCTION casework.claim_case(p_worker text, p_seconds int, p_case bigint DEFAULT NULL) RETURNS bigint
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = public, pg_temp AS $$
@@ -83,7 +106,7 @@ BEGIN
         leased_until = clock_timestamp() + make_interval(secs => least(greatest(p_seconds, 1), 600))
     WHERE id = (
         SELECT id FROM case_file
-        WHERE status IN ('new', 'investigating') AND NOT worked AND attempts < 5
+        WHERE status IN ('new', 'investigating') AND NOT worked AND attempts < 5 AND NOT casework.stopped(entity)
             AND (leased_until IS NULL OR leased_until < clock_timestamp())
             AND (p_case IS NULL OR id = p_case)
         ORDER BY array_position(ARRAY['urgent', 'high', 'normal', 'low'], priority), id
@@ -139,6 +162,9 @@ DECLARE
     filed bigint;
     hours int := (casework.policy_content() -> 'proposals' ->> 'expire_after_hours')::int;
 BEGIN
+    IF casework.stopped(held.entity) THEN
+        RAISE EXCEPTION 'the agent is stopped' USING ERRCODE = 'object_not_in_prerequisite_state';
+    END IF;
     IF jsonb_typeof(p_commands) <> 'array' OR jsonb_array_length(p_commands) NOT BETWEEN 1 AND 3 THEN
         RAISE EXCEPTION 'a proposal has one to three commands' USING ERRCODE = 'check_violation';
     END IF;
@@ -204,19 +230,19 @@ REVOKE ALL ON ALL SEQUENCES IN SCHEMA public FROM countersign_api, countersign_a
 REVOKE ALL ON ALL FUNCTIONS IN SCHEMA casework FROM PUBLIC;
 GRANT USAGE ON SCHEMA public TO countersign_api, countersign_agent, countersign_reader;
 GRANT USAGE ON SCHEMA casework TO countersign_api, countersign_agent;
-GRANT EXECUTE ON FUNCTION casework.desk_now, casework.policy_content, casework.due TO countersign_api, countersign_agent;
+GRANT EXECUTE ON FUNCTION casework.desk_now, casework.policy_content, casework.due, casework.stopped, casework.case_firm TO countersign_api, countersign_agent;
 
 GRANT SELECT ON ALL TABLES IN SCHEMA public TO countersign_api;
 GRANT INSERT, UPDATE ON ALL TABLES IN SCHEMA public TO countersign_api;
 GRANT USAGE ON ALL SEQUENCES IN SCHEMA public TO countersign_api;
 GRANT SELECT, UPDATE ON SEQUENCE order_number, invoice_number, credit_memo_number, return_number TO countersign_api;
-GRANT DELETE ON sign_in, order_line, allocation TO countersign_api;
-REVOKE UPDATE ON journal_entry, decision, message, finding, policy_version, note FROM countersign_api;
+GRANT DELETE ON sign_in, order_line, allocation, agent_stop TO countersign_api;
+REVOKE UPDATE ON case_step, case_view, journal_entry, decision, message, finding, policy_version, note, policy_activation, policy_backtest FROM countersign_api;
 REVOKE ALL ON alembic_version FROM countersign_api;
 GRANT SELECT ON alembic_version TO countersign_api;
 
 GRANT SELECT ON entity, customer, contact, ship_to, supplier, app_user, item, substitute, price, warehouse, stock_level, allocation,
-    sales_order, order_line, hold, purchase_order, purchase_order_line, shipment, shipment_line, invoice, remittance, policy_version,
+    sales_order, order_line, hold, purchase_order, purchase_order_line, shipment, shipment_line, invoice, remittance, policy_version, policy_activation, delegation, agent_stop,
     installation, case_file, message, finding, note, proposal, decision, journal_entry, item_unit, tier_price, customer_account,
     customer_item, invoice_line, credit_memo, return_order, return_line, item_source, receipt, receipt_line, supplier_invoice, supplier_invoice_line, disruption, discrepancy, tolerance, transfer, quarantined,
     stock_movement TO countersign_agent;

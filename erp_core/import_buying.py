@@ -10,12 +10,12 @@ from typing import Any
 from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
-from erp_core import policy
 from erp_core.actions import execute
 from erp_core.actions.intake import IMPORT
 from erp_core.commands import RecordBill
 from erp_core.errors import CountersignError
 from erp_core.import_files import FILES, Complaint, ReadFile, Report, Row, reject, rows_of
+from erp_core.queries import policies
 from erp_core.tables.purchasing import PurchaseOrder, Receipt, ReceiptLine, SupplierInvoice, SupplierInvoiceLine
 from erp_core.values import BillStatus, PurchaseStatus, money
 
@@ -103,7 +103,7 @@ def _bill(session: Session, values: Row, own: list[Row], now: datetime) -> str |
             return str(error)
         return None
     net = money(sum((x["quantity"] * x["unit_price"] for x in own), Decimal(0)))
-    due = values["due_on"] or values["invoiced_at"] + timedelta(days=policy.load().match.terms_days)
+    due = values["due_on"] or values["invoiced_at"] + timedelta(days=policies.active(session).match.terms_days)
     made = SupplierInvoice(
         **{**told, "due_on": due},
         amount=net + money(values["tax"]) + money(values["charges"]),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import importlib
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -22,6 +21,18 @@ from erp_core.server import DATABASE, SUPERUSER, Cluster
 from erp_core.values import canonical
 
 HERE = Path(__file__).parent
+
+SHIP = """
+INSERT INTO policy_version (hash, numbers, authority, content, summary, author, proposed_at)
+VALUES (:hash, :numbers, :authority, cast(:content AS jsonb), 'As it ships', 'shipped', casework.desk_now()) ON CONFLICT (hash) DO NOTHING
+"""
+ACTIVATE_SHIPPED = """
+WITH ours AS (SELECT v.author, v.hash FROM policy_activation a JOIN policy_version v ON v.id = a.version
+  WHERE a.active_from <= casework.desk_now() ORDER BY a.active_from DESC, a.id DESC LIMIT 1)
+INSERT INTO policy_activation (version, active_from, activated_by, activated_at, reason)
+SELECT v.id, CASE WHEN EXISTS (SELECT FROM ours) THEN casework.desk_now() ELSE 'epoch' END, 'shipped', casework.desk_now(), 'As it ships'
+FROM policy_version v WHERE v.hash = :hash AND NOT EXISTS (SELECT FROM ours WHERE author <> 'shipped' OR ours.hash = v.hash)
+"""
 
 
 def main(argv: list[str]) -> int:
@@ -115,16 +126,12 @@ def _run_script(connection: Connection, script: str) -> None:
 
 
 def _activate_policy(connection: Connection) -> None:
-    """The shipped policy becomes a version of its own when its text changed."""
-    current = policy.load()
+    """The shipped policy becomes a version when its text changed: in force at once, unless people made the one that is. Then they decide."""
+    current, (numbers, authority) = policy.shipped(), policy.texts()
     content = canonical(current.model_dump(mode="json"))
-    connection.execute(
-        text(
-            "INSERT INTO policy_version (hash, content, activated_at) VALUES (:hash, cast(:content AS jsonb), :now) "
-            "ON CONFLICT (hash) DO NOTHING"
-        ),
-        {"hash": current.hash, "content": content, "now": datetime.now(UTC)},
-    )
+    shipped = {"hash": current.hash, "numbers": numbers, "authority": authority, "content": content}
+    connection.execute(text(SHIP), shipped)
+    connection.execute(text(ACTIVATE_SHIPPED), {"hash": current.hash})
 
 
 def _from_dsns(dsns: dict[str, str]) -> tuple[dict[str, str], str]:

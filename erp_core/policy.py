@@ -1,16 +1,22 @@
-"""The policy as typed values. One text, hashed; its hash is on every decision and journal entry."""
+"""The policy as typed values: two texts, numbers (TOML) and authority (Cedar), hashed together; the hash is on every decision.
+
+The file that ships is version 1 of an installation. Versions live in the database; `queries.policies` says which one is in force.
+"""
 
 from __future__ import annotations
 
 import hashlib
+import json
 import tomllib
 from decimal import Decimal
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+import cedarpy
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from erp_core.errors import Problem, RuleViolation
 from erp_core.values import Action, Disposition, HoldReason, Priority, Queue, ReturnReason
 
 HERE = Path(__file__).parent
@@ -118,8 +124,37 @@ class HoldPolicy(_Part):
     rule: str
 
 
+class Chain(_Part):
+    """Above an amount each step wants one person of one of its roles: all steps or nothing."""
+
+    above: Decimal
+    steps: list[list[str]]
+
+
+class Pair(_Part):
+    """Two duties that one person may not have: commands, or `release_hold:reason`."""
+
+    id: str
+    text: str
+    one: list[str]
+    other: list[str]
+
+
+class AccessPolicy(_Part):
+    longest_delegation_days: int = Field(gt=0)
+    session_hours: int = Field(gt=0)
+    token_days: int = Field(gt=0)
+
+
+class LocalPolicy(_Part):
+    """Which numbers a firm may have of its own (`part.field` or a whole part), and those that some firms have."""
+
+    configurable: list[str]
+    firms: dict[str, dict[str, Any]] = {}
+
+
 class Policy(_Part):
-    """Everything a policy version says, and the hash of its two files."""
+    """Everything a policy version says, and the hash of its two texts."""
 
     name: str
     orders: OrderPolicy
@@ -137,8 +172,12 @@ class Policy(_Part):
     mail: MailPolicy
     sla_hours: dict[Priority, int]
     four_eyes: dict[str, Decimal]
+    chains: dict[str, list[Chain]]
+    apart: list[Pair]
+    access: AccessPolicy
     holds: dict[HoldReason, HoldPolicy]
     routes: dict[Action, Queue]
+    local: LocalPolicy
     authority: str
     hash: str
 
@@ -147,15 +186,100 @@ class Policy(_Part):
         """Name and the first digits of the hash, as people quote it."""
         return f"{self.name} {self.hash[:8]}"
 
+    @cached_property
+    def _firms(self) -> dict[str, Policy]:
+        return {}
+
+    def of(self, firm: str) -> Policy:
+        """The policy as it is for one of our firms: the common one, with the numbers that are the firm's own."""
+        own = self.local.firms.get(firm)
+        if not own:
+            return self
+        if firm not in self._firms:
+            content = self.model_dump(mode="json")
+            for part, fields in own.items():
+                content[part] = {**content[part], **fields}
+            self._firms[firm] = Policy(**content)
+        return self._firms[firm]
+
 
 def parse(toml: str, cedar: str) -> Policy:
-    """Read the two texts of a policy. Raises pydantic's ValidationError naming the field."""
-    content: dict[str, Any] = tomllib.loads(toml)
+    """Read the two texts of a policy. Raises RuleViolation naming each place that cannot be used, and why."""
+    try:
+        content: dict[str, Any] = tomllib.loads(toml)
+    except tomllib.TOMLDecodeError as error:
+        raise RuleViolation([_unusable("numbers", str(error))]) from error
     fingerprint = hashlib.sha256(f"{toml}\0{cedar}".encode()).hexdigest()
-    return Policy(**content, authority=cedar, hash=fingerprint)
+    try:
+        policy = Policy(**_filled(content), authority=cedar, hash=fingerprint)
+        found = [*_local_problems(policy), *_cedar_problems(cedar)]
+    except ValidationError as error:
+        found = [_unusable(".".join(map(str, e["loc"])), e["msg"]) for e in error.errors()]
+    if found:
+        raise RuleViolation(found)
+    return policy
+
+
+def _unusable(place: str, why: str) -> Problem:
+    return Problem("policy_unusable", f"{place}: {why}", {"place": place})
+
+
+def _filled(content: dict[str, Any]) -> dict[str, Any]:
+    """A part or number that an older text does not know yet is the shipped one; tables (routes, taxes) are taken as they are."""
+    shipped = tomllib.loads(texts()[0])
+    for name, part in shipped.items():
+        kind = Policy.model_fields[name].annotation
+        mine = content.setdefault(name, part)
+        if isinstance(kind, type) and issubclass(kind, BaseModel) and isinstance(mine, dict):
+            content[name] = {**{k: v for k, v in part.items() if k != "firms"}, **mine}
+    return content
+
+
+def _local_problems(policy: Policy) -> list[Problem]:
+    """A firm has numbers of its own only where the common policy lets it, and they must be usable."""
+    found: list[Problem] = []
+    allowed = set(policy.local.configurable)
+    for firm, parts in policy.local.firms.items():
+        for part, fields in parts.items():
+            names = fields if isinstance(fields, dict) else {}
+            barred = [f"{part}.{name}" for name in names if not {part, f"{part}.{name}"} & allowed]
+            found += [_unusable(f"local.firms.{firm}.{name}", "is the same for all firms") for name in barred]
+            if not names or part not in Policy.model_fields:
+                found.append(_unusable(f"local.firms.{firm}.{part}", "is no part of the policy"))
+        if not found:
+            policy.of(firm)
+    return found
+
+
+def _cedar_problems(cedar: str) -> list[Problem]:
+    """What the schema says of the authority: unknown roles' attributes, actions or types, and rules without id or text."""
+    try:
+        checked = cedarpy.validate_policies(cedar, schema())
+        problems = [_unusable("authority", str(error.error)) for error in checked.errors]
+        if problems or not checked.validation_passed:
+            return problems or [_unusable("authority", "does not fit the schema")]
+        policies = json.loads(cedarpy.policies_to_json_str(cedar))["staticPolicies"].values()
+    except ValueError as error:
+        return [_unusable("authority", str(error))]
+    named = [p.get("annotations", {}) for p in policies]
+    found = [_unusable("authority", "each rule wants @id and @text") for n in named if not {"id", "text"} <= n.keys()]
+    twice = sorted({n["id"] for n in named if "id" in n and sum(m.get("id") == n["id"] for m in named) > 1})
+    return found + [_unusable("authority", f"two rules have the id {code}") for code in twice]
 
 
 @cache
-def load() -> Policy:
-    """The policy that ships with this version."""
-    return parse((HERE / "policy.toml").read_text(), (HERE / "authority.cedar").read_text())
+def schema() -> str:
+    """What authority may speak of: people, commands and their actions."""
+    return (HERE / "authority.cedarschema").read_text()
+
+
+@cache
+def texts() -> tuple[str, str]:
+    """The two texts that ship with this version: numbers and authority."""
+    return (HERE / "policy.toml").read_text(), (HERE / "authority.cedar").read_text()
+
+
+@cache
+def shipped() -> Policy:
+    """The policy that ships with this version, before anybody changed it."""
+    return parse(*texts())

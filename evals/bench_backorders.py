@@ -9,11 +9,11 @@ import time
 import uuid
 from decimal import Decimal
 
-from erp_core import db, migrate, policy
+from erp_core import db, migrate
 from erp_core.actions import execute, execute_orders
 from erp_core.actions.intake import Asked
 from erp_core.commands import NewLine, PlaceOrder, RunBackorders
-from erp_core.queries import books, measuring
+from erp_core.queries import books, measuring, policies
 from evals import bench_orders
 
 LINES, BATCH = 3, 200
@@ -68,5 +68,5 @@ def _run() -> dict[str, object]:
         moment = bench_orders.now(session)
         result = execute(session, RunBackorders(), key=f"bench:{uuid.uuid4()}", actor="bench", now=moment)
         took = time.perf_counter() - started
-        wrong = books.wrong(session, policy.load())
+        wrong = books.wrong(session, policies.active(session))
     return {"waiting_lines": waiting, "seconds": round(took, 2), **(result.change.after or {}), "books_wrong": wrong}

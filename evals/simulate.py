@@ -22,7 +22,7 @@ from typing import Any
 from rich.console import Console
 from rich.progress import track
 
-from erp_core import db, importer, migrate, policy
+from erp_core import db, importer, migrate
 from erp_core.actions import calendar, execute, execute_orders, upkeep
 from erp_core.actions.intake import Asked
 from erp_core.commands import (
@@ -51,7 +51,7 @@ from erp_core.commands import (
 )
 from erp_core.db import Session
 from erp_core.errors import CountersignError
-from erp_core.queries import books, purchasing, simulation
+from erp_core.queries import books, policies, purchasing, simulation
 from erp_core.values import HoldReason, ReturnReason
 from evals import simulated
 from evals.simulated import Buyer, Distributor, Source
@@ -312,7 +312,7 @@ def simulate(days: int, orders: int, seed: int) -> dict[str, Any]:
         with db.transaction(db.API) as session:
             run.day(session, number)
         with db.reading(db.API) as session:
-            wrong += [f"day {number}: {text}" for text in books.wrong(session, policy.load())]
+            wrong += [f"day {number}: {text}" for text in books.wrong(session, policies.active(session))]
     with db.reading(db.API) as session:
         start = datetime(START.year, START.month, START.day, tzinfo=UTC)
         return {

@@ -9,10 +9,11 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 
-from erp_core import clock, policy
+from erp_core import clock
 from erp_core.commands import Command
 from erp_core.db import Session
-from erp_core.queries import billing, catalog, desk, references, sales, supply
+from erp_core.policy import Policy
+from erp_core.queries import billing, catalog, desk, policies, references, sales, supply
 from erp_core.queries.references import Hit, OrderCard, Sender
 from erp_core.queries.subjects import subject_of, versions
 from erp_core.rules import desk as desk_rules
@@ -258,7 +259,7 @@ def purchase_order(session: Session, number: str) -> dict[str, Any] | None:
 @query
 def change_impact(session: Session, what: supply.WhatIf, moment: datetime) -> dict[str, Any]:
     """Whom it would hurt if a purchase order came later or short, and what could be done about the item that hurts most."""
-    active, found = policy.load(), session.get_one(PurchaseOrder, what.purchase_order)
+    active, found = policies.active(session), session.get_one(PurchaseOrder, what.purchase_order)
     skus, today = [x.sku for x in found.lines], moment.date()
     was, then = (supply.coverage(session, skus, found.warehouse, active, today, instead) for instead in (None, what))
     hurt = supply.affected(session, was, then)
@@ -314,13 +315,19 @@ def versions_of(session: Session, commands: list[Command]) -> dict[str, int]:
 
 
 @query
+def policy_in_force(session: Session) -> Policy:
+    """The numbers that the agent keeps to: those people activated."""
+    return policies.active(session)
+
+
+@query
 def signers(session: Session, commands: list[Command]) -> dict[str, Any]:
     """Which rules ask for a signature of these commands, and who could give it."""
-    active = policy.load()
+    active = policies.active(session)
     subjects = [subject_of(session, command) for command in commands]
     rules: set[str] = set()
     able: dict[str, set[int]] = {}
-    for user, person in desk.people(session):
+    for user, person in desk.people(session, clock.now(session)):
         for position, subject in enumerate(subjects):
             ruling = desk_rules.authority(active, person, subject)
             if ruling.allowed:

@@ -9,13 +9,13 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from erp_core import policy as policy_module
 from erp_core.actions import (
     allocation,
     billing,
     cases,
     credit,
     fulfilment,
+    governance,
     holds,
     intake,
     masters,
@@ -23,6 +23,7 @@ from erp_core.actions import (
     messages,
     orders,
     parties,
+    people,
     purchasing,
     quarantine,
     receiving,
@@ -33,6 +34,7 @@ from erp_core.actions import (
 from erp_core.actions.context import Change, Context, earlier, write_journal
 from erp_core.commands import Command, PlaceOrder
 from erp_core.errors import Problem, RuleViolation
+from erp_core.queries import policies
 
 Act = Callable[[Any, Context], Change]
 
@@ -100,6 +102,15 @@ ACTS: dict[str, Act] = {
     "route_case": cases.route,
     "close_case": cases.close,
     "send_message": messages.send,
+    "propose_policy": governance.propose,
+    "backtest_policy": governance.backtest,
+    "activate_policy": governance.activate,
+    "roll_back_policy": governance.roll_back,
+    "save_user": people.save,
+    "delegate_authority": people.delegate,
+    "end_delegation": people.end_delegation,
+    "stop_agent": people.stop,
+    "resume_agent": people.resume,
 }
 
 
@@ -133,7 +144,7 @@ def execute(
     stored = earlier(session, key, said)
     if stored is not None:
         return Result(Change(stored.tag, stored.subject or "", stored.before, stored.after), [], replayed=True)
-    context = Context(session, key, actor, now, policy_module.load(), case, facts or {})
+    context = Context(session, key, actor, now, policies.active(session, now), case, facts or {})
     change = ACTS[command.type](command, context)
     session.flush()
     write_journal(context, change, key, said, getattr(command, "case", None))
@@ -165,5 +176,5 @@ def execute_orders(
 
     Raises KeyReused when a key stands for another input.
     """
-    placed = intake.place(session, asked, actor=actor, now=now, policy=policy_module.load(), case=case)
+    placed = intake.place(session, asked, actor=actor, now=now, policy=policies.active(session, now), case=case)
     return [Verdict(one) for one in placed]

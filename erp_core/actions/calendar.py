@@ -9,12 +9,11 @@ from typing import Any
 from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
-from erp_core import policy as policy_module
 from erp_core.actions import cases, checks, matching
 from erp_core.actions.context import Context
 from erp_core.commands import OpenCase
 from erp_core.policy import Policy
-from erp_core.queries import catalog, sales, supply
+from erp_core.queries import catalog, policies, sales, supply
 from erp_core.tables.desk import Case
 from erp_core.tables.governance import Installation
 from erp_core.tables.purchasing import SupplierInvoice
@@ -22,7 +21,7 @@ from erp_core.tables.sales import SalesOrder
 from erp_core.values import OPEN_CASE_STATUSES, Priority, Queue, money, plain
 
 CLOCK = "clock"
-MARK = "calendar"
+MARK, FOLLOWED = "calendar", "policy followed"
 AT_ONCE = 20
 
 # customers with goods on the shelf for whom the days from :since to :today change what credit control or a waiver says
@@ -36,6 +35,10 @@ SELECT code FROM customer c WHERE code > :after
   OR EXISTS (SELECT FROM hold h JOIN sales_order o ON o.number = h.order_number WHERE o.customer = c.code
     AND h.waived_until >= :since AND h.waived_until < :today))
 ORDER BY code LIMIT :most
+"""
+WITH_OPEN_ORDERS = """
+SELECT DISTINCT customer FROM sales_order WHERE status IN ('entered', 'validated', 'allocated', 'released') AND picked_at IS NULL
+ AND customer > :after ORDER BY customer LIMIT :most
 """
 FAILED = """
 SELECT o.number FROM sales_order o WHERE o.status IN ('entered', 'validated', 'allocated', 'released') AND o.promised_date < :today
@@ -61,7 +64,7 @@ def turn(session: Session, now: datetime) -> bool:
     since = date.fromisoformat(mark.value["day"])
     if since >= today:
         return False
-    policy = policy_module.load()
+    policy = policies.active(session, now)
     found = _turned(session, since, today, str(mark.value["after"]), policy)
     context = Context(session, f"calendar:{today.isoformat()}:{mark.value['after']}", CLOCK, now, policy)
     for customer in found:
@@ -69,6 +72,27 @@ def turn(session: Session, now: datetime) -> bool:
     more = len(found) == AT_ONCE
     mark.value = {"day": since.isoformat(), "after": found[-1]} if more else {"day": today.isoformat(), "after": ""}
     return more
+
+
+def follow_policy(session: Session, now: datetime) -> bool:
+    """When another policy has come into force, check open orders anew under it, some customers at a time. True while there are more."""
+    mark, number = session.get(Installation, FOLLOWED, with_for_update=True), policies.active_start(session, now)
+    if mark is None:
+        session.add(Installation(name=FOLLOWED, value={"start": number, "after": None}))
+        return False
+    value = dict(mark.value)
+    if value["start"] != number:
+        value = {"start": number, "after": ""}
+    if value["after"] is None:
+        return False
+    query = text(WITH_OPEN_ORDERS)
+    found = list(session.scalars(query, {"after": value["after"], "most": AT_ONCE}))
+    context = Context(session, f"policy:{number}:{value['after']}", CLOCK, now, policies.active(session, now))
+    for customer in found:
+        checks.look_again(customer, context)
+    value["after"] = found[-1] if len(found) == AT_ONCE else None
+    mark.value = value
+    return value["after"] is not None
 
 
 def _turned(session: Session, since: date, today: date, after: str, policy: Policy) -> list[str]:
@@ -92,7 +116,7 @@ def replenish(session: Session, now: datetime) -> int:
         session.add(Installation(name="replenishment", value={"day": today}))
     else:
         mark.value = {"day": today}
-    policy = policy_module.load()
+    policy = policies.active(session, now)
     wanted: dict[tuple[str, str], list[supply.Need]] = {}
     for need in supply.needs(session, policy, now.date()):
         wanted.setdefault((need.supplier, need.warehouse), []).append(need)
@@ -136,7 +160,7 @@ def _wish(supplier: str, warehouse: str, listed: list[supply.Need]) -> OpenCase:
 
 def put_up_payments(session: Session, now: datetime) -> int:
     """Open a case for each supplier invoice that may be paid and is due soon; closed without paying, not again until the invoice changes."""
-    policy = policy_module.load()
+    policy = policies.active(session, now)
     by = now.date() + timedelta(days=policy.match.pay_days)
     numbers = list(session.scalars(text(DUE), {"by": by, "most": AT_ONCE}))
     query = select(SupplierInvoice).where(SupplierInvoice.id.in_(numbers)).order_by(SupplierInvoice.id)
@@ -149,7 +173,9 @@ def recover(session: Session, now: datetime) -> int:
     """Open a case for each order whose promised day went by, once a promise: what is missing, and what can still be done."""
     numbers = list(session.scalars(text(FAILED), {"today": now.date(), "most": AT_ONCE}))
     for order in sales.orders(session, numbers):
-        context = Context(session, f"recover:{order.number}:{order.promised_date}", CLOCK, now, policy_module.load())
+        context = Context(
+            session, f"recover:{order.number}:{order.promised_date}", CLOCK, now, policies.active(session, now)
+        )
         case = cases.locked(cases.open_or_add(_recovery(session, order, now), context), context)
         case.details = {
             **case.details,

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -17,7 +17,6 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
 from erp_core import actions
-from erp_core import policy as policy_module
 from erp_core.actions import cases, segregation
 from erp_core.actions.context import PREVIEW, Change, Context, earlier, write_journal
 from erp_core.commands import COMMANDS, Command
@@ -31,9 +30,11 @@ from erp_core.errors import (
 )
 from erp_core.policy import Policy
 from erp_core.queries import desk as queries
+from erp_core.queries import policies
+from erp_core.queries.backtest import GROUND
 from erp_core.queries.subjects import subject_of, versions
 from erp_core.rules import desk as rules
-from erp_core.rules.desk import Person, Signature, Subject
+from erp_core.rules.desk import Ground, Person, Subject
 from erp_core.tables.desk import Case, Decision, Proposal
 from erp_core.values import (
     CASE_STEPS,
@@ -94,7 +95,7 @@ def commands_of(proposal: Proposal) -> list[Command]:
 def preview(session: Session, proposal: Proposal, now: datetime, signer: str | None = None) -> Preview:
     """Execute in a savepoint and roll it back: the same path, with nothing left of it. With a signer, as that person's deed."""
     facts = {"signers": [signer]} if signer else None
-    policy = policy_module.load()
+    policy = policies.active(session, now)
     changes: list[Change] = []
     problems: list[Problem] = []
     try:
@@ -151,24 +152,18 @@ def _problems(refusal: CountersignError) -> list[Problem]:
     return [Problem(type(refusal).__name__, str(refusal))]
 
 
-def signatures_of(
-    session: Session, proposal: Proposal, shown: str, subjects: Sequence[Subject], policy: Policy
-) -> list[Signature]:
-    """Earlier signatures on this very digest. A role lost since then no longer covers anything."""
+def signers_of(session: Session, proposal: Proposal, shown: str, now: datetime) -> list[Person]:
+    """Who signed this very digest before, with what they are now: a role lost since then no longer covers anything."""
     query = select(Decision).where(Decision.proposal_id == proposal.id, Decision.outcome == Outcome.SIGNED)
-    signed = [d for d in session.scalars(query) if d.digest_shown == shown]
-    return [signature_of(policy, queries.person(session, d.actor), subjects) for d in signed]
-
-
-def signature_of(policy: Policy, person: Person, subjects: Sequence[Subject]) -> Signature:
-    """What a person's yes would cover of some commands."""
-    covers = [i for i, subject in enumerate(subjects) if rules.authority(policy, person, subject).allowed]
-    return Signature(person.email, frozenset(covers))
+    signed = [d for d in session.scalars(query.order_by(Decision.id)) if d.digest_shown == shown]
+    return [queries.person(session, d.actor, now) for d in signed]
 
 
 def assign(session: Session, number: int, *, actor: str, now: datetime) -> None:
     """Take a case, or give it back when it is one's own already."""
-    context = Context(session, f"assign:{number}:{now.isoformat()}:{actor}", actor, now, policy_module.load(), number)
+    context = Context(
+        session, f"assign:{number}:{now.isoformat()}:{actor}", actor, now, policies.active(session, now), number
+    )
     case = cases.locked(number, context)
     before = case.assignee
     case.assignee = None if before == actor else actor
@@ -188,6 +183,7 @@ class _Desk:
     now: datetime
     policy: Policy
     key: str
+    authority: dict[str, Any] | None = None
 
     @property
     def told(self) -> dict[str, Any]:
@@ -208,7 +204,9 @@ def decide(
     proposal = queries.proposal(session, proposal_id, lock=True)
     case = session.get_one(Case, proposal.case_id, with_for_update=True)
     own = f"decision:{actor}:{key or uuid.uuid4()}"
-    desk = _Desk(session, proposal, case, queries.person(session, actor), said, now, policy_module.load(), own)
+    desk = _Desk(
+        session, proposal, case, queries.person(session, actor, now), said, now, policies.active(session, now), own
+    )
     first = _first(desk)
     if first is not None:
         return first
@@ -223,7 +221,7 @@ def _first(desk: _Desk) -> DecisionResult | None:
     if entry is None or entry.after is None:
         return None
     found = desk.session.get_one(Decision, entry.after["decision"])
-    detail = {name: value for name, value in found.detail.items() if name != "text"}
+    detail = {name: value for name, value in found.detail.items() if name not in ("text", "authority")}
     return DecisionResult(Outcome(found.outcome), found.detail["text"], detail, found.id)
 
 
@@ -235,8 +233,7 @@ def _approve(desk: _Desk) -> DecisionResult:
     except ValidationError:
         return _refused("The commands are not well-formed; reject the proposal.", ["commands_unreadable"])
     subjects = [subject_of(desk.session, command) for command in commands]
-    signature = signature_of(desk.policy, desk.person, subjects)
-    if not signature.covers:
+    if not rules.signature(desk.policy, desk.person, subjects).covers:
         asked = ", ".join(sorted({s.action for s in subjects}))
         return _refused(f"No rule lets {desk.person.email} sign {asked}. Nothing changed.", ["not_authorised"])
     if desk.now >= desk.proposal.expires_at:
@@ -254,38 +251,35 @@ def _approve(desk: _Desk) -> DecisionResult:
         )
     if seen.problems:
         return _refused("; ".join(p.text for p in seen.problems), [p.code for p in seen.problems])
-    signature = signature_of(desk.policy, desk.person, seen.subjects)
-    if not signature.covers:
-        return _refused(f"What this comes to is more than {desk.person.email} may sign.", ["not_authorised"])
     own = preview(desk.session, desk.proposal, desk.now, desk.person.email) if _keeps_hands_apart(commands) else seen
     if own.problems:
         return _refused("; ".join(p.text for p in own.problems), [p.code for p in own.problems])
-    if not any(c.type == "route_case" for c in commands) and not _may_close(desk):
-        return _refused(f"No rule lets {desk.person.email} end a case of this queue.", ["not_authorised"])
-    return _sign(desk, commands, seen.subjects, signature, seen)
+    return _sign(desk, commands, seen)
 
 
 def _keeps_hands_apart(commands: Sequence[Command]) -> bool:
     return any(c.type in segregation.HANDS_APART for c in commands)
 
 
-def _may_close(desk: _Desk) -> bool:
-    return rules.authority(desk.policy, desk.person, Subject("close_case", queue=desk.case.queue)).allowed
-
-
-def _sign(
-    desk: _Desk, commands: list[Command], subjects: list[Subject], own: Signature, seen: Preview
-) -> DecisionResult:
-    earlier = signatures_of(desk.session, desk.proposal, seen.digest, subjects, desk.policy)
-    if any(s.email == own.email for s in earlier):
-        return _refused(f"{own.email} has signed already; somebody else must.", ["signed_already"])
-    standing = rules.standing(desk.policy, subjects, [*earlier, own], desk.proposal.asked_by)
-    if standing.unsigned or standing.want_second:
-        waiting = sorted({subjects[i].action for i in (*standing.unsigned, *standing.want_second)})
-        return DecisionResult(
-            Outcome.SIGNED, f"Signed. Another person must sign {', '.join(waiting)}.", {"waiting": waiting}
-        )
-    return _execute_all(desk, commands, seen, [*(s.email for s in earlier), own.email])
+def _sign(desk: _Desk, commands: list[Command], seen: Preview) -> DecisionResult:
+    """What authority says of this person's yes, kept with all it rests on, so that anybody can judge it again."""
+    me = desk.person.email
+    earlier = signers_of(desk.session, desk.proposal, seen.digest, desk.now)
+    if any(p.email == me for p in earlier):
+        return _refused(f"{me} has signed already; somebody else must.", ["signed_already"])
+    ends = None if any(c.type == "route_case" for c in commands) else desk.case.queue
+    ground = Ground(desk.person, tuple(seen.subjects), tuple(earlier), desk.proposal.asked_by, ends)
+    said = rules.judge(desk.policy, ground)
+    desk.authority = {**asdict(said), "ground": GROUND.dump_python(ground, mode="json")}
+    if said.outcome == "refused":
+        if ends is not None and not rules.may_end(desk.policy, desk.person, ends):
+            return _refused(f"No rule lets {me} end a case of this queue.", ["not_authorised"])
+        return _refused(f"What this comes to is more than {me} may sign.", ["not_authorised"])
+    if said.outcome == "signed":
+        waiting = list(said.waiting)
+        text = f"Signed. Another person must sign {', '.join(waiting)}."
+        return DecisionResult(Outcome.SIGNED, text, {"waiting": waiting})
+    return _execute_all(desk, commands, seen, [*(p.email for p in earlier), me])
 
 
 def _execute_all(desk: _Desk, commands: list[Command], seen: Preview, signers: list[str]) -> DecisionResult:
@@ -341,7 +335,7 @@ def _amend(desk: _Desk) -> DecisionResult:
     if other:
         raise RuleViolation([Problem("other_case", "An amendment touches no other case.")])
     subjects = [subject_of(desk.session, command) for command in commands]
-    if not signature_of(desk.policy, desk.person, subjects).covers:
+    if not rules.signature(desk.policy, desk.person, subjects).covers:
         return _refused(f"No rule lets {desk.person.email} propose this.", ["not_authorised"])
     desk.proposal.amended = [c.model_dump(mode="json") for c in commands]
     desk.proposal.versions = versions(desk.session, commands)
@@ -406,7 +400,7 @@ _VERDICTS = {
 
 def _may_work(desk: _Desk) -> bool:
     """Whoever may route the case may also send it back."""
-    return rules.authority(desk.policy, desk.person, Subject("route_case", queue=desk.case.queue)).allowed
+    return rules.may_work(desk.policy, desk.person, desk.case.queue)
 
 
 def _moved(desk: _Desk, commands: Sequence[Command]) -> list[str]:
@@ -446,7 +440,7 @@ def _record(desk: _Desk, result: DecisionResult) -> DecisionResult:
         digest_shown=desk.said.digest,
         policy_hash=desk.policy.hash,
         outcome=result.outcome,
-        detail={"text": result.text, **result.detail},
+        detail={"text": result.text, **result.detail, **({"authority": desk.authority} if desk.authority else {})},
         decided_at=desk.now,
     )
     desk.session.add(made)

@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
+from pydantic import TypeAdapter
 from sqlalchemy.orm import Session
 
 from erp_core import db
@@ -22,10 +23,11 @@ from erp_core.queries.sales import snapshot_from
 from erp_core.rules import intake as rules
 from erp_core.rules.intake import Decided
 from erp_core.rules.picture import Draft, DraftLine
-from erp_core.rules.sales import Violation, fingerprint
+from erp_core.rules.sales import OrderFacts, Violation, fingerprint
 from erp_core.values import CaseStatus, HoldReason, OrderStatus, digest
 
 CORE, IMPORT = "core", "import"
+FACTS: TypeAdapter[OrderFacts] = TypeAdapter(OrderFacts)  # kept with the order, so that it can be judged again
 PREVIEW_NUMBER = "SO-NEW"  # looking at what an order would do uses up no number
 
 
@@ -143,7 +145,9 @@ class _Writing:
         beside = [self._hold(number, hold) for hold in decided.holds]
         opened = self._cases(decided)
         command = one.command.model_dump(mode="json")
-        self._entry(one, one.key, change, command, self.case)
+        assert decided.facts is not None
+        facts = {"order": FACTS.dump_python(decided.facts, mode="json")}
+        self._entry(one, one.key, change, command, self.case, facts)
         for position, (hold, what) in enumerate(zip(decided.holds, beside, strict=True), start=1):
             self._entry(one, f"{one.key}#{position}", what, None, opened[hold.reason])
         return Placed(change, beside)
@@ -227,6 +231,8 @@ class _Writing:
     def _cases(self, decided: Decided) -> dict[HoldReason, dict[str, Any]]:
         """One case a reason, whatever the number of lines it concerns."""
         opened: dict[HoldReason, dict[str, Any]] = {}
+        assert decided.customer is not None
+        own = self.policy.of(decided.customer.entity)
         for hold in decided.holds:
             known = opened.get(hold.reason)
             if known is not None:
@@ -242,14 +248,20 @@ class _Writing:
                 "customer": decided.draft.customer,
                 "order_number": number,
                 "at_stake": decided.total,
-                "due_at": due_at(self.policy, self.now, rule.queue, rule.priority),
+                "due_at": due_at(own, self.now, rule.queue, rule.priority),
                 "details": {"problems": [hold.problem.text], "rule": rule.rule},
             }
         self.cases += opened.values()
         return opened
 
     def _entry(
-        self, one: Asked, key: str, change: Change, command: dict[str, Any] | None, case: int | dict[str, Any] | None
+        self,
+        one: Asked,
+        key: str,
+        change: Change,
+        command: dict[str, Any] | None,
+        case: int | dict[str, Any] | None,
+        more: dict[str, Any] | None = None,
     ) -> None:
         self.entries.append(
             {
@@ -260,7 +272,7 @@ class _Writing:
                 "case_id": case,
                 "command": command,
                 "after": change.after,
-                "facts": facts_of(self.policy, one.facts),
+                "facts": facts_of(self.policy, {**one.facts, **(more or {})}),
             }
         )
 

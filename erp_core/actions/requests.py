@@ -10,13 +10,13 @@ from decimal import Decimal
 from sqlalchemy.orm import Session
 
 from erp_core import actions
-from erp_core import policy as policy_module
 from erp_core.actions import cases, intake
 from erp_core.actions.context import Change, Context, earlier, write_journal
-from erp_core.actions.desk import larger, signature_of
+from erp_core.actions.desk import larger
 from erp_core.commands import Command, OpenCase, PlaceOrder
 from erp_core.errors import NotAuthorised
 from erp_core.queries import desk as queries
+from erp_core.queries import policies
 from erp_core.queries.subjects import subject_of, versions
 from erp_core.rules import desk as rules
 from erp_core.tables.desk import Case, Proposal
@@ -28,7 +28,7 @@ def act(session: Session, command: Command, *, key: str, actor: str, now: dateti
 
     Raises NotAuthorised when no rule permits it, or when policy wants a second person: then it must be proposed and signed.
     """
-    policy, person = policy_module.load(), queries.person(session, actor)
+    policy, person = policies.active(session, now), queries.person(session, actor, now)
     subject = subject_of(session, command)
     if not rules.authority(policy, person, subject).allowed:
         raise NotAuthorised(f"No rule lets {actor} {command.type.replace('_', ' ')}.")
@@ -45,7 +45,7 @@ def act_orders(
     session: Session, orders: Sequence[PlaceOrder], *, key: str, actor: str, now: datetime
 ) -> list[actions.Verdict]:
     """A person, or a channel, enters many orders, each under the same authority as alone. Raises NotAuthorised for the first it may not."""
-    policy, person = policy_module.load(), queries.person(session, actor)
+    policy, person = policies.active(session, now), queries.person(session, actor, now)
     sums: dict[str, Decimal] = {}
     for order in orders:
         subject = subject_of(session, order)
@@ -67,9 +67,9 @@ def propose(
     The same key and request give the first proposal again. Raises NotAuthorised unless the asker may sign at least one of the
     commands, KeyReused when the key stands for another request.
     """
-    policy, person = policy_module.load(), queries.person(session, actor)
+    policy, person = policies.active(session, now), queries.person(session, actor, now)
     subjects = [subject_of(session, command) for command in commands]
-    if not signature_of(policy, person, subjects).covers:
+    if not rules.signature(policy, person, subjects).covers:
         raise NotAuthorised(f"No rule lets {actor} propose this.")
     context = Context(session, f"propose:{key}", actor, now, policy)
     said = {"commands": [c.model_dump(mode="json", exclude_none=True) for c in commands], "reason": reason}

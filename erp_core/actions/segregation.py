@@ -13,6 +13,7 @@ from sqlalchemy import select
 from erp_core.actions.context import Context
 from erp_core.errors import Problem, RuleViolation
 from erp_core.tables.desk import JournalEntry
+from erp_core.tables.governance import PolicyVersion
 from erp_core.tables.purchasing import PurchaseOrder, Receipt, ReceiptLine, SupplierInvoice
 
 SAVED = ("supplier:master:added", "supplier:master:changed")
@@ -26,6 +27,7 @@ HANDS_APART = {
     "release_payment",
     "settle_quarantine",
     "adjust_stock",
+    "activate_policy",
 }
 
 
@@ -50,6 +52,12 @@ def _apart(did: set[str], what: str, context: Context) -> None:
     if same:
         words = f"{', '.join(same)} {what}; somebody else must do this."
         raise RuleViolation([Problem("segregation_of_duties", words, {"person": same})])
+
+
+def of_policy(version: PolicyVersion, context: Context) -> None:
+    """Writing a policy is apart from putting it in force."""
+    wrote = hands_on([f"policy:{version.id}"], ["policy:version:proposed"], context)
+    _apart(wrote | {version.author}, f"wrote version {version.id}", context)
 
 
 def of_purchase(order: PurchaseOrder, context: Context) -> None:

@@ -9,10 +9,9 @@ from sqlalchemy import func, or_, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
-from erp_core import policy as policy_module
 from erp_core.actions import accounts, allocation, checks, orders, stock
 from erp_core.actions.context import Change, Context, write_journal
-from erp_core.queries import sales
+from erp_core.queries import policies, sales
 from erp_core.tables.desk import Case, Leadership, OutboxMail, Proposal
 from erp_core.tables.sales import SalesOrder
 from erp_core.tables.stock import Allocation
@@ -48,7 +47,7 @@ def expire_proposals(session: Session, now: datetime) -> int:
         if case.status == CaseStatus.AWAITING_REVIEW:
             case.status = transition(CASE_STEPS, CaseStatus.AWAITING_REVIEW, CaseStatus.INVESTIGATING)
             case.worked, case.attempts = False, 0
-        context = Context(session, f"expire:{proposal.id}", CLOCK, now, policy_module.load(), proposal.case_id)
+        context = Context(session, f"expire:{proposal.id}", CLOCK, now, policies.active(session, now), proposal.case_id)
         change = Change(
             "proposal:desk:expired", f"proposal:{proposal.id}", {"status": "pending"}, {"status": "expired"}
         )
@@ -68,7 +67,7 @@ def expire_reservations(session: Session, now: datetime) -> int:
     due = session.execute(query).all()
     if not due:
         return 0
-    context = Context(session, f"reservations:{now.isoformat()}", CLOCK, now, policy_module.load())
+    context = Context(session, f"reservations:{now.isoformat()}", CLOCK, now, policies.active(session, now))
     accounts.lock_concerned(session, sorted({row.sku for row in due}), None, also={row.order_number for row in due})
     for number in sorted({row.order_number for row in due}):
         order = orders.locked(number, context)
@@ -101,7 +100,9 @@ def deliver_next(session: Session, now: datetime, send: Callable[[OutboxMail], N
         if mail.status == "waiting":
             mail.queued_at = now
     if mail.status != "waiting":
-        context = Context(session, f"outbox:{mail.id}:{mail.status}", CLOCK, now, policy_module.load(), mail.case_id)
+        context = Context(
+            session, f"outbox:{mail.id}:{mail.status}", CLOCK, now, policies.active(session, now), mail.case_id
+        )
         change = Change(
             f"message:outbox:{mail.status}", f"mail:{mail.to}", None, {"to": mail.to, "message_id": mail.message_id}
         )

@@ -21,6 +21,7 @@ from erp_core.commands.fulfilment import (
     ReturnToShelf,
     RunBackorders,
 )
+from erp_core.commands.governance import ActivatePolicy, BacktestPolicy, ProposePolicy, RollBackPolicy
 from erp_core.commands.masters import (
     SaveCustomer,
     SaveItem,
@@ -33,6 +34,7 @@ from erp_core.commands.masters import (
     UpdateContact,
     UpdateShipTo,
 )
+from erp_core.commands.people import DelegateAuthority, EndDelegation, ResumeAgent, SaveUser, StopAgent
 from erp_core.commands.purchasing import (
     AcknowledgePurchase,
     AmendPurchase,
@@ -84,6 +86,7 @@ __all__ = [
     "COMMAND",
     "COMMANDS",
     "AcknowledgePurchase",
+    "ActivatePolicy",
     "AdjustStock",
     "AmendOrder",
     "AmendPurchase",
@@ -91,6 +94,7 @@ __all__ = [
     "ApprovePurchase",
     "ArrivedLine",
     "AuthoriseReturn",
+    "BacktestPolicy",
     "BilledLine",
     "BuyChange",
     "BuyLine",
@@ -105,7 +109,9 @@ __all__ = [
     "ConfirmShipment",
     "CreditReturn",
     "DeclineSubstitution",
+    "DelegateAuthority",
     "DraftPurchase",
+    "EndDelegation",
     "ExpediteOrder",
     "HandledLine",
     "IssueCreditMemo",
@@ -119,6 +125,7 @@ __all__ = [
     "PlaceOrder",
     "PostPayment",
     "PromiseDate",
+    "ProposePolicy",
     "PutAway",
     "Reallocate",
     "ReceiveGoods",
@@ -135,13 +142,16 @@ __all__ = [
     "ReportDelay",
     "RequestChange",
     "RequestReturn",
+    "ResumeAgent",
     "ReturnToShelf",
     "ReturnedLine",
+    "RollBackPolicy",
     "RouteCase",
     "RunBackorders",
     "SaveCustomer",
     "SaveItem",
     "SaveSupplier",
+    "SaveUser",
     "SendMessage",
     "SendPurchase",
     "SetBankAccount",
@@ -154,6 +164,7 @@ __all__ = [
     "SetUnit",
     "SettleQuarantine",
     "ShipTransfer",
+    "StopAgent",
     "SubstituteItem",
     "TransferStock",
     "UpdateContact",
@@ -225,7 +236,16 @@ Command = Annotated[
     | OpenCase
     | RouteCase
     | CloseCase
-    | SendMessage,
+    | SendMessage
+    | ProposePolicy
+    | BacktestPolicy
+    | ActivatePolicy
+    | RollBackPolicy
+    | SaveUser
+    | DelegateAuthority
+    | EndDelegation
+    | StopAgent
+    | ResumeAgent,
     Field(discriminator="type"),
 ]
 COMMAND: TypeAdapter[Command] = TypeAdapter(Command)

@@ -2,34 +2,67 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from decimal import Decimal
 from typing import Any
 
 from sqlalchemy import ColumnElement, Select, and_, func, or_, select
 from sqlalchemy.orm import Session, defer
 
 from erp_core.errors import NotFound
-from erp_core.rules.desk import Person
+from erp_core.rules.desk import Capacity, Person
 from erp_core.tables.desk import Case, Decision, Finding, JournalEntry, Message, Note, OutboxMail, Proposal
-from erp_core.tables.parties import Contact, Customer, User
+from erp_core.tables.parties import Contact, Customer, Delegation, User
 from erp_core.values import OPEN_CASE_STATUSES, Priority, ProposalStatus
 
 URGENCY = [Priority.URGENT, Priority.HIGH, Priority.NORMAL, Priority.LOW]
 
 
-def person(session: Session, email: str) -> Person:
-    """The colleague with this address. Raises NotFound."""
+def person(session: Session, email: str, now: datetime | None = None) -> Person:
+    """The colleague with this address, with what is lent to the person at that moment. Raises NotFound."""
     user = session.get(User, email.strip().lower())
     if user is None:
         raise NotFound(f"There is no user {email}.")
-    return Person(user.email, tuple(user.roles), user.approval_limit)
+    return _person(user, _lent(session, now, user.email).get(user.email, ()) if now else ())
 
 
-def people(session: Session) -> list[tuple[User, Person]]:
-    """All colleagues by name."""
-    users = session.scalars(select(User).order_by(User.name))
-    return [(u, Person(u.email, tuple(u.roles), u.approval_limit)) for u in users]
+def people(session: Session, now: datetime | None = None) -> list[tuple[User, Person]]:
+    """All colleagues by name; those whose account has ended have no authority."""
+    lent = _lent(session, now) if now else {}
+    return [(u, _person(u, lent.get(u.email, ()))) for u in session.scalars(select(User).order_by(User.name))]
+
+
+def _person(user: User, lent: Sequence[Capacity]) -> Person:
+    if not user.active:
+        return Person(user.email, (), Decimal(0), ())
+    return Person(user.email, tuple(user.roles), user.approval_limit, tuple(user.entities), tuple(lent))
+
+
+def delegations(session: Session, now: datetime, taker: str | None = None) -> list[tuple[Delegation, User]]:
+    """Authority that is lent now, with who lent it."""
+    query = select(Delegation, User).join(User, User.email == Delegation.giver)
+    query = query.where(Delegation.starts_at <= now, Delegation.ends_at > now, Delegation.ended_by.is_(None))
+    if taker is not None:
+        query = query.where(Delegation.taker == taker)
+    return [(d, u) for d, u in session.execute(query.order_by(Delegation.id))]
+
+
+def _lent(session: Session, now: datetime, taker: str | None = None) -> dict[str, list[Capacity]]:
+    """Nobody lends what the person no longer has: roles and limit shrink with those of the giver."""
+    found: dict[str, list[Capacity]] = {}
+    for lent, giver in delegations(session, now, taker):
+        roles = tuple(role for role in lent.roles if giver.active and role in giver.roles)
+        if roles:
+            limit = min(lent.approval_limit, giver.approval_limit)
+            found.setdefault(lent.taker, []).append(Capacity(roles, limit, tuple(giver.entities), giver.email))
+    return found
+
+
+def name(session: Session, email: str) -> str:
+    """How somebody is called."""
+    return session.get_one(User, email).name
 
 
 def names(session: Session) -> dict[str, str]:

@@ -83,7 +83,7 @@ def order_page(session: Session, number: str, policy: Policy, now: datetime) -> 
     """Read it all. Raises NotFound."""
     order = sales.order(session, number)
     total = sales.total(order)
-    holds = [_held(session, hold, total, policy) for hold in sales.active_holds(session, number)]
+    holds = [_held(session, hold, total, policy, now) for hold in sales.active_holds(session, number)]
     ended = order.status not in CHANGEABLE_ORDER_STATUSES
     late = changes.too_late(number, order.status, picked=order.picked_at is not None)
     return OrderPage(
@@ -111,10 +111,10 @@ def _credit(session: Session, code: str, policy: Policy, now: datetime) -> Credi
     return CreditView(exposure, customer.credit_limit, customer.currency, customer.credit_standing, reported, stale)
 
 
-def _held(session: Session, hold: Hold, total: Decimal, policy: Policy) -> HeldFor:
+def _held(session: Session, hold: Hold, total: Decimal, policy: Policy, now: datetime) -> HeldFor:
     rule = policy.holds[HoldReason(hold.reason)]
     subject = Subject("release_hold", total, hold.reason)
-    able = [u.name for u, p in desk.people(session) if desk_rules.authority(policy, p, subject).allowed]
+    able = [u.name for u, p in desk.people(session, now) if desk_rules.authority(policy, p, subject).allowed]
     return HeldFor(hold, rule.rule, list(rule.blocks), able)
 
 

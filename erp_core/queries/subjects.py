@@ -11,7 +11,6 @@ from typing import Any
 from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
-from erp_core import policy
 from erp_core.commands import (
     AdjustStock,
     AmendPurchase,
@@ -35,7 +34,7 @@ from erp_core.commands import (
     SettleQuarantine,
     TransferStock,
 )
-from erp_core.queries import billing, catalog, sales
+from erp_core.queries import billing, catalog, policies, sales
 from erp_core.queries import purchasing as buying
 from erp_core.rules.catalog import ItemFacts, to_base
 from erp_core.rules.desk import Subject
@@ -59,7 +58,42 @@ def subject_of(session: Session, command: Command) -> Subject:
     number = getattr(command, "case", None)
     if number is not None and (found := session.get(Case, number)) is not None:
         queue = found.queue
-    return _bought(session, command, Subject(command.type, _amount(session, command), reason, queue))
+    entity = firm_of(session, command)
+    return _bought(session, command, Subject(command.type, _amount(session, command), reason, queue, entity=entity))
+
+
+# the firm of ours that a record belongs to; the first that is known counts
+FIRM = """
+SELECT coalesce(
+ (SELECT c.entity FROM customer c WHERE c.code = :customer),
+ (SELECT c.entity FROM sales_order o JOIN customer c ON c.code = o.customer WHERE o.number = :order),
+ (SELECT c.entity FROM return_order r JOIN sales_order o ON o.number = r.order_number JOIN customer c ON c.code = o.customer
+  WHERE r.number = :return_number),
+ (SELECT c.entity FROM invoice i JOIN customer c ON c.code = i.customer WHERE i.number = :invoice),
+ (SELECT w.entity FROM purchase_order p JOIN warehouse w ON w.code = p.warehouse WHERE p.number = :purchase_order),
+ (SELECT w.entity FROM supplier_invoice b JOIN purchase_order p ON p.number = b.purchase_order JOIN warehouse w ON w.code = p.warehouse
+  WHERE b.supplier = :supplier AND b.number = :bill AND b.status <> 'rejected'),
+ (SELECT w.entity FROM quarantined q JOIN warehouse w ON w.code = q.warehouse WHERE q.id = :quarantined),
+ (SELECT w.entity FROM shipment s JOIN warehouse w ON w.code = s.warehouse WHERE s.number = :shipment),
+ (SELECT w.entity FROM transfer t JOIN warehouse w ON w.code = t.source WHERE t.number = :transfer),
+ (SELECT w.entity FROM warehouse w WHERE w.code = :warehouse),
+ (SELECT f.entity FROM case_file f WHERE f.id = :case), '')
+"""
+NAMED = (
+    "customer", "order", "return_number", "invoice", "purchase_order", "supplier", "bill", "quarantined", "shipment", "transfer",
+    "warehouse", "case",
+)  # fmt: skip
+
+
+def firm_of(session: Session, command: Command) -> str:
+    """The code of the firm that a command is about; empty for what is no firm's alone, such as items or users."""
+    told: Any = command.change if isinstance(command, RequestChange) else command
+    named = {name: getattr(told, name, None) for name in NAMED}
+    if isinstance(command, TransferStock):
+        named["warehouse"] = command.source
+    if all(value is None for value in named.values()):
+        return ""
+    return str(session.scalar(text(FIRM), named))
 
 
 # days that an item's stock would last with this order, and the value of customer orders that wait for its items
@@ -94,13 +128,12 @@ def _bought(session: Session, command: Command, found: Subject) -> Subject:
     order = session.get(PurchaseOrder, command.purchase_order)
     if order is None:
         return found
-    days = policy.load().supply.history_days
+    days = policies.active(session).supply.history_days
     span = {"number": order.number, "days": days, "span": timedelta(days=days)}
     lasts, waiting = session.execute(text(IMPACT), span).one()
     return replace(
         found,
         risk=session.get_one(Supplier, order.supplier).risk,
-        entity=session.get_one(Warehouse, order.warehouse).entity,
         lasts_days=int(lasts),
         waiting=money(waiting),
     )

@@ -1,4 +1,4 @@
-"""Who may sign what. One decision point: Cedar over the activated policy; what nothing permits is refused."""
+"""Who may sign what. One decision point: Cedar over the policy in force; what nothing permits is refused."""
 
 from __future__ import annotations
 
@@ -7,19 +7,39 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import cache, lru_cache
+from itertools import combinations, permutations
 
 import cedarpy
 
 from erp_core.policy import Policy
 
+EVERY_FIRM = ("*",)
+
+
+@dataclass(frozen=True)
+class Capacity:
+    """What somebody signs as: roles, limit in the currency of the document, firms; `of` is who gave it, by delegation."""
+
+    roles: tuple[str, ...]
+    approval_limit: Decimal
+    entities: tuple[str, ...] = EVERY_FIRM
+    of: str = ""
+
 
 @dataclass(frozen=True)
 class Person:
-    """Who signs: roles, and the limit in the currency of the document."""
+    """Who signs: own roles, limit and firms, and what others delegated to the person for now."""
 
     email: str
     roles: tuple[str, ...]
     approval_limit: Decimal
+    entities: tuple[str, ...] = EVERY_FIRM
+    delegated: tuple[Capacity, ...] = ()
+
+    @property
+    def capacities(self) -> tuple[Capacity, ...]:
+        """The own one first."""
+        return (Capacity(self.roles, self.approval_limit, self.entities), *self.delegated)
 
 
 @dataclass(frozen=True)
@@ -42,23 +62,31 @@ class Subject:
 
 @dataclass(frozen=True)
 class Ruling:
-    """Allowed or not, and the ids of the rules that said so (empty: nothing permits it)."""
+    """Allowed or not, the ids of the rules that said so (empty: nothing permits it), and the capacity it was allowed in."""
 
     allowed: bool
     rules: tuple[str, ...]
+    capacity: Capacity | None = None
 
 
 def authority(policy: Policy, person: Person, subject: Subject) -> Ruling:
-    """May this person sign this command? Default deny."""
-    return _ruling(policy.authority, person, subject)
+    """May this person sign this command, by own right or by delegation? Default deny."""
+    rulings = (_ruling(policy.authority, person.email, person.roles, c, subject) for c in person.capacities)
+    own = next(rulings)
+    return own if own.allowed else next((r for r in rulings if r.allowed), own)
 
 
 @lru_cache(maxsize=20_000)
-def _ruling(cedar: str, person: Person, subject: Subject) -> Ruling:
-    """Cedar's answer depends on these three alone, so it may be remembered."""
+def _ruling(cedar: str, email: str, own: tuple[str, ...], capacity: Capacity, subject: Subject) -> Ruling:
+    """Cedar's answer depends on these alone, so it may be remembered."""
     principal = {
-        "uid": {"type": "User", "id": person.email},
-        "attrs": {"roles": list(person.roles), "limit": _cents(person.approval_limit)},
+        "uid": {"type": "User", "id": email},
+        "attrs": {
+            "roles": list(capacity.roles),
+            "own": list(own),
+            "limit": _cents(capacity.approval_limit),
+            "entities": list(capacity.entities),
+        },
         "parents": [],
     }
     attributes = {
@@ -72,7 +100,7 @@ def _ruling(cedar: str, person: Person, subject: Subject) -> Ruling:
     }
     resource = {"uid": {"type": "Command", "id": subject.action}, "attrs": attributes, "parents": []}
     request = {
-        "principal": f"User::{json.dumps(person.email)}",
+        "principal": f"User::{json.dumps(email)}",
         "action": f"Action::{json.dumps(subject.action)}",
         "resource": f"Command::{json.dumps(subject.action)}",
         "context": {},
@@ -80,7 +108,8 @@ def _ruling(cedar: str, person: Person, subject: Subject) -> Ruling:
     answer = cedarpy.is_authorized(request, _parsed(cedar), [principal, resource])
     names = rule_names(cedar)
     allowed = bool(answer.allowed) and not answer.diagnostics.errors
-    return Ruling(allowed, tuple(sorted(names[r][0] for r in answer.diagnostics.reasons)))
+    rules = tuple(sorted(names[r][0] for r in answer.diagnostics.reasons))
+    return Ruling(allowed, rules, capacity if allowed else None)
 
 
 @cache
@@ -100,23 +129,60 @@ def rule_text(policy: Policy, rule: str) -> str:
     return next((text for name, text in rule_names(policy.authority).values() if name == rule), "")
 
 
+@dataclass(frozen=True)
+class Need:
+    """How many people sign a command, and which roles the steps of its chain ask for (each step one person)."""
+
+    people: int = 1
+    steps: tuple[tuple[str, ...], ...] = ()
+
+
+def need(policy: Policy, subject: Subject) -> Need:
+    """What policy wants for a command: `action:reason` goes before `action`; of a chain, the highest step that the amount reaches."""
+    names = (f"{subject.action}:{subject.reason}", subject.action)
+    over = next((policy.four_eyes[name] for name in names if name in policy.four_eyes), None)
+    chains = next((policy.chains[name] for name in names if name in policy.chains), [])
+    reached = [c for c in chains if subject.amount > c.above]
+    steps = max(reached, key=lambda c: c.above).steps if reached else []
+    two = 2 if over is not None and subject.amount > over else 1
+    return Need(max(two, len(steps)), tuple(tuple(step) for step in steps))
+
+
 def needs_second(policy: Policy, subject: Subject) -> bool:
-    """Does policy want two different people for this command?"""
-    over = policy.four_eyes.get(subject.action)
-    return over is not None and subject.amount > over
+    """Does policy want more than one person for this command?"""
+    return need(policy, subject).people > 1
 
 
 @dataclass(frozen=True)
 class Signature:
-    """One person's yes, and which commands (by position) the person may sign."""
+    """One person's yes: which commands (by position) the person may sign, in which roles, and for whom (delegation)."""
 
     email: str
     covers: frozenset[int]
+    roles: frozenset[str] = frozenset()
+    of: frozenset[str] = frozenset()
+
+    @property
+    def hands(self) -> frozenset[str]:
+        """Who counts as having signed: a deputy's yes is also that of whoever gave the authority."""
+        return self.of | {self.email}
+
+
+def signature(policy: Policy, person: Person, subjects: Sequence[Subject]) -> Signature:
+    """What a person's yes would cover of some commands."""
+    rulings = {i: ruling for i, s in enumerate(subjects) if (ruling := authority(policy, person, s)).allowed}
+    used = [r.capacity for r in rulings.values() if r.capacity is not None]
+    return Signature(
+        person.email,
+        frozenset(rulings),
+        frozenset(role for c in used for role in c.roles),
+        frozenset(c.of for c in used if c.of),
+    )
 
 
 @dataclass(frozen=True)
 class Standing:
-    """What a proposal still needs: commands nobody with authority signed, and those wanting a second person."""
+    """What a proposal still needs: commands nobody with authority signed, and those wanting another person."""
 
     unsigned: tuple[int, ...]
     want_second: tuple[int, ...]
@@ -129,16 +195,72 @@ class Standing:
 def standing(
     policy: Policy, subjects: Sequence[Subject], signatures: Sequence[Signature], asked_by: str | None
 ) -> Standing:
-    """Which commands are signed. Under four eyes two people sign, at least one of whom did not ask for it."""
+    """Which commands are signed. Where several sign, no two of them are one pair of hands, and one did not ask for it."""
     unsigned: list[int] = []
     want_second: list[int] = []
     for position, subject in enumerate(subjects):
-        signers = {s.email for s in signatures if position in s.covers}
+        signers = [s for s in signatures if position in s.covers]
         if not signers:
             unsigned.append(position)
-        elif needs_second(policy, subject) and (len(signers) < 2 or not signers - {asked_by}):
+        elif not _enough(signers, need(policy, subject), asked_by):
             want_second.append(position)
     return Standing(tuple(unsigned), tuple(want_second))
+
+
+def _enough(signers: Sequence[Signature], want: Need, asked_by: str | None) -> bool:
+    return any(_serve(group, want, asked_by) for group in permutations(signers, want.people))
+
+
+def _serve(group: Sequence[Signature], want: Need, asked_by: str | None) -> bool:
+    if any(a.hands & b.hands for a, b in combinations(group, 2)):
+        return False
+    if want.people > 1 and all(asked_by in s.hands for s in group):
+        return False
+    return all(s.roles & set(step) for s, step in zip(group, want.steps, strict=False))
+
+
+@dataclass(frozen=True)
+class Ground:
+    """All that a decision on authority rests on. Kept with each decision, so that it can be judged again, under any policy."""
+
+    person: Person
+    subjects: tuple[Subject, ...]
+    earlier: tuple[Person, ...] = ()
+    asked_by: str | None = None
+    ends: str | None = None  # the queue of the case that this would end
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What authority says: `refused`, `signed` (more people must), or `complete`; the rules that said so, and who is missing."""
+
+    outcome: str
+    rules: tuple[str, ...]
+    waiting: tuple[str, ...] = ()
+
+
+def judge(policy: Policy, ground: Ground) -> Judgement:
+    """May this person's yes, after those before it, let the commands run?"""
+    own = signature(policy, ground.person, ground.subjects)
+    said = tuple(sorted({r for s in ground.subjects for r in authority(policy, ground.person, s).rules}))
+    if not own.covers:
+        return Judgement("refused", said)
+    if ground.ends is not None and not may_end(policy, ground.person, ground.ends):
+        return Judgement("refused", said)
+    earlier = [signature(policy, person, ground.subjects) for person in ground.earlier]
+    found = standing(policy, ground.subjects, [*earlier, own], ground.asked_by)
+    waiting = tuple(sorted({ground.subjects[i].action for i in (*found.unsigned, *found.want_second)}))
+    return Judgement("signed" if waiting else "complete", said, waiting)
+
+
+def may_end(policy: Policy, person: Person, queue: str) -> bool:
+    """May this person end a case of a queue?"""
+    return authority(policy, person, Subject("close_case", queue=queue)).allowed
+
+
+def may_work(policy: Policy, person: Person, queue: str) -> bool:
+    """May this person decide in a queue at all? Whoever may route a case may also send it back."""
+    return authority(policy, person, Subject("route_case", queue=queue)).allowed
 
 
 def _cents(amount: Decimal) -> int:

@@ -52,6 +52,7 @@ class Decided:
     total: Decimal = ZERO
     lines: Sequence[DecidedLine] = ()
     holds: Sequence[Violation] = ()
+    facts: OrderFacts | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +74,7 @@ def decide(draft: Draft, picture: Picture, policy: Policy, today: date) -> Decid
     refusals = refusals_of(draft, picture)
     if refusals or customer is None:
         return Decided(draft, refusals)
+    policy = policy.of(customer.entity)
     warehouse = draft.warehouse or _choose_warehouse(draft, customer, picture)
     lines = [_priced(draft, asked, customer, picture) for asked in draft.lines]
     bound = _bind(lines, warehouse, picture)
@@ -97,7 +99,7 @@ def decide(draft: Draft, picture: Picture, policy: Policy, today: date) -> Decid
         for p in lines
     ]
     value = money(sum((p.unit_price * p.asked.quantity for p in lines), ZERO))
-    return Decided(draft, (), customer, warehouse, facts.ship_to_country, status, value, made, holds)
+    return Decided(draft, (), customer, warehouse, facts.ship_to_country, status, value, made, holds, facts)
 
 
 def examine(draft: Draft, picture: Picture, policy: Policy, today: date) -> tuple[list[Violation], dict[int, Decimal]]:
@@ -106,6 +108,7 @@ def examine(draft: Draft, picture: Picture, policy: Policy, today: date) -> tupl
     if refusals:
         raise RuleViolation(refusals)
     customer, warehouse = picture.customers[draft.customer], str(draft.warehouse)
+    policy = policy.of(customer.entity)
     lines = [_priced(draft, asked, customer, picture) for asked in draft.lines]
     bound = _bind(lines, warehouse, picture)
     facts = _facts(draft, lines, bound, customer, warehouse, picture, policy, today)

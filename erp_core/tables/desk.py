@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
-from sqlalchemy import ForeignKey, Index, LargeBinary, UniqueConstraint, text
+from sqlalchemy import BigInteger, Computed, ForeignKey, Index, LargeBinary, SmallInteger, UniqueConstraint, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
 from erp_core.tables.base import Base, Json, JsonList, Moment, Money, one_of
 from erp_core.values import CaseStatus, Outcome, Priority, ProposalStatus, Queue, Verdict
 
+OPEN = text("status IN ('new', 'investigating', 'awaiting_review')")
+BAND = "CASE priority WHEN 'urgent' THEN 0 WHEN 'high' THEN 1 WHEN 'normal' THEN 2 ELSE 3 END"
+
 
 class Case(Base):
-    """One thing a person must see to its end."""
+    """One thing a person must see to its end.
+
+    Queues are in order of `band` (from the priority) and within it of `place`, smallest first: see rules.queues. `due_at` stands still
+    while `paused_at` is set. `entity` is the firm it is about, found by a trigger; none for mail that nobody has linked yet.
+    """
 
     __tablename__ = "case_file"
     __table_args__ = (
@@ -23,10 +30,14 @@ class Case(Base):
             "kind",
             "subject",
             unique=True,
-            postgresql_where=text("status IN ('new', 'investigating', 'awaiting_review') AND kind <> 'mail'"),
+            postgresql_where=text(f"{OPEN} AND kind <> 'mail'"),
         ),
         Index("ix_case_file_subject", "subject", "kind"),
-        Index("ix_case_file_open", "queue", "due_at", postgresql_where=text("status NOT IN ('resolved', 'dismissed')")),
+        Index("ix_case_file_open", "queue", "band", "place", "id", postgresql_where=OPEN),
+        Index("ix_case_file_next", "band", "place", "id", postgresql_where=OPEN),
+        Index(
+            "ix_case_file_due", "due_at", postgresql_where=text(f"{OPEN} AND breached_at IS NULL AND paused_at IS NULL")
+        ),
     )
     id: Mapped[int] = mapped_column(primary_key=True)
     kind: Mapped[str]
@@ -46,12 +57,53 @@ class Case(Base):
     root_cause: Mapped[str | None]
     assignee: Mapped[str | None] = mapped_column(ForeignKey("app_user.email"))
     disruption_id: Mapped[int | None] = mapped_column(ForeignKey("disruption.id"), index=True)
+    entity: Mapped[str | None] = mapped_column(ForeignKey("entity.code"))
+    band: Mapped[int] = mapped_column(SmallInteger, Computed(BAND, persisted=True))
+    place: Mapped[int] = mapped_column(BigInteger, default=0, server_default="0")
+    paused_at: Mapped[Moment | None]
+    paused_for: Mapped[str | None]
+    breached_at: Mapped[Moment | None]
+    escalations: Mapped[int] = mapped_column(SmallInteger, default=0, server_default="0")
     details: Mapped[Json] = mapped_column(default=dict, server_default="{}")
     instruction: Mapped[Json | None] = mapped_column(JSONB(none_as_null=True))
     worked: Mapped[bool] = mapped_column(default=False, server_default="false")
     attempts: Mapped[int] = mapped_column(default=0, server_default="0")
     leased_by: Mapped[str | None]
     leased_until: Mapped[Moment | None]
+
+
+class CaseStep(Base):
+    """A step of the case's playbook that somebody checked off."""
+
+    __tablename__ = "case_step"
+    case_id: Mapped[int] = mapped_column(ForeignKey("case_file.id"), primary_key=True)
+    step: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    checked_by: Mapped[str]
+    checked_at: Mapped[Moment]
+
+
+class CaseView(Base):
+    """Who opened a case, and which preview was on the screen."""
+
+    __tablename__ = "case_view"
+    __table_args__ = (Index("ix_case_view_case_id", "case_id"),)
+    id: Mapped[int] = mapped_column(primary_key=True)
+    case_id: Mapped[int] = mapped_column(ForeignKey("case_file.id"))
+    person: Mapped[str]
+    digest: Mapped[str | None]
+    seen_at: Mapped[Moment]
+
+
+class QueueDepth(Base):
+    """Open, late and signable cases of each queue, counted by the clock as often as counting is cheap."""
+
+    __tablename__ = "queue_depth"
+    entity: Mapped[str] = mapped_column(primary_key=True)
+    queue: Mapped[str] = mapped_column(primary_key=True)
+    open: Mapped[int]
+    late: Mapped[int]
+    to_sign: Mapped[int]
+    counted_at: Mapped[Moment]
 
 
 class Message(Base):

@@ -124,6 +124,24 @@ class User(Base):
     name: Mapped[str]
     roles: Mapped[list[str]] = mapped_column(ARRAY(Text))
     approval_limit: Mapped[Money]
+    entities: Mapped[list[str]] = mapped_column(ARRAY(Text), default=lambda: ["*"], server_default="{*}")
+    active: Mapped[bool] = mapped_column(default=True, server_default="true")
+
+
+class Delegation(Base):
+    """Authority lent: `taker` signs in these roles of `giver`, up to the limit, until it ends. It cannot be lent on."""
+
+    __tablename__ = "delegation"
+    __table_args__ = (Index("ix_delegation_taker", "taker"),)
+    id: Mapped[int] = mapped_column(primary_key=True)
+    giver: Mapped[str] = mapped_column(ForeignKey("app_user.email"))
+    taker: Mapped[str] = mapped_column(ForeignKey("app_user.email"))
+    roles: Mapped[list[str]] = mapped_column(ARRAY(Text))
+    approval_limit: Mapped[Money]
+    starts_at: Mapped[Moment]
+    ends_at: Mapped[Moment]
+    reason: Mapped[str]
+    ended_by: Mapped[str | None]
 
 
 class Credential(Base):
@@ -137,7 +155,7 @@ class Credential(Base):
 
 
 class SignIn(Base):
-    """A browser session or API token, stored as the SHA-256 of its secret."""
+    """A browser session or API token, stored as the SHA-256 of its secret; `scopes` say what a token may do, `name` what it is for."""
 
     __tablename__ = "sign_in"
     token_hash: Mapped[str] = mapped_column(primary_key=True)
@@ -145,3 +163,5 @@ class SignIn(Base):
     kind: Mapped[str]
     created_at: Mapped[Moment]
     expires_at: Mapped[Moment]
+    name: Mapped[str] = mapped_column(default="", server_default="")
+    scopes: Mapped[list[str]] = mapped_column(ARRAY(Text), default=lambda: ["*"], server_default="{*}")

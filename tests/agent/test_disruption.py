@@ -28,7 +28,7 @@ from tests.core.books import books_are_right
 from tests.core.buying import Buying
 from tests.core.test_order_to_cash import on_the_shelf
 
-POLICY = policy.load()
+POLICY = policy.shipped()
 PEOPLE = {
     "planner@northfieldsupply.example": ["supply_planner"],
     "boss2@northfieldsupply.example": ["supervisor"],

@@ -16,7 +16,7 @@ from agent.mail.parse import Parsed, parse
 from erp_core import policy
 from erp_core.errors import BadSetting, NotFound
 
-LIMITS = policy.load().mail
+LIMITS = policy.shipped().mail
 
 
 def mail(body: str = "hello", subject: str = "s", html_body: str | None = None) -> EmailMessage:

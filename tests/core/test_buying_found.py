@@ -50,7 +50,7 @@ from tests.conftest import TODAY
 from tests.core.buying import BOSS, BUYER, CLERK, DOCK, PAYER, Buying, codes
 from tests.core.test_order_to_cash import on_the_shelf
 
-POLICY = policy.load()
+POLICY = policy.shipped()
 
 
 @pytest.fixture
@@ -148,8 +148,11 @@ def test_who_wrote_an_order_does_not_approve_it_after_somebody_elses_amendment(w
 
 
 def test_a_signature_of_who_may_not_is_refused_at_once_and_poisons_nothing(world: Buying) -> None:
-    roles = ["buyer", "supervisor"]
-    for email in (BUYER, BOSS, PAYER):
+    for email, roles in (
+        (BUYER, ["purchasing_manager", "supervisor"]),
+        (PAYER, ["purchasing_manager", "supervisor"]),
+        (BOSS, ["credit_manager"]),
+    ):
         world.session.execute(text("INSERT INTO app_user VALUES (:e, :e, :r, 900000)"), {"e": email, "r": roles})
     number = draft(world, BuyLine(sku="T-1", quantity=Decimal(10_000)))
     command = ApprovePurchase(purchase_order=number)
@@ -175,7 +178,7 @@ def test_what_does_not_comply_is_compliances_to_decide_also_when_it_was_not_orde
 def test_stock_for_ever_is_no_new_item(world: Buying) -> None:
     world.order(1)
     number = draft(world, BuyLine(sku="T-1", quantity=Decimal(900_000), unit_cost=Decimal("0.01")))
-    buyer = Person(BUYER, ("buyer",), Decimal(10**6))
+    buyer = Person(BUYER, ("purchasing_manager",), Decimal(10**6))
     asked = subject_of(world.session, ApprovePurchase(purchase_order=number))
     assert asked.lasts_days == 9998
     assert not desk_rules.authority(POLICY, buyer, asked).allowed

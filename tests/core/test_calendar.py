@@ -31,7 +31,7 @@ from tests.conftest import TODAY
 from tests.core.books import books_are_right
 from tests.core.test_order_to_cash import World, refused
 
-POLICY = policy.load()
+POLICY = policy.shipped()
 
 
 @pytest.fixture

@@ -90,7 +90,7 @@ def test_an_approval_changes_the_order_and_the_journal_names_who_what_and_why(ap
     entry = api.scalars(select(JournalEntry).where(JournalEntry.key == f"proposal:{number}:1")).one()
     assert entry.actor == AVA
     assert entry.at == TODAY
-    assert entry.facts["policy"] == policy.load().hash
+    assert entry.facts["policy"] == policy.shipped().hash
     assert entry.facts["versions"] == {f"sales_order:{order.number}": order.version - 1}
     assert entry.facts["digest"] == api.scalars(select(Decision)).one().digest_shown
     assert entry.before is not None

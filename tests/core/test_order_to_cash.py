@@ -67,7 +67,7 @@ WAREHOUSE = "wms"
 def on_the_shelf(session: Session, warehouse: str, sku: str, quantity: int) -> None:
     """Put the shelf to `quantity`, whatever waits for it."""
     level = ledger.level(session, warehouse, sku, make=True)
-    context = Context(session, "shelf", "test", TODAY, policy.load())
+    context = Context(session, "shelf", "test", TODAY, policy.shipped())
     more = quantity - level.quantity_on_hand
     (ledger.put if more > 0 else ledger.take)(level, abs(more), ledger.COUNT, "test", context)
     session.flush()

@@ -52,7 +52,7 @@ from tests.conftest import TODAY
 from tests.core.buying import BOSS, BUYER, CLERK, DOCK, PAYER, Buying, codes
 from tests.core.test_order_to_cash import on_the_shelf
 
-POLICY = policy.load()
+POLICY = policy.shipped()
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from erp_core import policy
 from erp_core.rules import desk
 from erp_core.rules.desk import Person, Signature, Subject
 
-POLICY = policy.load()
+POLICY = policy.shipped()
 EVERY_ACTION = [
     "place_order", "amend_order", "cancel_order", "expedite_order", "substitute_item", "decline_substitution", "place_hold",
     "release_hold", "promise_date", "record_remittance", "update_contact", "update_ship_to", "open_case", "route_case", "close_case",
@@ -47,14 +47,24 @@ def test_credit_releases_up_to_the_cent_of_the_limit() -> None:
     assert not desk.authority(POLICY, person("credit_analyst"), replace(release, amount=Decimal("25000.01"))).allowed
 
 
-def test_only_compliance_releases_an_export_hold() -> None:
-    export = Subject("release_hold", Decimal(1), "export")
+EXPORT = Subject("release_hold", Decimal(1), "export")
+
+
+def test_an_export_hold_wants_compliance_and_one_more_person() -> None:
     able = [
         r
         for r in ("supervisor", "customer_service", "credit_manager", "compliance_officer")
-        if desk.authority(POLICY, person(r), export).allowed
+        if desk.authority(POLICY, person(r), EXPORT).allowed
     ]
-    assert able == ["compliance_officer"]
+    assert able == ["supervisor", "compliance_officer"]
+    officer, boss, other = (
+        desk.signature(POLICY, person(role, email=f"{n}@x"), [EXPORT])
+        for n, role in enumerate(("compliance_officer", "supervisor", "supervisor"))
+    )
+    for alone in (officer, boss):
+        assert desk.standing(POLICY, [EXPORT], [alone], None).want_second == (0,)
+    assert desk.standing(POLICY, [EXPORT], [boss, other], None).want_second == (0,)  # nobody of compliance
+    assert desk.standing(POLICY, [EXPORT], [boss, officer], None).complete
 
 
 def test_who_enters_orders_does_not_keep_customer_data() -> None:

@@ -19,7 +19,7 @@ from erp_core.rules.credit import CreditFacts
 from erp_core.rules.sales import LineFacts, OrderFacts
 from erp_core.values import CASE_STEPS, CaseStatus, HoldReason, IllegalTransition, transition
 
-POLICY = policy.load()
+POLICY = policy.shipped()
 VALVE = ItemFacts("VAL-1", "Ball valve", "EA", Decimal(12), Decimal("10.00"), Decimal("6.00"), "EAR99", "active")
 GLOVES = replace(VALVE, sku="PPE-1", uom="BX", units_per_case=Decimal(10))
 LINE = LineFacts(line=1, sku="VAL-1", item=VALVE, quantity=Decimal(5), unit_price=Decimal("10.00"))

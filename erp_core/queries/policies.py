@@ -1,0 +1,139 @@
+"""Which policy is in force, and the versions there are. The hash of a version is on every decision and journal entry."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from functools import lru_cache
+from typing import Any
+
+from sqlalchemy import select, text
+from sqlalchemy.orm import Session
+
+from erp_core import policy
+from erp_core.errors import NotFound
+from erp_core.policy import Policy
+from erp_core.tables.governance import PolicyActivation, PolicyBacktest, PolicyVersion
+
+KEPT = "policy in force"
+
+# the latest start that has come counts; of two starts at one moment, the one said later
+IN_FORCE = """
+SELECT a.id AS start, v.id, v.hash FROM policy_activation a JOIN policy_version v ON v.id = a.version
+WHERE a.active_from <= coalesce(cast(:now AS timestamptz), casework.desk_now()) ORDER BY a.active_from DESC, a.id DESC LIMIT 1
+"""
+
+
+def active(session: Session, now: datetime | None = None) -> Policy:
+    """The policy in force at a moment, or by the installation's clock. Asked once a transaction."""
+    known = session.info.get(KEPT)
+    if known is not None and known[0] is session.get_transaction() and now in (None, known[1]):
+        return version(session, known[2])
+    found = _in_force(session, now)[2]
+    session.info[KEPT] = (session.get_transaction(), now, found)
+    return version(session, found)
+
+
+def forget(session: Session) -> None:
+    """Ask anew: another version is in force from now on."""
+    session.info.pop(KEPT, None)
+
+
+def active_number(session: Session, now: datetime) -> int:
+    """The number of the version in force."""
+    return _in_force(session, now)[1]
+
+
+def active_start(session: Session, now: datetime) -> int:
+    """The number of the activation that counts: each start is another, also of a version that was in force before."""
+    return _in_force(session, now)[0]
+
+
+def _in_force(session: Session, now: datetime | None) -> tuple[int, int, str]:
+    row = session.execute(text(IN_FORCE), {"now": now}).one_or_none()
+    if row is None:
+        raise NotFound("No policy is in force; run `countersign migrate`.")
+    return row.start, row.id, row.hash
+
+
+def version(session: Session, fingerprint: str) -> Policy:
+    """The policy with a hash. Raises NotFound; RuleViolation when this program cannot read it any more."""
+    try:
+        return _parsed(fingerprint)
+    except KeyError:
+        row = session.scalars(select(PolicyVersion).where(PolicyVersion.hash == fingerprint)).one_or_none()
+        if row is None or not row.numbers:
+            raise NotFound(f"The text of policy {fingerprint[:12]} is not kept here.") from None
+        _TEXTS[fingerprint] = (row.numbers, row.authority)
+        return _parsed(fingerprint)
+
+
+_TEXTS: dict[str, tuple[str, str]] = {}
+
+
+@lru_cache(maxsize=64)
+def _parsed(fingerprint: str) -> Policy:
+    return policy.parse(*_TEXTS[fingerprint])
+
+
+def numbered(session: Session, number: int, *, lock: bool = False) -> PolicyVersion:
+    """The version with a number. Raises NotFound."""
+    found = session.get(PolicyVersion, number, with_for_update=lock or None)
+    if found is None:
+        raise NotFound(f"There is no policy version {number}.")
+    return found
+
+
+def latest_backtest(session: Session, number: int) -> PolicyBacktest | None:
+    """The newest replay of a version."""
+    query = select(PolicyBacktest).where(PolicyBacktest.version == number).order_by(PolicyBacktest.id.desc()).limit(1)
+    return session.scalars(query).one_or_none()
+
+
+def activations(session: Session, number: int | None = None) -> list[PolicyActivation]:
+    """When which version came into force, newest first."""
+    query = select(PolicyActivation).order_by(PolicyActivation.active_from.desc(), PolicyActivation.id.desc())
+    return list(session.scalars(query if number is None else query.where(PolicyActivation.version == number)))
+
+
+@dataclass(frozen=True)
+class VersionRow:
+    """A version and where it stands: proposed, scheduled, active or retired, and the times it was in force."""
+
+    version: PolicyVersion
+    state: str
+    since: datetime | None
+    until: datetime | None
+
+
+def versions(session: Session, now: datetime) -> list[VersionRow]:
+    """All versions, newest first."""
+    starts = sorted(activations(session), key=lambda a: (a.active_from, a.id))
+    ends = [*(a.active_from for a in starts[1:]), None]
+    spans: dict[int, tuple[datetime, datetime | None]] = {}
+    for start, end in zip(starts, ends, strict=True):
+        spans[start.version] = (start.active_from, end)
+    rows = []
+    for one in session.scalars(select(PolicyVersion).order_by(PolicyVersion.id.desc())):
+        since, until = spans.get(one.id, (None, None))
+        state = "proposed"
+        if since is not None:
+            over = until is not None and until <= now
+            state = "retired" if over else "scheduled" if since > now else "active"
+        rows.append(VersionRow(one, state, since, until))
+    return rows
+
+
+def differences(old: Policy, new: Policy) -> list[tuple[str, str, str]]:
+    """Each number that is not the same: its place, and what it was and is; rules of authority by their ids."""
+    before, after = _flat(old.model_dump(mode="json")), _flat(new.model_dump(mode="json"))
+    places = sorted({*before, *after} - {"hash", "authority"})
+    return [(p, before.get(p, "–"), after.get(p, "–")) for p in places if before.get(p) != after.get(p)]
+
+
+def _flat(value: Any, place: str = "") -> dict[str, str]:
+    if isinstance(value, dict):
+        return {k: v for name, part in value.items() for k, v in _flat(part, f"{place}.{name}".strip(".")).items()}
+    if isinstance(value, list):
+        return {place: ", ".join(str(x) for x in value)}
+    return {place: str(value)}

@@ -1,0 +1,50 @@
+"""Duties that are kept apart, as the pair table of the policy says: what roles a person may not hold together.
+
+The same pairs hold on one document, by whose hands were on it: actions.segregation.
+"""
+
+from __future__ import annotations
+
+import re
+from decimal import Decimal
+from functools import cache
+
+from erp_core.policy import Pair, Policy
+from erp_core.rules import desk
+from erp_core.rules.desk import Capacity, Person, Subject
+
+NO_LIMIT = Decimal(10**12)
+
+
+def conflicts(policy: Policy, person: Person) -> list[Pair]:
+    """The pairs of which this person could do both sides, by own right or lent, if amounts were no matter."""
+    able = Person(
+        person.email,
+        person.roles,
+        NO_LIMIT,
+        desk.EVERY_FIRM,
+        tuple(Capacity(c.roles, NO_LIMIT, desk.EVERY_FIRM, c.of) for c in person.delegated),
+    )
+    return [pair for pair in policy.apart if _may(policy, able, pair.one) and _may(policy, able, pair.other)]
+
+
+def _may(policy: Policy, person: Person, duties: list[str]) -> bool:
+    return any(desk.authority(policy, person, _probe(duty)).allowed for duty in duties)
+
+
+def _probe(duty: str) -> Subject:
+    """`release_hold:credit` asks for that hold; goods set apart are asked for as let in."""
+    action, _, reason = duty.partition(":")
+    return Subject(action, reason=reason, risk="released" if action == "settle_quarantine" else "")
+
+
+def roles(policy: Policy) -> set[str]:
+    """Every role that the authority speaks of."""
+    return set(_roles(policy.authority))
+
+
+@cache
+def _roles(cedar: str) -> frozenset[str]:
+    called = re.findall(r"principal\.(?:roles|own)\.contains\(\"(\w+)\"\)", cedar)
+    listed = re.findall(r"\[([^\]]*)\]\s*\.containsAny\(principal\.(?:roles|own)\)", cedar)
+    return frozenset(called) | {word for text in listed for word in re.findall(r"\"(\w+)\"", text)}
