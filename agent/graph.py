@@ -98,6 +98,7 @@ def understand(state: State, nlp: Language) -> dict[str, Any]:
     parsed = Parsed.from_json(given["parsed"])
     said = reading.read(parsed, nlp, datetime.fromisoformat(given["received_at"]), machine_mail=given["machine"])
     found = as_json(said, parsed)
+    found["model"] = pipeline.model_name()
     if given["instruction"]:
         found = instructing.apply(found, given["instruction"])
     return {"read": found}

@@ -13,7 +13,7 @@ from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, PlainTextResponse, RedirectResponse, Response
 from fastapi.staticfiles import StaticFiles
 
-from api import buying_pages, console, events, figures, policy_pages, v1
+from api import audit_pages, buying_pages, console, events, figures, policy_pages, v1
 from api.access import caller
 from api.errors import body_of, status_of
 from erp_core import clock, db
@@ -65,6 +65,7 @@ def make_app() -> FastAPI:
     app.include_router(buying_pages.router)
     app.include_router(buying_pages.interface)
     app.include_router(figures.router)
+    app.include_router(audit_pages.router)
     app.include_router(policy_pages.router)
     app.include_router(policy_pages.interface)
     app.include_router(figures.interface)

@@ -9,16 +9,20 @@ import smtplib
 import ssl
 import sys
 import threading
+import time
 from email.message import EmailMessage
+from pathlib import Path
 from urllib.parse import SplitResult, unquote, urlsplit
 
+from api import witness
 from erp_core import clock, db, settings
-from erp_core.actions import calendar, upkeep
+from erp_core.actions import calendar, sealing, upkeep
 from erp_core.errors import BadSetting
+from erp_core.queries import proof
 from erp_core.settings import Settings
 from erp_core.tables.desk import OutboxMail
 
-TICK_SECONDS = 1.0
+TICK_SECONDS, SEAL_SECONDS = 1.0, 0.3
 NETWORK_SECONDS = 20
 
 
@@ -37,16 +41,55 @@ def main(argv: list[str]) -> int:
     with db.in_use():
         if arguments.once:
             tick(settings.load())
+            seal_all(sealing.sequencer(), settings.load().witness)
             return 0
-        me = f"{os.uname().nodename}:{os.getpid()}"
-        while not stop.is_set():
-            try:
-                if leads(me):
-                    tick(settings.load())
-            except db.Lost as error:
-                print(f"The database cannot be reached: {error}", file=sys.stderr, flush=True)
-            stop.wait(TICK_SECONDS)
+        leading = threading.Event()
+        sealer = threading.Thread(target=seal_on, args=(stop, leading), name="sealer")
+        sealer.start()
+        try:
+            _run(stop, leading)
+        finally:
+            stop.set()
+            sealer.join()
     return 0
+
+
+def _run(stop: threading.Event, leading: threading.Event) -> None:
+    me = f"{os.uname().nodename}:{os.getpid()}"
+    while not stop.is_set():
+        try:
+            (leading.set if leads(me) else leading.clear)()
+            if leading.is_set():
+                tick(settings.load())
+        except db.Lost as error:
+            print(f"The database cannot be reached: {error}", file=sys.stderr, flush=True)
+        stop.wait(TICK_SECONDS)
+
+
+def seal_on(stop: threading.Event, leading: threading.Event) -> None:
+    """Beside the round, so that a long step delays no seal: what was committed is in the chain within a second."""
+    sequencer, witness = sealing.sequencer(), settings.load().witness
+    while not stop.wait(SEAL_SECONDS):
+        if not leading.is_set():
+            sequencer = sealing.sequencer()  # somebody else linked meanwhile
+            continue
+        try:
+            seal_all(sequencer, witness)
+        except (db.Lost, db.Refused, OSError) as error:
+            sequencer = sealing.sequencer()
+            print(f"The journal could not be sealed: {error}", file=sys.stderr, flush=True)
+
+
+def seal_all(sequencer: sealing.Sequencer, path: Path) -> int:
+    """Link and seal until nothing is new; each seal is witnessed once it is committed. The number of seals."""
+    made = 0
+    while True:
+        with db.transaction(db.API) as session:
+            seal = sequencer.step(session, clock.now(session), time.monotonic())
+        if seal is None:
+            return made
+        witness.append(path, proof.seal_line(seal))
+        made += 1
 
 
 def leads(me: str) -> bool:

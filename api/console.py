@@ -24,7 +24,7 @@ from erp_core.actions.desk import Said
 from erp_core.commands import CloseCase
 from erp_core.db import Session
 from erp_core.errors import LimitReached, NotFound, Problem, RuleViolation
-from erp_core.queries import desk, fulfilment, policies, quality
+from erp_core.queries import desk, fulfilment, policies, proof, quality
 from erp_core.queries.desk import CaseFile, Filter
 from erp_core.queries.order_page import order_page
 from erp_core.rules import desk as rules
@@ -202,6 +202,7 @@ def _case_page(
         evidence=proposal.evidence if proposal else [], mails=_mails(found), people=people, left=left, urgency=urgency,
         changes=[(c, words.diff_rows(c.before, c.after)) for c in seen.changes] if seen else [], open=found.case.status in OPEN_CASE_STATUSES,
         read=found.finding.content["read"] if found.finding else None, current=found.case.queue,
+        places=proof.positions(session, [e.id for e in found.journal]),
         unexpired=bool(proposal and proposal.expires_at > me.now),
         rule_text=lambda code: rules.rule_text(policies.active(session), code),
     )  # fmt: skip
@@ -324,13 +325,6 @@ def fulfilment_page(session: Work, me: Me) -> HTMLResponse:
         "fulfilment.html", me, session, released=fulfilment.released(session), at_risk=fulfilment.at_risk(session, soon),
         waiting=fulfilment.overview(session), load=fulfilment.load(session), soon=soon, current="Fulfilment",
     )  # fmt: skip
-
-
-@router.get("/journal")
-def journal(session: Work, me: Me) -> HTMLResponse:
-    """The latest entries."""
-    people = desk.names(session)
-    return page("journal.html", me, session, journal=desk.journal(session), people=people, current="Journal")
 
 
 @router.get("/rail")

@@ -14,6 +14,12 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = public, pg_temp AS $$
     WHERE a.active_from <= casework.desk_now() ORDER BY a.active_from DESC, a.id DESC LIMIT 1
 $$;
 
+CREATE OR REPLACE FUNCTION casework.policy_hash() RETURNS text
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = public, pg_temp AS $$
+    SELECT v.hash FROM policy_activation a JOIN policy_version v ON v.id = a.version
+    WHERE a.active_from <= casework.desk_now() ORDER BY a.active_from DESC, a.id DESC LIMIT 1
+$$;
+
 CREATE OR REPLACE FUNCTION casework.due(p_from timestamptz, p_queue text, p_priority text) RETURNS timestamptz
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = public, pg_temp AS $$
     SELECT CASE WHEN p_queue = 'none' THEN NULL
@@ -68,7 +74,7 @@ BEGIN
             received, machine, p_raw, p_parsed)
     RETURNING id INTO message_number;
     PERFORM casework.journal('message:case:received', case_number, 'message:' || message_number,
-        jsonb_build_object('message_id', p_message_id, 'sender', p_sender, 'machine', machine));
+        jsonb_build_object('message_id', p_message_id, 'sender', p_sender, 'machine', machine, 'digest', encode(sha256(p_raw), 'hex')));
     created := true;
 END
 $$;
@@ -149,7 +155,8 @@ BEGIN
     END IF;
     INSERT INTO finding (case_id, run, content, recorded_at) VALUES (p_case, p_run, p_content, casework.desk_now());
     PERFORM casework.journal('case:facts:recorded', p_case, 'case:' || p_case,
-        jsonb_build_object('run', p_run, 'queue', p_queue, 'priority', p_priority, 'customer', p_customer, 'order', p_order));
+        jsonb_build_object('run', p_run, 'queue', p_queue, 'priority', p_priority, 'customer', p_customer, 'order', p_order,
+            'digest', encode(sha256(convert_to(p_content::text, 'UTF8')), 'hex')));
 END
 $$;
 
@@ -191,7 +198,7 @@ BEGIN
     RETURNING id INTO filed;
     UPDATE case_file SET status = 'awaiting_review', worked = true, leased_by = NULL, leased_until = NULL WHERE id = p_case;
     PERFORM casework.journal('case:proposal:filed', p_case, 'proposal:' || filed,
-        jsonb_build_object('run', p_run, 'action', p_action, 'commands', p_commands));
+        jsonb_build_object('run', p_run, 'action', p_action, 'commands', p_commands, 'rationale', p_rationale, 'evidence', p_evidence));
     RETURN filed;
 END
 $$;
@@ -230,14 +237,15 @@ REVOKE ALL ON ALL SEQUENCES IN SCHEMA public FROM countersign_api, countersign_a
 REVOKE ALL ON ALL FUNCTIONS IN SCHEMA casework FROM PUBLIC;
 GRANT USAGE ON SCHEMA public TO countersign_api, countersign_agent, countersign_reader;
 GRANT USAGE ON SCHEMA casework TO countersign_api, countersign_agent;
-GRANT EXECUTE ON FUNCTION casework.desk_now, casework.policy_content, casework.due, casework.stopped, casework.case_firm TO countersign_api, countersign_agent;
+GRANT EXECUTE ON FUNCTION casework.desk_now, casework.policy_content, casework.policy_hash, casework.due, casework.stopped, casework.case_firm TO countersign_api, countersign_agent;
 
 GRANT SELECT ON ALL TABLES IN SCHEMA public TO countersign_api;
 GRANT INSERT, UPDATE ON ALL TABLES IN SCHEMA public TO countersign_api;
 GRANT USAGE ON ALL SEQUENCES IN SCHEMA public TO countersign_api;
 GRANT SELECT, UPDATE ON SEQUENCE order_number, invoice_number, credit_memo_number, return_number TO countersign_api;
 GRANT DELETE ON sign_in, order_line, allocation, agent_stop TO countersign_api;
-REVOKE UPDATE ON case_step, case_view, journal_entry, decision, message, finding, policy_version, note, policy_activation, policy_backtest FROM countersign_api;
+REVOKE UPDATE ON case_step, case_view, journal_entry, decision, message, finding, policy_version, note, policy_activation, policy_backtest, row_image, chain_link, seal FROM countersign_api;
+REVOKE INSERT ON row_image FROM countersign_api;
 REVOKE ALL ON alembic_version FROM countersign_api;
 GRANT SELECT ON alembic_version TO countersign_api;
 

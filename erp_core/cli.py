@@ -20,6 +20,7 @@ COMMANDS = {
     "case": ("api.case", "Show one case with proposal, preview and journal"),
     "decide": ("api.decide", "Approve, amend, reject, instruct or escalate a proposal"),
     "policy": ("api.policy", "Show the policy and who may sign what"),
+    "audit": ("api.audit", "Check the journal, or write a case's evidence pack"),
     "user": ("api.user", "Set a password, or list users"),
     "token": ("api.token", "Make an API token"),
     "train": ("ml.train", "Train the local models"),

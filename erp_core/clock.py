@@ -11,12 +11,16 @@ from sqlalchemy.orm import Session
 
 from erp_core import db
 
+POLICY = "policy in force"  # what a session knows of it: its transaction, the moment, the hash
+
 
 def now(session: Session) -> datetime:
-    """The installation's present moment, in UTC."""
+    """The installation's present moment, in UTC. The same round trip brings the policy in force at it, which nearly all will ask for."""
     with db.raw(session) as raw:  # every request asks, so it is asked without ceremony
-        moment: datetime = raw.execute("SELECT casework.desk_now()").fetchone()[0]
-    return moment.astimezone(UTC)
+        moment, policy = raw.execute("SELECT casework.desk_now(), casework.policy_hash()").fetchone()
+    here: datetime = moment.astimezone(UTC)
+    session.info[POLICY] = (session.get_transaction(), here, policy)
+    return here
 
 
 def offset_for(as_of: date) -> int:

@@ -69,6 +69,7 @@ def upgrade() -> None:
     command.upgrade(alembic_config(owner), "head")
     with create_engine(owner, poolclass=NullPool).begin() as connection:
         _run_script(connection, (HERE / "casework.sql").read_text())
+        _run_script(connection, (HERE / "proof.sql").read_text())
         _activate_policy(connection)
     # the checkpoint tables belong to the agent's library; it is named, not imported
     importlib.import_module("agent.checkpoints").setup(owner)

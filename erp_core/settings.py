@@ -31,6 +31,7 @@ class Settings:
     mlflow_uri: str | None
     serve: bool
     insecure_cookies: bool
+    witness: Path
 
     @property
     def embedded(self) -> bool:
@@ -46,9 +47,10 @@ class Settings:
 def load() -> Settings:
     """Read the environment. Unset database variables mean the embedded server."""
     env = os.environ
+    home = Path(env.get("COUNTERSIGN_HOME", "var")).resolve()
     dsns = {role: env[name] for role, name in DSN_VARIABLES.items() if env.get(name)}
     return Settings(
-        home=Path(env.get("COUNTERSIGN_HOME", "var")).resolve(),
+        home=home,
         dsns=dsns,
         host=env.get("COUNTERSIGN_HOST", "127.0.0.1"),
         port=int(env.get("COUNTERSIGN_PORT", "8000")),
@@ -60,4 +62,5 @@ def load() -> Settings:
         mlflow_uri=env.get("COUNTERSIGN_MLFLOW_URI"),
         serve=env.get("SERVE", "1") != "0",
         insecure_cookies=env.get("COUNTERSIGN_INSECURE_COOKIES", "1") == "1",
+        witness=Path(env.get("COUNTERSIGN_WITNESS", home / "witness" / "seals.jsonl")).resolve(),
     )

@@ -92,6 +92,12 @@ def blank() -> Language:
     return nlp
 
 
+@cache
+def model_name() -> str:
+    """Which model reads, as findings name it: the pipeline and the digest of what it was trained on."""
+    return f"{NAME} {corpus.fingerprint()[:12]}"
+
+
 def path_of(models: Path) -> Path:
     """Where the pipeline of this training text lives; other text makes another model."""
     return models / f"{NAME}-{corpus.fingerprint()[:12]}"

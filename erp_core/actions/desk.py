@@ -58,7 +58,12 @@ class Preview:
     changes: list[Change]
     problems: list[Problem]
     subjects: list[Subject]
-    digest: str
+    shown: list[Any]
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 (hex) of what was shown: commands, differences, fired rules, problems, policy."""
+        return digest(self.shown)
 
     @property
     def rules(self) -> list[Problem]:
@@ -102,7 +107,7 @@ def preview(session: Session, proposal: Proposal, now: datetime, signer: str | N
         commands = commands_of(proposal)
     except ValidationError as error:
         unreadable = [Problem("commands_unreadable", f"The commands are not well-formed: {error.errors()[0]['msg']}.")]
-        return Preview([], unreadable, [], digest([proposal.amended or proposal.commands, policy.hash]))
+        return Preview([], unreadable, [], [proposal.amended or proposal.commands, policy.hash])
     subjects = [subject_of(session, command) for command in commands]
     savepoint = session.begin_nested()
     try:
@@ -121,7 +126,7 @@ def preview(session: Session, proposal: Proposal, now: datetime, signer: str | N
     finally:
         savepoint.rollback()
         session.expire_all()
-    return Preview(changes, problems, subjects, _fingerprint(commands, changes, problems, policy))
+    return Preview(changes, problems, subjects, _shown(commands, changes, problems, policy))
 
 
 def larger(before: Subject, after: Subject) -> Subject:
@@ -134,16 +139,16 @@ def larger(before: Subject, after: Subject) -> Subject:
     )
 
 
-def _fingerprint(
+def _shown(
     commands: Sequence[Command], changes: Sequence[Change], problems: Sequence[Problem], policy: Policy
-) -> str:
+) -> list[Any]:
     """Commands, differences, fired rules and policy; no technical number and no time of day."""
     seen = [
         [c.tag, c.subject if "SO-" not in (c.subject or "") or c.before else "new order", c.before, c.after]
         for c in changes
     ]
     fired = [p.code for change in changes for p in change.problems]
-    return digest([[c.model_dump(mode="json") for c in commands], seen, fired, [p.code for p in problems], policy.hash])
+    return [[c.model_dump(mode="json") for c in commands], seen, fired, [p.code for p in problems], policy.hash]
 
 
 def _problems(refusal: CountersignError) -> list[Problem]:
@@ -184,6 +189,7 @@ class _Desk:
     policy: Policy
     key: str
     authority: dict[str, Any] | None = None
+    shown: list[Any] | None = None
 
     @property
     def told(self) -> dict[str, Any]:
@@ -245,6 +251,7 @@ def _approve(desk: _Desk) -> DecisionResult:
         text = f"{', '.join(moved)} changed since the proposal was made. Nothing ran; the agent makes a new one."
         return _set_back(desk, ProposalStatus.SUPERSEDED, Outcome.STALE, text)
     seen = preview(desk.session, desk.proposal, desk.now)
+    desk.shown = seen.shown
     if desk.said.digest != seen.digest:
         return DecisionResult(
             Outcome.STALE, "What signing would do is no longer what was shown. Nothing ran; look again."
@@ -457,6 +464,8 @@ def _record(desk: _Desk, result: DecisionResult) -> DecisionResult:
         "outcome": result.outcome,
         "reason": desk.said.reason,
         "text": result.text,
+        "authority": desk.authority,
+        "shown": desk.shown,
     }
     change = Change(f"case:proposal:{result.outcome}", f"proposal:{desk.proposal.id}", None, after)
     write_journal(context, change, desk.key, desk.told)

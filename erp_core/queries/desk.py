@@ -8,7 +8,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, and_, func, or_, select
+from sqlalchemy import ColumnElement, Select, Text, and_, cast, func, or_, select
 from sqlalchemy.orm import Session, defer
 
 from erp_core.errors import NotFound
@@ -266,6 +266,46 @@ def other_open_cases(session: Session, customer: str | None, order: str | None, 
     if customer:
         query = query.where(Case.customer == customer)
     return [{"case": i, "title": t, "status": s} for i, t, s in session.execute(query.order_by(Case.id).limit(10))]
+
+
+@dataclass(frozen=True)
+class Entries:
+    """Which entries of the journal: part of the actor, of the tag, of the subject; those before a number."""
+
+    who: str = ""
+    what: str = ""
+    about: str = ""
+    before: int | None = None
+
+
+def entries(session: Session, wanted: Entries, limit: int) -> list[JournalEntry]:
+    """Journal entries, newest first."""
+    query = select(JournalEntry).order_by(JournalEntry.id.desc()).limit(limit)
+    for field, words in (
+        (JournalEntry.actor, wanted.who),
+        (JournalEntry.tag, wanted.what),
+        (JournalEntry.subject, wanted.about),
+    ):
+        if words:
+            query = query.where(field.contains(words, autoescape=True))
+    if wanted.before is not None:
+        query = query.where(JournalEntry.id < wanted.before)
+    return list(session.scalars(query))
+
+
+def journal_about(session: Session, found: Case) -> list[JournalEntry]:
+    """All entries that an auditor of a case wants: its own, and those of its order and its proposals; oldest first."""
+    proposals = select(func.concat("proposal:", Proposal.id)).where(Proposal.case_id == found.id)
+    about = [JournalEntry.case_id == found.id, JournalEntry.subject.in_(proposals)]
+    if found.order_number:
+        about.append(JournalEntry.subject == f"sales_order:{found.order_number}")
+    return list(session.scalars(select(JournalEntry).where(or_(*about)).order_by(JournalEntry.id)))
+
+
+def findings(session: Session, number: int) -> list[tuple[int, str]]:
+    """What the agent found in each of its runs on a case: number and content, as text that hashes to what the journal says."""
+    query = select(Finding.id, cast(Finding.content, Text)).where(Finding.case_id == number).order_by(Finding.id)
+    return [(number, content) for number, content in session.execute(query)]
 
 
 def journal(

@@ -10,12 +10,10 @@ from typing import Any
 from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
-from erp_core import policy
+from erp_core import clock, policy
 from erp_core.errors import NotFound
 from erp_core.policy import Policy
 from erp_core.tables.governance import PolicyActivation, PolicyBacktest, PolicyVersion
-
-KEPT = "policy in force"
 
 # the latest start that has come counts; of two starts at one moment, the one said later
 IN_FORCE = """
@@ -26,17 +24,17 @@ WHERE a.active_from <= coalesce(cast(:now AS timestamptz), casework.desk_now()) 
 
 def active(session: Session, now: datetime | None = None) -> Policy:
     """The policy in force at a moment, or by the installation's clock. Asked once a transaction."""
-    known = session.info.get(KEPT)
+    known = session.info.get(clock.POLICY)
     if known is not None and known[0] is session.get_transaction() and now in (None, known[1]):
         return version(session, known[2])
     found = _in_force(session, now)[2]
-    session.info[KEPT] = (session.get_transaction(), now, found)
+    session.info[clock.POLICY] = (session.get_transaction(), now, found)
     return version(session, found)
 
 
 def forget(session: Session) -> None:
     """Ask anew: another version is in force from now on."""
-    session.info.pop(KEPT, None)
+    session.info.pop(clock.POLICY, None)
 
 
 def active_number(session: Session, now: datetime) -> int:
@@ -66,6 +64,12 @@ def version(session: Session, fingerprint: str) -> Policy:
             raise NotFound(f"The text of policy {fingerprint[:12]} is not kept here.") from None
         _TEXTS[fingerprint] = (row.numbers, row.authority)
         return _parsed(fingerprint)
+
+
+def texts(session: Session, fingerprint: str) -> tuple[str, str]:
+    """Numbers and authority of the policy with a hash, word for word."""
+    version(session, fingerprint)
+    return _TEXTS[fingerprint]
 
 
 _TEXTS: dict[str, tuple[str, str]] = {}

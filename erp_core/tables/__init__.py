@@ -1,6 +1,18 @@
 """What is: the schema, room by room. Importing this package loads every table into `Base.metadata`."""
 
-from erp_core.tables import billing, catalog, desk, fulfilment, governance, parties, purchasing, returns, sales, stock
+from erp_core.tables import (
+    billing,
+    catalog,
+    desk,
+    fulfilment,
+    governance,
+    parties,
+    proof,
+    purchasing,
+    returns,
+    sales,
+    stock,
+)
 from erp_core.tables.base import Base
 
 __all__ = [
@@ -11,6 +23,7 @@ __all__ = [
     "fulfilment",
     "governance",
     "parties",
+    "proof",
     "purchasing",
     "returns",
     "sales",

@@ -7,6 +7,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
 from erp_core.tables.base import Base, Json, JsonList, Moment, Money, one_of
+from erp_core.tables.proof import TRANSACTION
 from erp_core.values import CaseStatus, Outcome, Priority, ProposalStatus, Queue, Verdict
 
 OPEN = text("status IN ('new', 'investigating', 'awaiting_review')")
@@ -211,6 +212,7 @@ class JournalEntry(Base):
         UniqueConstraint("key"),
         Index("ix_journal_entry_case_id", "case_id"),
         Index("ix_journal_entry_subject", "subject"),
+        Index("ix_journal_entry_transaction", "transaction"),
     )
     id: Mapped[int] = mapped_column(primary_key=True)
     at: Mapped[Moment]
@@ -224,6 +226,7 @@ class JournalEntry(Base):
     before: Mapped[Json | None] = mapped_column(JSONB(none_as_null=True))
     after: Mapped[Json | None] = mapped_column(JSONB(none_as_null=True))
     facts: Mapped[Json] = mapped_column(default=dict, server_default="{}")
+    transaction: Mapped[int | None] = mapped_column(BigInteger, server_default=TRANSACTION)
 
 
 class OutboxMail(Base):

@@ -21,7 +21,7 @@ from erp_core.tables.desk import Case, Message, Proposal
 from erp_core.values import Outcome, Verdict
 from tests.conftest import SAMPLE, TODAY
 
-DESK = {"case_file", "message", "finding", "note", "proposal", "journal_entry", "decision", "outbox"}
+DESK = {"case_file", "message", "finding", "note", "proposal", "journal_entry", "decision", "outbox", "row_image"}
 AVA = "ava.stone@northfieldsupply.example"
 
 

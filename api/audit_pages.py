@@ -1,0 +1,41 @@
+"""The auditor's pages: the journal with its seals, and the evidence of a case."""
+
+from __future__ import annotations
+
+from urllib.parse import urlencode
+
+from fastapi import APIRouter
+from fastapi.responses import HTMLResponse, Response
+
+from api import evidence
+from api.access import Me, Work
+from api.console import page
+from erp_core import settings
+from erp_core.queries import desk, proof
+from erp_core.queries.desk import Entries
+
+router = APIRouter(include_in_schema=False)
+PAGE = 200
+
+
+@router.get("/journal")
+def journal(
+    session: Work, me: Me, who: str = "", what: str = "", about: str = "", before: int | None = None
+) -> HTMLResponse:
+    """Entries, newest first: by whom, of which kind, about which record."""
+    wanted = Entries(who.strip()[:200], what.strip()[:100], about.strip()[:200], before)
+    entries = desk.entries(session, wanted, PAGE)
+    kept = {"who": who, "what": what, "about": about}
+    more = urlencode({**{k: v for k, v in kept.items() if v}, "before": entries[-1].id}) if len(entries) == PAGE else ""
+    return page(
+        "journal.html", me, session, journal=entries, people=desk.names(session), places=proof.positions(session, [e.id for e in entries]),
+        seal=proof.last_seal(session), witness=settings.load().witness, wanted_entries=wanted, more=more, current="Journal",
+    )  # fmt: skip
+
+
+@router.get("/cases/{number}/evidence.zip")
+def evidence_pack(number: int, session: Work, me: Me) -> Response:
+    """Everything on a case as files that anybody can check."""
+    content = evidence.zipped(evidence.pack(session, number, me.now), f"case-{number}")
+    name = f'attachment; filename="case-{number}-evidence.zip"'
+    return Response(content, media_type="application/zip", headers={"Content-Disposition": name})
