@@ -541,11 +541,12 @@ def _security(draft: Draft) -> None:
 
 def _no_action(draft: Draft) -> None:
     if draft.read["auto"]:
-        draft.add(CloseCase(case=draft.case, resolution="Machine mail that asks nothing", root_cause="machine mail"))
+        draft.add(CloseCase(case=draft.case, resolution="Machine mail that asks nothing", root_cause="machine_mail"))
     elif draft.choice.why.startswith("no request"):
         draft.add(_route(draft, "hand_over", "no request recognised"))
     else:
-        draft.add(CloseCase(case=draft.case, resolution=draft.choice.why[:1].upper() + draft.choice.why[1:]))
+        why = draft.choice.why[:1].upper() + draft.choice.why[1:]
+        draft.add(CloseCase(case=draft.case, resolution=why, root_cause="none"))
 
 
 _BUILDERS: dict[Action, Callable[[Draft], None]] = {

@@ -16,7 +16,7 @@ from urllib.parse import SplitResult, unquote, urlsplit
 
 from api import witness
 from erp_core import clock, db, settings
-from erp_core.actions import calendar, sealing, upkeep
+from erp_core.actions import calendar, clocks, sealing, upkeep
 from erp_core.errors import BadSetting
 from erp_core.queries import proof
 from erp_core.settings import Settings
@@ -55,15 +55,32 @@ def main(argv: list[str]) -> int:
 
 
 def _run(stop: threading.Event, leading: threading.Event) -> None:
-    me = f"{os.uname().nodename}:{os.getpid()}"
+    me, counts = f"{os.uname().nodename}:{os.getpid()}", Counting()
     while not stop.is_set():
         try:
             (leading.set if leads(me) else leading.clear)()
             if leading.is_set():
                 tick(settings.load())
+                counts.look()
         except db.Lost as error:
             print(f"The database cannot be reached: {error}", file=sys.stderr, flush=True)
         stop.wait(TICK_SECONDS)
+
+
+class Counting:
+    """Counts the queues as often as that is cheap: at most a tenth of the time goes to it."""
+
+    def __init__(self) -> None:
+        self.next = 0.0
+
+    def look(self) -> None:
+        """Count, when it is time again."""
+        started = time.monotonic()
+        if started < self.next:
+            return
+        with db.transaction(db.API) as session:
+            clocks.count_queues(session, clock.now(session))
+        self.next = time.monotonic() + 9 * (time.monotonic() - started)
 
 
 def seal_on(stop: threading.Event, leading: threading.Event) -> None:
@@ -108,6 +125,12 @@ def tick(config: Settings) -> None:
     while more:
         with db.transaction(db.API) as session:
             more = calendar.turn(session, clock.now(session))
+    with db.transaction(db.API) as session:
+        clocks.renew_spans(session, clock.now(session))
+    late = 1
+    while late:
+        with db.transaction(db.API) as session:
+            late = clocks.look(session, clock.now(session))
     more = True
     while more:
         with db.transaction(db.API) as session:

@@ -189,6 +189,9 @@ _COMMANDS: dict[str, Callable[[Said], str]] = {
         f"Hand over to {c['queue'].replace('_', ' ')}, {c['priority']}: {c['matter']['kind'].replace('_', ' ')}"
     ),
     "close_case": lambda c: f"Close the case: {c['resolution']}",
+    "pause_case": lambda c: f"Let the due time stand still until {day(c['until'])}: it waits for the {c['waits_for']}",
+    "resume_case": lambda c: "Let the due time run on",
+    "check_step": lambda c: f"Check off step {c['step']}",
     "send_message": lambda c: f"Reply to {c['to']}",
     "propose_policy": lambda c: f"Propose a policy: {c['summary']}",
     "backtest_policy": lambda c: f"Replay the last {c['days']} days under policy version {c['version']}",

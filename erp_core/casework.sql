@@ -20,10 +20,56 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = public, pg_temp AS $$
     WHERE a.active_from <= casework.desk_now() ORDER BY a.active_from DESC, a.id DESC LIMIT 1
 $$;
 
-CREATE OR REPLACE FUNCTION casework.due(p_from timestamptz, p_queue text, p_priority text) RETURNS timestamptz
+DROP FUNCTION IF EXISTS casework.due(timestamptz, text, text);
+
+-- The calendar of a firm: its own, else its country's, else the default.
+CREATE OR REPLACE FUNCTION casework.calendar_of(p_entity text) RETURNS text
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = public, pg_temp AS $$
-    SELECT CASE WHEN p_queue = 'none' THEN NULL
-        ELSE p_from + make_interval(hours => (casework.policy_content() -> 'sla_hours' ->> p_priority)::int) END
+    SELECT coalesce(c -> 'sites' ->> p_entity, c -> 'sites' ->> (SELECT country FROM entity WHERE code = p_entity), c ->> 'default')
+    FROM (SELECT casework.policy_content() -> 'clocks' AS c) x
+$$;
+
+-- So much working time after a moment. Where no calendar reaches, hours are hours.
+CREATE OR REPLACE FUNCTION casework.work_on(p_from timestamptz, p_time interval, p_calendar text) RETURNS timestamptz
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = public, pg_temp AS $$
+    WITH s AS (SELECT greatest(starts, p_from) AS a, ends AS b FROM working_span WHERE calendar = p_calendar AND ends > p_from
+        ORDER BY starts LIMIT 90), d AS (SELECT a, b, sum(b - a) OVER (ORDER BY a) AS done FROM s)
+    SELECT coalesce((SELECT b - (done - p_time) FROM d WHERE done >= p_time ORDER BY a LIMIT 1), p_from + p_time)
+$$;
+
+-- Working time between two moments.
+CREATE OR REPLACE FUNCTION casework.worked(p_from timestamptz, p_to timestamptz, p_calendar text) RETURNS interval
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = public, pg_temp AS $$
+    SELECT coalesce(sum(least(ends, p_to) - greatest(starts, p_from)), interval '0') FROM working_span
+    WHERE calendar = p_calendar AND ends > p_from AND starts < p_to
+$$;
+
+CREATE OR REPLACE FUNCTION casework.due(p_from timestamptz, p_queue text, p_priority text, p_entity text) RETURNS timestamptz
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = public, pg_temp AS $$
+    SELECT CASE WHEN p_queue = 'none' THEN NULL ELSE casework.work_on(p_from, make_interval(hours => coalesce(
+        (p -> 'local' -> 'firms' -> p_entity -> 'sla_hours' ->> p_priority)::int, (p -> 'sla_hours' ->> p_priority)::int)),
+        casework.calendar_of(p_entity)) END
+    FROM (SELECT casework.policy_content() AS p) x
+$$;
+
+-- A due time that stood still runs on: as much working time is left as there was when it was paused.
+CREATE OR REPLACE FUNCTION casework.resumed(p_paused timestamptz, p_due timestamptz, p_now timestamptz, p_entity text) RETURNS timestamptz
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = public, pg_temp AS $$
+    SELECT casework.work_on(p_now, casework.worked(p_paused, p_due, c), c) FROM (SELECT casework.calendar_of(p_entity) AS c) x
+$$;
+
+-- The place within a band, smallest first: the hour of opening less the hours its weight is worth. Older ones come forward by themselves.
+CREATE OR REPLACE FUNCTION casework.place(p_case case_file) RETURNS bigint
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = public, pg_temp AS $$
+    SELECT floor(60 * (extract(epoch FROM p_case.opened_at) / 3600
+        - least(coalesce(p_case.at_stake, 0) / 1000 * (w ->> 'per_1000_at_stake')::numeric, (w ->> 'most_at_stake')::numeric)
+        - greatest(coalesce((p_case.details ->> 'margin')::numeric, 0), 0) / 1000 * (w ->> 'per_1000_margin')::numeric
+        - coalesce((w -> 'tier' ->> (SELECT tier FROM customer WHERE code = p_case.customer))::numeric, 0)
+        - CASE WHEN w -> 'strategic' ? p_case.customer THEN (w ->> 'strategic_weight')::numeric ELSE 0 END
+        - CASE WHEN (p_case.details ->> 'expedited')::boolean
+            OR EXISTS (SELECT FROM sales_order o WHERE o.number = p_case.order_number AND o.expedited)
+            THEN (w ->> 'expedited_weight')::numeric ELSE 0 END))::bigint
+    FROM (SELECT casework.policy_content() -> 'weights' AS w) x
 $$;
 
 -- The header rules by which the core itself knows machine mail. A model's opinion never counts here.
@@ -65,9 +111,8 @@ BEGIN
     PERFORM pg_advisory_xact_lock(hashtextextended('message:' || p_message_id, 0));
     SELECT m.id, m.case_id, false INTO message_number, case_number, created FROM message m WHERE m.message_id = p_message_id;
     IF FOUND THEN RETURN; END IF;
-    INSERT INTO case_file (kind, subject, title, queue, priority, status, opened_at, due_at)
-    VALUES ('mail', p_message_id, left(coalesce(nullif(p_subject, ''), '(no subject)'), 200), first_queue, first_priority, 'new', received,
-            casework.due(received, first_queue, first_priority))
+    INSERT INTO case_file (kind, subject, title, queue, priority, status, opened_at)
+    VALUES ('mail', p_message_id, left(coalesce(nullif(p_subject, ''), '(no subject)'), 200), first_queue, first_priority, 'new', received)
     RETURNING id INTO case_number;
     INSERT INTO message (direction, message_id, digest, case_id, source, sender, sender_name, subject, sent_at, received_at, machine, raw, parsed)
     VALUES ('in', p_message_id, encode(sha256(p_raw), 'hex'), case_number, p_source, p_sender, p_sender_name, p_subject, p_sent_at,
@@ -85,7 +130,7 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = public, pg_temp AS $$
     SELECT EXISTS (SELECT FROM agent_stop WHERE entity = '*' OR entity = p_entity)
 $$;
 
--- The firm a case is about, from what it names. Mail that nobody linked is no firm's yet.
+-- The firm a case is about, from what it names; its due time, and its place in the queue. Mail that nobody linked is no firm's yet.
 CREATE OR REPLACE FUNCTION casework.case_firm() RETURNS trigger
 LANGUAGE plpgsql SET search_path = public, pg_temp AS $$
 BEGIN
@@ -95,10 +140,14 @@ BEGIN
         (SELECT entity FROM warehouse WHERE code = NEW.details ->> 'warehouse'),
         (SELECT w.entity FROM purchase_order p JOIN warehouse w ON w.code = p.warehouse WHERE p.number = NEW.details ->> 'purchase_order'),
         (SELECT w.entity FROM purchase_order p JOIN warehouse w ON w.code = p.warehouse WHERE p.number = NEW.subject));
+    IF TG_OP = 'INSERT' AND NEW.due_at IS NULL THEN
+        NEW.due_at := casework.due(NEW.opened_at, NEW.queue, NEW.priority, NEW.entity);
+    END IF;
+    NEW.place := casework.place(NEW);
     RETURN NEW;
 END
 $$;
-CREATE OR REPLACE TRIGGER case_firm BEFORE INSERT OR UPDATE OF customer, order_number, details ON case_file
+CREATE OR REPLACE TRIGGER case_firm BEFORE INSERT OR UPDATE OF customer, order_number, at_stake, details ON case_file
     FOR EACH ROW EXECUTE FUNCTION casework.case_firm();
 
 -- 2. Claim a case that waits for the agent: the given one, or the most urgent. Nobody else gets it while the lease runs.
@@ -150,7 +199,8 @@ BEGIN
             queue = CASE WHEN p_queue <> 'none' THEN p_queue WHEN is_machine THEN 'none' ELSE queue END,
             priority = p_priority, customer = p_customer, supplier = p_supplier, order_number = p_order, at_stake = p_at_stake,
             due_at = CASE WHEN p_queue = 'none' AND is_machine THEN NULL
-                ELSE least(due_at, casework.due(opened_at, CASE WHEN p_queue = 'none' THEN queue ELSE p_queue END, p_priority)) END
+                ELSE least(due_at, casework.due(opened_at, CASE WHEN p_queue = 'none' THEN queue ELSE p_queue END, p_priority,
+                    (SELECT entity FROM customer WHERE code = p_customer))) END
         WHERE id = p_case;
     END IF;
     INSERT INTO finding (case_id, run, content, recorded_at) VALUES (p_case, p_run, p_content, casework.desk_now());
@@ -237,13 +287,14 @@ REVOKE ALL ON ALL SEQUENCES IN SCHEMA public FROM countersign_api, countersign_a
 REVOKE ALL ON ALL FUNCTIONS IN SCHEMA casework FROM PUBLIC;
 GRANT USAGE ON SCHEMA public TO countersign_api, countersign_agent, countersign_reader;
 GRANT USAGE ON SCHEMA casework TO countersign_api, countersign_agent;
-GRANT EXECUTE ON FUNCTION casework.desk_now, casework.policy_content, casework.policy_hash, casework.due, casework.stopped, casework.case_firm TO countersign_api, countersign_agent;
+GRANT EXECUTE ON FUNCTION casework.desk_now, casework.policy_content, casework.policy_hash, casework.due, casework.stopped, casework.case_firm, casework.resumed, casework.work_on,
+    casework.worked, casework.calendar_of, casework.place TO countersign_api, countersign_agent;
 
 GRANT SELECT ON ALL TABLES IN SCHEMA public TO countersign_api;
 GRANT INSERT, UPDATE ON ALL TABLES IN SCHEMA public TO countersign_api;
 GRANT USAGE ON ALL SEQUENCES IN SCHEMA public TO countersign_api;
 GRANT SELECT, UPDATE ON SEQUENCE order_number, invoice_number, credit_memo_number, return_number TO countersign_api;
-GRANT DELETE ON sign_in, order_line, allocation, agent_stop TO countersign_api;
+GRANT DELETE ON sign_in, order_line, allocation, agent_stop, working_span, queue_depth TO countersign_api;
 REVOKE UPDATE ON case_step, case_view, journal_entry, decision, message, finding, policy_version, note, policy_activation, policy_backtest, row_image, chain_link, seal FROM countersign_api;
 REVOKE INSERT ON row_image FROM countersign_api;
 REVOKE ALL ON alembic_version FROM countersign_api;

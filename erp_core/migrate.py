@@ -12,11 +12,14 @@ from alembic import command
 from alembic.config import Config
 from psycopg import sql
 from sqlalchemy import Connection, create_engine, text
+from sqlalchemy.orm import Session
 from sqlalchemy.pool import NullPool
 
-from erp_core import db, policy
+from erp_core import clock, db, policy
 from erp_core import settings as settings_module
+from erp_core.actions import clocks
 from erp_core.errors import BadSetting
+from erp_core.queries import policies
 from erp_core.server import DATABASE, SUPERUSER, Cluster
 from erp_core.values import canonical
 
@@ -133,6 +136,9 @@ def _activate_policy(connection: Connection) -> None:
     shipped = {"hash": current.hash, "numbers": numbers, "authority": authority, "content": content}
     connection.execute(text(SHIP), shipped)
     connection.execute(text(ACTIVATE_SHIPPED), {"hash": current.hash})
+    with Session(connection) as session:
+        clocks.keep_spans(session, policies.active(session), clock.now(session))
+        session.flush()
 
 
 def _from_dsns(dsns: dict[str, str]) -> tuple[dict[str, str], str]:

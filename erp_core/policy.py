@@ -8,13 +8,15 @@ from __future__ import annotations
 import hashlib
 import json
 import tomllib
+from datetime import date, time
 from decimal import Decimal
 from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, Literal
+from zoneinfo import available_timezones
 
 import cedarpy
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from erp_core.errors import Problem, RuleViolation
 from erp_core.values import Action, Disposition, HoldReason, Priority, Queue, ReturnReason
@@ -146,6 +148,52 @@ class AccessPolicy(_Part):
     token_days: int = Field(gt=0)
 
 
+class WorkCalendar(_Part):
+    """When people work at a site: days of the week (1 is Monday), hours of its own clock, and days off."""
+
+    zone: str
+    days: list[int]
+    opens: time
+    closes: time
+    holidays: list[date]
+
+    @field_validator("zone")
+    @classmethod
+    def _known(cls, zone: str) -> str:
+        if zone not in available_timezones():
+            raise ValueError(f"there is no time zone {zone}")
+        return zone
+
+
+class ClockPolicy(_Part):
+    """Which calendar counts, by firm or its country, and for which pauses a due time stands still."""
+
+    default: str
+    sites: dict[str, str]
+    pauses: list[str]
+    longest_pause_days: int = Field(gt=0)
+
+
+class EscalationPolicy(_Part):
+    """Who gets a case that is late: one role after the other, so many hours apart."""
+
+    path: list[str] = Field(min_length=1)
+    hours_between: int = Field(gt=0)
+    paths: dict[Queue, list[str]]
+
+
+class WeightPolicy(_Part):
+    """What brings a case forward within its band, in hours of waiting that it is worth."""
+
+    per_1000_at_stake: Decimal = Field(ge=0)
+    most_at_stake: Decimal = Field(ge=0)
+    per_1000_margin: Decimal = Field(ge=0)
+    tier: dict[str, Decimal]
+    strategic: list[str]
+    strategic_weight: Decimal = Field(ge=0)
+    expedited_weight: Decimal = Field(ge=0)
+
+
 class LocalPolicy(_Part):
     """Which numbers a firm may have of its own (`part.field` or a whole part), and those that some firms have."""
 
@@ -167,13 +215,20 @@ class Policy(_Part):
     match: MatchPolicy
     returns: ReturnPolicy
     stewards: dict[str, str]
-    notices: dict[Literal["shipped", "delayed"], str]
+    notices: dict[Literal["shipped", "delayed", "breached"], str]
     proposals: ProposalPolicy
     mail: MailPolicy
     sla_hours: dict[Priority, int]
     four_eyes: dict[str, Decimal]
     chains: dict[str, list[Chain]]
     apart: list[Pair]
+    calendars: dict[str, WorkCalendar]
+    clocks: ClockPolicy
+    owners: dict[Queue, str]
+    escalation: EscalationPolicy
+    weights: WeightPolicy
+    playbooks: dict[str, list[str]]
+    root_causes: dict[str, str]
     access: AccessPolicy
     holds: dict[HoldReason, HoldPolicy]
     routes: dict[Action, Queue]
@@ -212,7 +267,7 @@ def parse(toml: str, cedar: str) -> Policy:
     fingerprint = hashlib.sha256(f"{toml}\0{cedar}".encode()).hexdigest()
     try:
         policy = Policy(**_filled(content), authority=cedar, hash=fingerprint)
-        found = [*_local_problems(policy), *_cedar_problems(cedar)]
+        found = [*_local_problems(policy), *_calendar_problems(policy), *_cedar_problems(cedar)]
     except ValidationError as error:
         found = [_unusable(".".join(map(str, e["loc"])), e["msg"]) for e in error.errors()]
     if found:
@@ -249,6 +304,11 @@ def _local_problems(policy: Policy) -> list[Problem]:
         if not found:
             policy.of(firm)
     return found
+
+
+def _calendar_problems(policy: Policy) -> list[Problem]:
+    named = {policy.clocks.default, *policy.clocks.sites.values()}
+    return [_unusable("clocks", f"there is no calendar {name}") for name in sorted(named - policy.calendars.keys())]
 
 
 def _cedar_problems(cedar: str) -> list[Problem]:

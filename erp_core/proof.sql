@@ -22,7 +22,7 @@ BEGIN
         SELECT c.relname, EXISTS (SELECT FROM pg_trigger t WHERE t.tgrelid = c.oid AND t.tgname = 'keep_insert') AS known
         FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
         WHERE n.nspname = 'public' AND c.relkind = 'r' AND c.relname <> ALL (ARRAY['journal_entry', 'row_image', 'chain_link', 'seal', 'message',
-            'finding', 'note', 'customer_account', 'customer_item', 'queue_depth', 'case_view', 'leadership', 'installation', 'waiting_event',
+            'finding', 'note', 'customer_account', 'customer_item', 'queue_depth', 'case_view', 'working_span', 'leadership', 'installation', 'waiting_event',
             'credential', 'sign_in', 'alembic_version', 'checkpoints', 'checkpoint_blobs', 'checkpoint_writes', 'checkpoint_migrations'])
     LOOP
         FOREACH verb IN ARRAY ARRAY['insert', 'update', 'delete'] LOOP

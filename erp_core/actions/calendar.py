@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
-from erp_core.actions import cases, checks, matching
+from erp_core.actions import cases, checks, clocks, matching
 from erp_core.actions.context import Context
 from erp_core.commands import OpenCase
 from erp_core.policy import Policy
@@ -83,6 +83,7 @@ def follow_policy(session: Session, now: datetime) -> bool:
     value = dict(mark.value)
     if value["start"] != number:
         value = {"start": number, "after": ""}
+        clocks.keep_spans(session, policies.active(session, now), now)
     if value["after"] is None:
         return False
     query = text(WITH_OPEN_ORDERS)

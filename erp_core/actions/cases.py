@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import select, text
+from sqlalchemy.orm import Session
 
 from erp_core.actions.context import Change, Context
 from erp_core.commands import CloseCase, OpenCase, RouteCase
 from erp_core.errors import IllegalTransition, NotFound, Problem, RuleViolation
-from erp_core.policy import Policy
 from erp_core.queries import sales
 from erp_core.rules.sales import Violation
 from erp_core.tables.desk import Case
@@ -37,7 +37,7 @@ def route(command: RouteCase, context: Context) -> Change:
     case.worked, case.assignee = True, None
     if case.status == CaseStatus.AWAITING_REVIEW:
         case.status = transition(CASE_STEPS, CaseStatus.AWAITING_REVIEW, CaseStatus.INVESTIGATING)
-    fresh = due_at(context.policy, case.opened_at, command.queue, command.priority)
+    fresh = due_at(context.session, case.opened_at, command.queue, command.priority, case.entity)
     case.due_at = min(filter(None, (case.due_at, fresh)), default=None)
     return Change("case:desk:routed", f"case:{case.id}", before, snapshot(case))
 
@@ -46,6 +46,10 @@ def close(command: CloseCase, context: Context) -> Change:
     """End the case; what it was about is settled or needs nobody."""
     case = locked(command.case, context)
     before = snapshot(case)
+    known = context.policy.root_causes
+    if command.root_cause not in known:
+        said = f"{command.root_cause} is none" if command.root_cause else "Say why it arose"
+        raise RuleViolation([Problem("root_cause_unknown", f"{said}; root causes are {', '.join(known)}.")])
     resolve(case, context, command.root_cause)
     case.details = {**case.details, "resolution": command.resolution}
     return Change("case:desk:closed", f"case:{case.id}", before, {**snapshot(case), "resolution": command.resolution})
@@ -157,11 +161,13 @@ def end(kind: str, subject: str, context: Context, cause: str) -> None:
         )
 
 
-def due_at(policy: Policy, start: datetime, queue: Queue | str, priority: Priority | str) -> datetime | None:
-    """When a case must be done; never for machine mail."""
-    if queue == Queue.NONE:
-        return None
-    return start + timedelta(hours=policy.sla_hours[Priority(priority)])
+def due_at(
+    session: Session, start: datetime, queue: Queue | str, priority: Priority | str, firm: str | None
+) -> datetime | None:
+    """When a case must be done, in the working time of its firm; never for machine mail. New cases get it from the database."""
+    asked = {"start": start, "queue": str(queue), "priority": str(priority), "firm": firm}
+    due: datetime | None = session.scalar(text("SELECT casework.due(:start, :queue, :priority, :firm)"), asked)
+    return due
 
 
 def locked(number: int, context: Context) -> Case:
@@ -201,7 +207,6 @@ def _add(command: OpenCase, context: Context) -> Case:
         order_number=command.order,
         at_stake=command.at_stake,
         opened_at=context.now,
-        due_at=due_at(context.policy, context.now, command.queue, command.priority),
         details=dict(command.details),
     )
     context.session.add(case)

@@ -376,7 +376,7 @@ def _escalate(desk: _Desk) -> DecisionResult:
         Priority(desk.case.priority), Priority.URGENT
     )
     desk.case.priority = higher
-    fresh = cases.due_at(desk.policy, desk.now, desk.case.queue, higher)
+    fresh = cases.due_at(desk.session, desk.now, desk.case.queue, higher, desk.case.entity)
     desk.case.due_at = min(filter(None, (desk.case.due_at, fresh)), default=None)
     supervisor = next((u.email for u, p in queries.people(desk.session) if "supervisor" in p.roles), None)
     desk.case.assignee = supervisor

@@ -13,7 +13,6 @@ from pydantic import TypeAdapter
 from sqlalchemy.orm import Session
 
 from erp_core import db
-from erp_core.actions.cases import due_at
 from erp_core.actions.context import PREVIEW, Change, facts_of
 from erp_core.commands import PlaceOrder
 from erp_core.errors import KeyReused, Problem
@@ -231,8 +230,6 @@ class _Writing:
     def _cases(self, decided: Decided) -> dict[HoldReason, dict[str, Any]]:
         """One case a reason, whatever the number of lines it concerns."""
         opened: dict[HoldReason, dict[str, Any]] = {}
-        assert decided.customer is not None
-        own = self.policy.of(decided.customer.entity)
         for hold in decided.holds:
             known = opened.get(hold.reason)
             if known is not None:
@@ -248,8 +245,12 @@ class _Writing:
                 "customer": decided.draft.customer,
                 "order_number": number,
                 "at_stake": decided.total,
-                "due_at": due_at(own, self.now, rule.queue, rule.priority),
-                "details": {"problems": [hold.problem.text], "rule": rule.rule},
+                "details": {
+                    "problems": [hold.problem.text],
+                    "rule": rule.rule,
+                    "margin": str(decided.margin),
+                    "expedited": False,
+                },
             }
         self.cases += opened.values()
         return opened
@@ -321,11 +322,10 @@ _HELD = """,
  held AS (INSERT INTO hold (order_number, line, reason, problem, placed_by, placed_at)
   SELECT order_number, line, reason, problem, %(core)s, %(now)s
   FROM jsonb_to_recordset(%(holds)s::jsonb) AS x (order_number text, line int, reason text, problem jsonb)),
- opened AS (INSERT INTO case_file (id, kind, subject, title, queue, priority, status, customer, order_number, at_stake, opened_at, due_at,
-   details)
-  SELECT id, kind, subject, title, queue, priority, %(new)s, customer, order_number, at_stake, %(now)s, due_at, details
+ opened AS (INSERT INTO case_file (id, kind, subject, title, queue, priority, status, customer, order_number, at_stake, opened_at, details)
+  SELECT id, kind, subject, title, queue, priority, %(new)s, customer, order_number, at_stake, %(now)s, details
   FROM jsonb_to_recordset(%(cases)s::jsonb) AS x (id int, kind text, subject text, title text, queue text, priority text, customer text,
-   order_number text, at_stake numeric, due_at timestamptz, details jsonb))"""
+   order_number text, at_stake numeric, details jsonb))"""
 
 _WRITE = """
 WITH entered AS (INSERT INTO sales_order (number, customer, channel, customer_po, ordered_at, requested_date, warehouse, ship_to_country,

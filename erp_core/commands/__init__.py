@@ -7,7 +7,18 @@ from typing import Annotated
 from pydantic import Field, TypeAdapter
 
 from erp_core.commands.billing import IssueCreditMemo, PostPayment, RecordRemittance, ReportCredit
-from erp_core.commands.desk import CloseCase, Matter, MatterKind, MatterLine, OpenCase, RouteCase, SendMessage
+from erp_core.commands.desk import (
+    CheckStep,
+    CloseCase,
+    Matter,
+    MatterKind,
+    MatterLine,
+    OpenCase,
+    PauseCase,
+    ResumeCase,
+    RouteCase,
+    SendMessage,
+)
 from erp_core.commands.fulfilment import (
     AdjustStock,
     ConfirmDelivery,
@@ -101,6 +112,7 @@ __all__ = [
     "CancelOrder",
     "CancelPurchase",
     "CancelTransfer",
+    "CheckStep",
     "CloseCase",
     "Command",
     "ConfirmDelivery",
@@ -121,6 +133,7 @@ __all__ = [
     "MatterLine",
     "NewLine",
     "OpenCase",
+    "PauseCase",
     "PlaceHold",
     "PlaceOrder",
     "PostPayment",
@@ -143,6 +156,7 @@ __all__ = [
     "RequestChange",
     "RequestReturn",
     "ResumeAgent",
+    "ResumeCase",
     "ReturnToShelf",
     "ReturnedLine",
     "RollBackPolicy",
@@ -236,6 +250,9 @@ Command = Annotated[
     | OpenCase
     | RouteCase
     | CloseCase
+    | PauseCase
+    | ResumeCase
+    | CheckStep
     | SendMessage
     | ProposePolicy
     | BacktestPolicy

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import date, datetime
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -79,6 +79,31 @@ class CloseCase(Strict):
     case: int
     resolution: Annotated[str, Field(min_length=1, max_length=500)]
     root_cause: str | None = Field(None, max_length=100)
+
+
+class PauseCase(Strict):
+    """Let the due time stand still while the case waits for somebody outside."""
+
+    type: Literal["pause_case"] = "pause_case"
+    case: int
+    waits_for: Code
+    until: datetime
+    note: Sentence = ""
+
+
+class ResumeCase(Strict):
+    """Let the due time run on."""
+
+    type: Literal["resume_case"] = "resume_case"
+    case: int
+
+
+class CheckStep(Strict):
+    """Check off a step of the case's playbook; the first step is 1."""
+
+    type: Literal["check_step"] = "check_step"
+    case: int
+    step: int = Field(ge=1, le=50)
 
 
 class SendMessage(Strict):

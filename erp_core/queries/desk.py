@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -13,11 +13,11 @@ from sqlalchemy.orm import Session, defer
 
 from erp_core.errors import NotFound
 from erp_core.rules.desk import Capacity, Person
-from erp_core.tables.desk import Case, Decision, Finding, JournalEntry, Message, Note, OutboxMail, Proposal
+from erp_core.tables.desk import Case, Decision, Finding, JournalEntry, Message, Note, OutboxMail, Proposal, QueueDepth
 from erp_core.tables.parties import Contact, Customer, Delegation, User
-from erp_core.values import OPEN_CASE_STATUSES, Priority, ProposalStatus
+from erp_core.values import OPEN_CASE_STATUSES, ProposalStatus
 
-URGENCY = [Priority.URGENT, Priority.HIGH, Priority.NORMAL, Priority.LOW]
+COUNTED_LATELY = timedelta(seconds=30)
 
 
 def person(session: Session, email: str, now: datetime | None = None) -> Person:
@@ -58,6 +58,20 @@ def _lent(session: Session, now: datetime, taker: str | None = None) -> dict[str
             limit = min(lent.approval_limit, giver.approval_limit)
             found.setdefault(lent.taker, []).append(Capacity(roles, limit, tuple(giver.entities), giver.email))
     return found
+
+
+def holder(session: Session, role: str, firm: str | None, now: datetime) -> str | None:
+    """Who has a role for a firm: the one with the fewest open cases. None when nobody has."""
+    able = [p for _, p in people(session, now) if role in p.roles and (firm is None or {"*", firm} & set(p.entities))]
+    if not able:
+        return None
+    query = (
+        select(Case.assignee, func.count())
+        .where(Case.status.in_(OPEN_CASE_STATUSES), Case.assignee.in_([p.email for p in able]))
+        .group_by(Case.assignee)
+    )
+    load = {email: number for email, number in session.execute(query)}
+    return min(able, key=lambda p: (load.get(p.email, 0), p.email)).email
 
 
 def name(session: Session, email: str) -> str:
@@ -115,19 +129,18 @@ class Filter:
 
 
 def case_rows(session: Session, wanted: Filter, now: datetime, limit: int = 100, offset: int = 0) -> list[CaseRow]:
-    """Cases of a queue: by priority, then by due time."""
-    rank = func.array_position([p.value for p in URGENCY], Case.priority)
+    """Cases of a queue: by band, then by place in it (closed ones: the latest first)."""
+    order = (Case.resolved_at.desc(), Case.id) if wanted.closed else (Case.band, Case.place, Case.id)
+    chosen = _narrow(select(Case.id), wanted, now).order_by(*order).limit(limit).offset(offset).subquery()
+    sender = select(Message.sender).where(Message.case_id == Case.id, Message.direction == "in").order_by(Message.id)
     query = (
-        select(Case, Proposal, Customer.name, Message.sender)
+        select(Case, Proposal, Customer.name, sender.limit(1).scalar_subquery())
+        .join(chosen, chosen.c.id == Case.id)
         .outerjoin(Proposal, and_(Proposal.case_id == Case.id, Proposal.status == ProposalStatus.PENDING))
         .outerjoin(Customer, Customer.code == Case.customer)
-        .outerjoin(Message, and_(Message.case_id == Case.id, Message.direction == "in"))
-        .order_by(rank, Case.due_at.nulls_last(), Case.id)
-        .limit(limit)
-        .offset(offset)
+        .order_by(*order)
     )
-    rows = session.execute(_narrow(query, wanted, now))
-    return [CaseRow(c, p, name, sender) for c, p, name, sender in rows]
+    return [CaseRow(c, p, name, sender) for c, p, name, sender in session.execute(query)]
 
 
 def _narrow(query: Any, wanted: Filter, now: datetime) -> Any:
@@ -142,11 +155,15 @@ def _narrow(query: Any, wanted: Filter, now: datetime) -> Any:
     if wanted.assignee:
         query = query.where(Case.assignee == wanted.assignee)
     if wanted.action:
-        query = query.where(Proposal.action == wanted.action)
+        pending = and_(Proposal.case_id == Case.id, Proposal.status == ProposalStatus.PENDING)
+        query = query.where(select(Proposal.id).where(pending, Proposal.action == wanted.action).exists())
     if wanted.words:
         like = f"%{wanted.words.strip().lower()}%"
-        fields = (Case.title, Customer.name, Case.order_number, Message.sender, Customer.code)
+        query = query.outerjoin(Customer, Customer.code == Case.customer)
+        senders = select(Message.id).where(Message.case_id == Case.id, Message.direction == "in")
+        fields = (Case.title, Customer.name, Case.order_number, Customer.code)
         matches: list[ColumnElement[bool]] = [func.lower(field).like(like) for field in fields]
+        matches.append(senders.where(func.lower(Message.sender).like(like)).exists())
         if wanted.words.strip("# ").isdecimal() and len(wanted.words) < 15:
             matches.append(Case.id == int(wanted.words.strip("# ")))
         query = query.where(or_(*matches))
@@ -164,12 +181,19 @@ class QueueCount:
 
 
 def queue_counts(session: Session, now: datetime) -> list[QueueCount]:
-    """Counts of all queues that hold open cases."""
+    """Counts of all queues that hold open cases: those that the clock took lately, else counted now."""
+    fresh = session.execute(
+        select(QueueDepth.queue, func.sum(QueueDepth.open), func.sum(QueueDepth.late), func.sum(QueueDepth.to_sign))
+        .where(QueueDepth.counted_at > now - COUNTED_LATELY, QueueDepth.counted_at <= now + COUNTED_LATELY)
+        .group_by(QueueDepth.queue)
+    ).all()
+    if fresh:
+        return [QueueCount(*row) for row in fresh]
     query = (
         select(
             Case.queue,
             func.count(),
-            func.count().filter(Case.due_at < now),
+            func.count().filter(Case.due_at < now, Case.paused_at.is_(None)),
             func.count().filter(Case.status == "awaiting_review"),
         )
         .where(Case.status.in_(OPEN_CASE_STATUSES), or_(Case.snoozed_until.is_(None), Case.snoozed_until <= now))

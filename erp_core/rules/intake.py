@@ -54,6 +54,13 @@ class Decided:
     holds: Sequence[Violation] = ()
     facts: OrderFacts | None = None
 
+    @property
+    def margin(self) -> Decimal:
+        """What is left of the order's value after the cost of its goods."""
+        lines = self.facts.lines if self.facts else ()
+        cost = sum((x.item.unit_cost * (x.quantity or ZERO) for x in lines if x.item), ZERO)
+        return money(self.total - cost)
+
 
 @dataclass(frozen=True, slots=True)
 class Priced:

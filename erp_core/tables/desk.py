@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Computed, ForeignKey, Index, LargeBinary, SmallInteger, UniqueConstraint, text
+from sqlalchemy import (
+    BigInteger,
+    Computed,
+    FetchedValue,
+    ForeignKey,
+    Index,
+    LargeBinary,
+    SmallInteger,
+    UniqueConstraint,
+    text,
+)
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -35,6 +45,8 @@ class Case(Base):
         ),
         Index("ix_case_file_subject", "subject", "kind"),
         Index("ix_case_file_open", "queue", "band", "place", "id", postgresql_where=OPEN),
+        Index("ix_case_file_escalate_at", "escalate_at", postgresql_where=text("escalate_at IS NOT NULL")),
+        Index("ix_case_file_paused_until", "paused_until", postgresql_where=text("paused_until IS NOT NULL")),
         Index("ix_case_file_next", "band", "place", "id", postgresql_where=OPEN),
         Index(
             "ix_case_file_due", "due_at", postgresql_where=text(f"{OPEN} AND breached_at IS NULL AND paused_at IS NULL")
@@ -52,17 +64,19 @@ class Case(Base):
     order_number: Mapped[str | None] = mapped_column(ForeignKey("sales_order.number"))
     at_stake: Mapped[Money | None]
     opened_at: Mapped[Moment]
-    due_at: Mapped[Moment | None]
+    due_at: Mapped[Moment | None] = mapped_column(server_default=FetchedValue())
     snoozed_until: Mapped[Moment | None]
     resolved_at: Mapped[Moment | None]
     root_cause: Mapped[str | None]
     assignee: Mapped[str | None] = mapped_column(ForeignKey("app_user.email"))
     disruption_id: Mapped[int | None] = mapped_column(ForeignKey("disruption.id"), index=True)
-    entity: Mapped[str | None] = mapped_column(ForeignKey("entity.code"))
+    entity: Mapped[str | None] = mapped_column(ForeignKey("entity.code"), server_default=FetchedValue())
     band: Mapped[int] = mapped_column(SmallInteger, Computed(BAND, persisted=True))
-    place: Mapped[int] = mapped_column(BigInteger, default=0, server_default="0")
+    place: Mapped[int] = mapped_column(BigInteger, server_default="0")
     paused_at: Mapped[Moment | None]
     paused_for: Mapped[str | None]
+    paused_until: Mapped[Moment | None]
+    escalate_at: Mapped[Moment | None]
     breached_at: Mapped[Moment | None]
     escalations: Mapped[int] = mapped_column(SmallInteger, default=0, server_default="0")
     details: Mapped[Json] = mapped_column(default=dict, server_default="{}")
@@ -71,6 +85,15 @@ class Case(Base):
     attempts: Mapped[int] = mapped_column(default=0, server_default="0")
     leased_by: Mapped[str | None]
     leased_until: Mapped[Moment | None]
+
+
+class WorkingSpan(Base):
+    """Time in which people of a calendar work, as the policy in force says: due times run in these."""
+
+    __tablename__ = "working_span"
+    calendar: Mapped[str] = mapped_column(primary_key=True)
+    starts: Mapped[Moment] = mapped_column(primary_key=True)
+    ends: Mapped[Moment]
 
 
 class CaseStep(Base):

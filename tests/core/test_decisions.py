@@ -378,5 +378,5 @@ def test_nothing_of_a_closed_case_runs(api: Session) -> None:
     number = file(order, [to_one(order)])
     shown = decisions.preview(api, desk.proposal(api, number), TODAY).digest
     case = desk.proposal(api, number).case_id
-    execute(api, CloseCase(case=case, resolution="done by phone"), key="k:15", actor=AVA, now=TODAY)
+    execute(api, CloseCase(case=case, resolution="done by phone", root_cause="none"), key="k:15", actor=AVA, now=TODAY)
     assert approve(api, number, digest=shown).outcome == Outcome.REFUSED

@@ -384,7 +384,7 @@ def test_a_disruption_ends_with_the_last_of_its_cases(world: Buying) -> None:
     disruption = world.session.scalars(select(Disruption)).one()
     assert disruption.closed_at is None
     for case in world.cases().values():
-        world.by(BOSS, CloseCase(case=case.id, resolution="done"))
+        world.by(BOSS, CloseCase(case=case.id, resolution="done", root_cause="supplier"))
     world.session.refresh(disruption)
     assert disruption.closed_at is not None
 
