@@ -34,7 +34,8 @@ CREATE OR REPLACE FUNCTION casework.work_on(p_from timestamptz, p_time interval,
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = public, pg_temp AS $$
     WITH s AS (SELECT greatest(starts, p_from) AS a, ends AS b FROM working_span WHERE calendar = p_calendar AND ends > p_from
         ORDER BY starts LIMIT 90), d AS (SELECT a, b, sum(b - a) OVER (ORDER BY a) AS done FROM s)
-    SELECT coalesce((SELECT b - (done - p_time) FROM d WHERE done >= p_time ORDER BY a LIMIT 1), p_from + p_time)
+    SELECT coalesce((SELECT b - (done - p_time) FROM d WHERE done >= p_time AND p_from >= (SELECT min(starts) FROM working_span
+        WHERE calendar = p_calendar) ORDER BY a LIMIT 1), p_from + p_time)
 $$;
 
 -- Working time between two moments.

@@ -19,7 +19,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from erp_core import clock, db
-from erp_core.actions import accounts, ledger
+from erp_core.actions import accounts, clocks, ledger
 from erp_core.actions.intake import IMPORT
 from erp_core.errors import CountersignError
 from erp_core.import_buying import NAMES as BOUGHT
@@ -110,6 +110,7 @@ def set_clock(session: Session, as_of: date) -> None:
     elif kept.value.get("as_of") != value["as_of"]:
         kept.value = value
     session.flush()
+    clocks.renew_spans(session, clock.now(session))
 
 
 def main(argv: list[str]) -> int:

@@ -20,7 +20,7 @@ from erp_core.values import OPEN_CASE_STATUSES, Queue, digest
 
 CLOCK = "clock"
 AT_ONCE = 50
-BEHIND, AHEAD = timedelta(days=60), timedelta(days=500)
+BEHIND, AHEAD = timedelta(days=400), timedelta(days=500)
 RENEW = timedelta(days=100)
 
 COUNT = """
@@ -46,9 +46,9 @@ def keep_spans(session: Session, policy: Policy, now: datetime) -> None:
 
 
 def renew_spans(session: Session, now: datetime) -> None:
-    """Before they run out."""
-    last = session.scalar(select(func.max(WorkingSpan.starts)))
-    if last is None or last < now + AHEAD - RENEW:
+    """Before they run out, or when the installation's clock was set to another day."""
+    first, last = session.execute(select(func.min(WorkingSpan.starts), func.max(WorkingSpan.starts))).one()
+    if last is None or last < now + AHEAD - RENEW or first > now - BEHIND + RENEW:
         keep_spans(session, policies.active(session, now), now)
 
 
