@@ -115,7 +115,9 @@ def propose(state: State) -> dict[str, Any]:
     choice = choosing.choose(choosing.known_of(state["read"], state["gathered"]), world.policy_in_force())
     choice = instructing.override(choice, state["read"], state["input"])
     draft = proposing.Draft(state["case"], state["read"], state["gathered"], choice)
-    if state["input"]["parsed"] is None:
+    if _asked_enough(draft):
+        draft.commands.append(proposing.hand_over(draft))
+    elif state["input"]["parsed"] is None:
         core_cases.propose(draft, state["input"])
     else:
         proposing.propose(_handed_over(draft))
@@ -126,6 +128,17 @@ def propose(state: State) -> dict[str, Any]:
         "rationale": " ".join(draft.sentences),
         "evidence": draft.evidence.items,
     }
+
+
+def _asked_enough(draft: proposing.Draft) -> bool:
+    """People are not asked to death: after so many proposals for one order somebody looks at it as a whole."""
+    limits, order = world.policy_in_force().proposals, draft.read["order"]
+    if not order or world.asked_lately(order) < limits.per_order:
+        return False
+    draft.say(
+        f"{limits.per_order} proposals were made for {order} in {limits.per_order_days} days; look at it as a whole."
+    )
+    return True
 
 
 def _handed_over(draft: proposing.Draft) -> proposing.Draft:

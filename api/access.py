@@ -45,15 +45,34 @@ class Caller:
         return hashlib.sha256(f"form:{self.secret}".encode()).hexdigest()
 
 
+SAFE = ("GET", "HEAD")
+
+
 def caller(request: Request, session: Work) -> Caller:
-    """The person behind the cookie or bearer token. Raises NotAuthorised."""
+    """The person behind the cookie or bearer token. Raises NotAuthorised, and LimitReached for who asks too often."""
     header = request.headers.get("authorization", "")
-    secret = header[7:] if header.lower().startswith("bearer ") else request.cookies.get(COOKIE, "")
+    bears = header.lower().startswith("bearer ")
+    secret = header[7:] if bears else request.cookies.get(COOKIE, "")
     if not secret:
         raise NotAuthorised("Sign in first.")
+    request.app.state.requests.take(hashlib.sha256(secret.encode()).hexdigest())
     now = clock.now(session)
-    email = access.who(session, secret, now)
-    return Caller(desk.person(session, email, now), desk.name(session, email), now, secret)
+    found = access.who(session, secret, now)
+    if found.kind != ("token" if bears else "session"):
+        raise NotAuthorised("Sign in first.")
+    if not bears and request.url.path.startswith("/api/") and request.method not in SAFE:
+        raise NotAuthorised("Changes by the API want a token; a browser's session serves the console.")
+    scope = _scope(request)
+    if not found.allows(scope):
+        raise NotAuthorised(f"This token may not {access.SCOPES[scope]}; make one with the scope {scope}.")
+    return Caller(desk.person(session, found.email, now), desk.name(session, found.email), now, secret)
+
+
+def _scope(request: Request) -> str:
+    """What a request needs: looking is `read`, deciding on proposals is `sign`, all else that changes something is `write`."""
+    if request.method in SAFE:
+        return "read"
+    return "sign" if request.url.path.endswith("/decisions") else "write"
 
 
 Me = Annotated[Caller, Depends(caller)]

@@ -13,10 +13,11 @@ from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, PlainTextResponse, RedirectResponse, Response
 from fastapi.staticfiles import StaticFiles
 
-from api import audit_pages, buying_pages, console, events, figures, policy_pages, v1
+from api import audit_pages, buying_pages, console, events, figures, people_pages, policy_pages, v1
 from api.access import caller
 from api.errors import body_of, status_of
-from erp_core import clock, db
+from api.limits import Bucket
+from erp_core import clock, db, settings
 from erp_core.errors import CountersignError, NotAuthorised
 from erp_core.queries import desk
 
@@ -58,6 +59,9 @@ def make_app() -> FastAPI:
     app = FastAPI(title="Countersign", version="0.1.0", docs_url=None, redoc_url=None, lifespan=_started)
     metrics = Metrics()
     app.state.metrics = metrics
+    config = settings.load()
+    app.state.signins = Bucket(config.signins_per_minute, "tries to sign in")
+    app.state.requests = Bucket(config.requests_per_minute, "requests")
     app.mount("/static", StaticFiles(directory=Path(__file__).parent / "static"), name="static")
     app.include_router(v1.router)
     app.include_router(events.router)
@@ -66,6 +70,7 @@ def make_app() -> FastAPI:
     app.include_router(buying_pages.interface)
     app.include_router(figures.router)
     app.include_router(audit_pages.router)
+    app.include_router(people_pages.router)
     app.include_router(policy_pages.router)
     app.include_router(policy_pages.interface)
     app.include_router(figures.interface)

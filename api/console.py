@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import urlencode
 
-from fastapi import APIRouter, Form
+from fastapi import APIRouter, Form, Request
 from fastapi.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response
 from jinja2 import Environment, FileSystemLoader, select_autoescape
 from pydantic import ValidationError
@@ -17,13 +17,14 @@ from pydantic import ValidationError
 from api import views, words
 from api.access import COOKIE, Caller, Me, Work, check_form
 from api.command_words import command_words
+from api.errors import status_of
 from erp_core import clock, settings
-from erp_core.actions import access, requests
+from erp_core.actions import access, batches, requests
 from erp_core.actions import desk as decisions
 from erp_core.actions.desk import Said
-from erp_core.commands import CloseCase
+from erp_core.commands import CheckStep, CloseCase, Command, PauseCase, ResumeCase
 from erp_core.db import Session
-from erp_core.errors import LimitReached, NotFound, Problem, RuleViolation
+from erp_core.errors import CountersignError, LimitReached, NotFound, Problem, RuleViolation
 from erp_core.queries import desk, fulfilment, policies, proof, quality
 from erp_core.queries.desk import CaseFile, Filter
 from erp_core.queries.order_page import order_page
@@ -73,10 +74,12 @@ def page(
     template: str, me: Caller | None, session: Session | None = None, status: int = 200, **values: Any
 ) -> HTMLResponse:
     """Render a page with what every page shows: who, when, and the counts of the rail."""
+    stops = desk.agent_stops(session) if me and session else []
     counts = {q.queue: q for q in desk.queue_counts(session, me.now)} if me and session else {}
     shown = TEMPLATES.get_template(template).render(
         me=me,
         counts=counts,
+        stops=stops,
         queues=[q.value for q in Queue],
         icons=QUEUE_ICONS,
         policy=policies.active(session) if session else None,
@@ -93,25 +96,56 @@ def sign_in_page(next: str = "/") -> HTMLResponse:
 
 @router.post("/signin")
 def sign_in(
+    request: Request,
     session: Work,
     email: Annotated[str, Form()],
     password: Annotated[str, Form()],
     next: Annotated[str, Form()] = "/",
 ) -> Response:
     """Check the password and start a session."""
+    now = clock.now(session)
     try:
-        secret = access.sign_in(session, email, password, clock.now(session))
+        request.app.state.signins.take(request.client.host if request.client else "")
+        who = access.authenticate(session, email, password, now)
     except LimitReached as locked:
         return page("signin.html", None, status=429, next=next, wrong=str(locked), email=email)
-    if secret is None:
+    if who is None:
         wrong = "Mail address or password is wrong."
         return page("signin.html", None, status=401, next=next, wrong=wrong, email=email)
     target = next if next.startswith("/") and not next.startswith("//") else "/"
     answer = RedirectResponse(target, status_code=303)
-    hours = access.SESSION_HOURS * 3600
+    secret, seconds = access.start(session, who, now)
     secure = not settings.load().insecure_cookies
-    answer.set_cookie(COOKIE, secret, max_age=hours, httponly=True, samesite="strict", secure=secure)
+    answer.set_cookie(COOKIE, secret, max_age=seconds, httponly=True, samesite="strict", secure=secure)
     return answer
+
+
+@router.get("/signin/code")
+def code_page(email: str = "") -> HTMLResponse:
+    """Ask for a code, or set a password with one."""
+    return page("signin_code.html", None, email=email, sent=False, wrong="")
+
+
+@router.post("/signin/code")
+def code(
+    request: Request,
+    session: Work,
+    email: Annotated[str, Form()],
+    code: Annotated[str, Form()] = "",
+    password: Annotated[str, Form()] = "",
+) -> Response:
+    """Without a code one is mailed; with one the password is set."""
+    now = clock.now(session)
+    try:
+        request.app.state.signins.take(request.client.host if request.client else "")
+        if code.strip():
+            with session.begin_nested():
+                access.use_code(session, email, code, password, now)
+            return page("signin.html", None, next="/", wrong="", email=email)
+    except CountersignError as error:
+        return page("signin_code.html", None, status=status_of(error), email=email, sent=True, wrong=str(error))
+    access.send_code(session, email, now)
+    return page("signin_code.html", None, email=email, sent=True, wrong="")
 
 
 @router.post("/signout")
@@ -191,8 +225,9 @@ def _case_page(
     if seen is not None:
         found = desk.case_file(session, number)  # the preview expired what was loaded
         proposal = found.proposal
+    decisions.saw(session, number, me.person.email, seen.digest if seen else None, me.now)
     people = desk.names(session)
-    left, urgency = words.left(found.case.due_at, me.now)
+    left, urgency = words.left(found.case.due_at, found.case.paused_at or me.now)
     return page(
         "case.html", me, session, key=uuid.uuid4().hex, file=found, case=found.case, proposal=proposal, pending=pending, seen=seen, said=said, wrong=wrong,
         signers=views.signers(session, proposal, seen, me.person, me.now) if proposal and seen else [],
@@ -202,6 +237,9 @@ def _case_page(
         evidence=proposal.evidence if proposal else [], mails=_mails(found), people=people, left=left, urgency=urgency,
         changes=[(c, words.diff_rows(c.before, c.after)) for c in seen.changes] if seen else [], open=found.case.status in OPEN_CASE_STATUSES,
         read=found.finding.content["read"] if found.finding else None, current=found.case.queue,
+        steps=desk.steps(session, number), playbook=policies.active(session).playbooks.get(found.case.kind, []),
+        owner=desk.owner(session, found.case, policies.active(session), me.now), root_causes=policies.active(session).root_causes,
+        pauses=policies.active(session).clocks.pauses,
         places=proof.positions(session, [e.id for e in found.journal]),
         unexpired=bool(proposal and proposal.expires_at > me.now),
         rule_text=lambda code: rules.rule_text(policies.active(session), code),
@@ -272,7 +310,12 @@ def assign(number: int, session: Work, me: Me, token: Annotated[str, Form()]) ->
 
 @router.post("/cases/{number}/close")
 def close(
-    number: int, session: Work, me: Me, token: Annotated[str, Form()], resolution: Annotated[str, Form()]
+    number: int,
+    session: Work,
+    me: Me,
+    token: Annotated[str, Form()],
+    resolution: Annotated[str, Form()],
+    root_cause: Annotated[str, Form()] = "",
 ) -> Response:
     """Close a case that a person has seen to the end."""
     check_form(me, token)
@@ -280,11 +323,84 @@ def close(
         raise RuleViolation([Problem("resolution_missing", "Say how the case was resolved.")])
     if desk.pending(session, number) is not None:
         raise RuleViolation([Problem("proposal_pending", "Decide on the proposal first.")])
-    command = CloseCase(case=number, resolution=resolution.strip()[:500])
+    command = CloseCase(case=number, resolution=resolution.strip()[:500], root_cause=root_cause or None)
     requests.act(
         session, command, key=f"console:close:{number}:{me.now.isoformat()}", actor=me.person.email, now=me.now
     )
     return RedirectResponse(f"/cases/{number}", status_code=303)
+
+
+@router.post("/cases/{number}/clock")
+def set_clock(
+    number: int,
+    session: Work,
+    me: Me,
+    token: Annotated[str, Form()],
+    waits_for: Annotated[str, Form()] = "",
+    days: Annotated[int, Form(ge=1, le=60)] = 1,
+) -> Response:
+    """Let the due time stand still while the case waits for somebody outside, or run on."""
+    check_form(me, token)
+    until = me.now + timedelta(days=days)
+    command = PauseCase(case=number, waits_for=waits_for, until=until) if waits_for else ResumeCase(case=number)
+    return _acted(session, me, number, command)
+
+
+@router.post("/cases/{number}/steps/{step}")
+def check_step(number: int, step: int, session: Work, me: Me, token: Annotated[str, Form()]) -> Response:
+    """Check off a step of the playbook."""
+    check_form(me, token)
+    return _acted(session, me, number, CheckStep(case=number, step=step))
+
+
+def _acted(session: Session, me: Caller, number: int, command: Command) -> Response:
+    try:
+        with session.begin_nested():
+            key = f"console:{command.type}:{uuid.uuid4().hex}"
+            requests.act(session, command, key=key, actor=me.person.email, now=me.now)
+    except CountersignError as error:
+        return _case_page(session, me, number, wrong=str(error))
+    return RedirectResponse(f"/cases/{number}", status_code=303)
+
+
+@router.get("/batch")
+def batch_page(session: Work, me: Me, queue: str, action: str) -> HTMLResponse:
+    """Proposals that are alike, with what each would do."""
+    return _batch(session, me, queue, action)
+
+
+def _batch(session: Session, me: Caller, queue: str, action: str, wrong: str = "", done: Any = ()) -> HTMLResponse:
+    found = batches.candidates(session, queue, action, me.person.email, me.now)
+    return page(
+        "batch.html", me, session, status=422 if wrong else 200, found=found, queue=queue, action=action, wrong=wrong, done=done,
+        key=uuid.uuid4().hex, diff=words.diff_rows, limits=policies.active(session).batch, current=queue,
+    )  # fmt: skip
+
+
+@router.post("/batch")
+def sign_batch(
+    session: Work,
+    me: Me,
+    token: Annotated[str, Form()],
+    queue: Annotated[str, Form()],
+    action: Annotated[str, Form()],
+    key: Annotated[str, Form(max_length=64)],
+    pick: Annotated[list[str] | None, Form()] = None,
+    reason: Annotated[str, Form()] = "",
+) -> HTMLResponse:
+    """Sign those that were picked, each by its own digest."""
+    check_form(me, token)
+    picked = [
+        (int(number), digest) for number, _, digest in (p.partition(":") for p in pick or []) if number.isdecimal()
+    ]
+    try:
+        with session.begin_nested():
+            done = batches.sign(
+                session, picked, reason=reason.strip()[:1000], actor=me.person.email, now=me.now, key=key
+            )
+    except CountersignError as error:
+        return _batch(session, me, queue, action, wrong=str(error))
+    return _batch(session, me, queue, action, done=done)
 
 
 @router.get("/messages/{number}/original")

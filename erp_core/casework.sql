@@ -211,6 +211,13 @@ BEGIN
 END
 $$;
 
+-- How often people were asked about an order lately.
+CREATE OR REPLACE FUNCTION casework.asked(p_order text) RETURNS bigint
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = public, pg_temp AS $$
+    SELECT count(*) FROM proposal p JOIN case_file c ON c.id = p.case_id WHERE c.order_number = p_order AND p.filed_by = 'agent'
+        AND p.action <> 'hand_over' AND p.filed_at > casework.desk_now() - make_interval(days => (casework.policy_content() -> 'proposals' ->> 'per_order_days')::int)
+$$;
+
 -- 4. File one proposal. It names only its own case, knows the orders as they are now, and replaces an earlier one.
 CREATE OR REPLACE FUNCTION casework.file_proposal(p_case bigint, p_worker text, p_run text, p_action text, p_commands jsonb, p_rationale text,
     p_evidence jsonb, p_versions jsonb, p_policy jsonb, p_confidence text) RETURNS bigint
@@ -239,6 +246,10 @@ BEGIN
     IF EXISTS (SELECT 1 FROM jsonb_array_elements(p_commands) c JOIN purchase_order o ON o.number = c ->> 'purchase_order'
                WHERE (p_versions ->> ('purchase_order:' || o.number))::int IS DISTINCT FROM o.version) THEN
         RAISE EXCEPTION 'the purchase order changed while the agent read it' USING ERRCODE = 'serialization_failure';
+    END IF;
+    IF casework.asked(held.order_number) >= (casework.policy_content() -> 'proposals' ->> 'per_order')::int
+        AND EXISTS (SELECT 1 FROM jsonb_array_elements(p_commands) c WHERE c ->> 'type' <> 'route_case') THEN
+        RAISE EXCEPTION 'enough was proposed for this order; a person looks at it as a whole' USING ERRCODE = 'check_violation';
     END IF;
     UPDATE proposal SET status = 'superseded' WHERE case_id = p_case AND status = 'pending';
     INSERT INTO proposal (case_id, action, commands, rationale, evidence, versions, policy, confidence, digest, status, asked_by,
@@ -288,7 +299,7 @@ REVOKE ALL ON ALL SEQUENCES IN SCHEMA public FROM countersign_api, countersign_a
 REVOKE ALL ON ALL FUNCTIONS IN SCHEMA casework FROM PUBLIC;
 GRANT USAGE ON SCHEMA public TO countersign_api, countersign_agent, countersign_reader;
 GRANT USAGE ON SCHEMA casework TO countersign_api, countersign_agent;
-GRANT EXECUTE ON FUNCTION casework.desk_now, casework.policy_content, casework.policy_hash, casework.due, casework.stopped, casework.case_firm, casework.resumed, casework.work_on,
+GRANT EXECUTE ON FUNCTION casework.desk_now, casework.policy_content, casework.policy_hash, casework.due, casework.stopped, casework.case_firm, casework.asked, casework.resumed, casework.work_on,
     casework.worked, casework.calendar_of, casework.place TO countersign_api, countersign_agent;
 
 GRANT SELECT ON ALL TABLES IN SCHEMA public TO countersign_api;

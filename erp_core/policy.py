@@ -106,6 +106,8 @@ class ReturnPolicy(_Part):
 class ProposalPolicy(_Part):
     expire_after_hours: int = Field(gt=0)
     hand_over_below: Decimal = Field(ge=0, le=1)
+    per_order: int = Field(gt=0)
+    per_order_days: int = Field(gt=0)
     reply_signature: str
     high_from_amount: Decimal
     low_below_amount: Decimal
@@ -194,6 +196,14 @@ class WeightPolicy(_Part):
     expedited_weight: Decimal = Field(ge=0)
 
 
+class BatchPolicy(_Part):
+    """What may be signed together: so many, each so small, and one of so many must have been opened."""
+
+    most: int = Field(gt=1)
+    amount: Decimal = Field(ge=0)
+    sample_every: int = Field(gt=0)
+
+
 class LocalPolicy(_Part):
     """Which numbers a firm may have of its own (`part.field` or a whole part), and those that some firms have."""
 
@@ -222,6 +232,7 @@ class Policy(_Part):
     four_eyes: dict[str, Decimal]
     chains: dict[str, list[Chain]]
     apart: list[Pair]
+    batch: BatchPolicy
     calendars: dict[str, WorkCalendar]
     clocks: ClockPolicy
     owners: dict[Queue, str]

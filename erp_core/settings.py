@@ -32,6 +32,8 @@ class Settings:
     serve: bool
     insecure_cookies: bool
     witness: Path
+    signins_per_minute: int
+    requests_per_minute: int
 
     @property
     def embedded(self) -> bool:
@@ -62,5 +64,7 @@ def load() -> Settings:
         mlflow_uri=env.get("COUNTERSIGN_MLFLOW_URI"),
         serve=env.get("SERVE", "1") != "0",
         insecure_cookies=env.get("COUNTERSIGN_INSECURE_COOKIES", "1") == "1",
+        signins_per_minute=int(env.get("COUNTERSIGN_SIGNINS_PER_MINUTE", "30")),
+        requests_per_minute=int(env.get("COUNTERSIGN_REQUESTS_PER_MINUTE", "6000")),
         witness=Path(env.get("COUNTERSIGN_WITNESS", home / "witness" / "seals.jsonl")).resolve(),
     )

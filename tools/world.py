@@ -321,6 +321,12 @@ def policy_in_force(session: Session) -> Policy:
 
 
 @query
+def asked_lately(session: Session, order: str) -> int:
+    """How often people were asked about an order lately."""
+    return desk.asked_lately(session, order)
+
+
+@query
 def signers(session: Session, commands: list[Command]) -> dict[str, Any]:
     """Which rules ask for a signature of these commands, and who could give it."""
     active = policies.active(session)

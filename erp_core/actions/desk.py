@@ -35,7 +35,7 @@ from erp_core.queries.backtest import GROUND
 from erp_core.queries.subjects import subject_of, versions
 from erp_core.rules import desk as rules
 from erp_core.rules.desk import Ground, Person, Subject
-from erp_core.tables.desk import Case, Decision, Proposal
+from erp_core.tables.desk import Case, CaseView, Decision, Proposal
 from erp_core.values import (
     CASE_STEPS,
     OPEN_CASE_STATUSES,
@@ -174,6 +174,11 @@ def assign(session: Session, number: int, *, actor: str, now: datetime) -> None:
     case.assignee = None if before == actor else actor
     change = Change("case:desk:assigned", f"case:{number}", {"assignee": before}, {"assignee": case.assignee})
     write_journal(context, change, context.key, None)
+
+
+def saw(session: Session, number: int, person: str, shown: str | None, now: datetime) -> None:
+    """Remember that somebody had a case, and this preview of it, on the screen."""
+    session.add(CaseView(case_id=number, person=person, digest=shown, seen_at=now))
 
 
 @dataclass

@@ -12,10 +12,24 @@ from sqlalchemy import ColumnElement, Select, Text, and_, cast, func, or_, selec
 from sqlalchemy.orm import Session, defer
 
 from erp_core.errors import NotFound
+from erp_core.policy import Policy
 from erp_core.rules.desk import Capacity, Person
-from erp_core.tables.desk import Case, Decision, Finding, JournalEntry, Message, Note, OutboxMail, Proposal, QueueDepth
+from erp_core.tables.desk import (
+    Case,
+    CaseStep,
+    CaseView,
+    Decision,
+    Finding,
+    JournalEntry,
+    Message,
+    Note,
+    OutboxMail,
+    Proposal,
+    QueueDepth,
+)
+from erp_core.tables.governance import AgentStop
 from erp_core.tables.parties import Contact, Customer, Delegation, User
-from erp_core.values import OPEN_CASE_STATUSES, ProposalStatus
+from erp_core.values import OPEN_CASE_STATUSES, ProposalStatus, Queue
 
 COUNTED_LATELY = timedelta(seconds=30)
 
@@ -72,6 +86,33 @@ def holder(session: Session, role: str, firm: str | None, now: datetime) -> str 
     )
     load = {email: number for email, number in session.execute(query)}
     return min(able, key=lambda p: (load.get(p.email, 0), p.email)).email
+
+
+def asked_lately(session: Session, order: str) -> int:
+    """How often the agent proposed something for an order in the days that policy looks back."""
+    return session.scalar(select(func.casework.asked(order))) or 0
+
+
+def agent_stops(session: Session) -> list[AgentStop]:
+    """Where the agent is stopped: `*` is everywhere."""
+    return list(session.scalars(select(AgentStop).order_by(AgentStop.entity)))
+
+
+def owner(session: Session, found: Case, policy: Policy, now: datetime) -> str | None:
+    """Who answers for a case: whoever has it, else somebody with the role that owns its queue."""
+    role = policy.owners.get(Queue(found.queue))
+    return found.assignee or (holder(session, role, found.entity, now) if role else None)
+
+
+def steps(session: Session, number: int) -> dict[int, CaseStep]:
+    """Steps of the playbook that are done, by number."""
+    return {s.step: s for s in session.scalars(select(CaseStep).where(CaseStep.case_id == number))}
+
+
+def seen_by(session: Session, person: str, digests: Sequence[str]) -> set[str]:
+    """Which of these previews the person had on the screen."""
+    query = select(CaseView.digest).where(CaseView.person == person, CaseView.digest.in_(digests))
+    return {digest for digest in session.scalars(query) if digest}
 
 
 def name(session: Session, email: str) -> str:

@@ -245,12 +245,15 @@ def judge(policy: Policy, ground: Ground) -> Judgement:
     said = tuple(sorted({r for s in ground.subjects for r in authority(policy, ground.person, s).rules}))
     if not own.covers:
         return Judgement("refused", said)
-    if ground.ends is not None and not may_end(policy, ground.person, ground.ends):
-        return Judgement("refused", said)
     earlier = [signature(policy, person, ground.subjects) for person in ground.earlier]
     found = standing(policy, ground.subjects, [*earlier, own], ground.asked_by)
     waiting = tuple(sorted({ground.subjects[i].action for i in (*found.unsigned, *found.want_second)}))
-    return Judgement("signed" if waiting else "complete", said, waiting)
+    if waiting:
+        return Judgement("signed", said, waiting)
+    # one of those who sign must be one who may end such a case
+    if ground.ends is not None and not any(may_end(policy, p, ground.ends) for p in (*ground.earlier, ground.person)):
+        return Judgement("refused", said)
+    return Judgement("complete", said)
 
 
 def may_end(policy: Policy, person: Person, queue: str) -> bool:

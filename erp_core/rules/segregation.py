@@ -29,10 +29,10 @@ def conflicts(policy: Policy, person: Person) -> list[Pair]:
 
 
 def _may(policy: Policy, person: Person, duties: list[str]) -> bool:
-    return any(desk.authority(policy, person, _probe(duty)).allowed for duty in duties)
+    return any(desk.authority(policy, person, probe(duty)).allowed for duty in duties)
 
 
-def _probe(duty: str) -> Subject:
+def probe(duty: str) -> Subject:
     """`release_hold:credit` asks for that hold; goods set apart are asked for as let in."""
     action, _, reason = duty.partition(":")
     return Subject(action, reason=reason, risk="released" if action == "settle_quarantine" else "")

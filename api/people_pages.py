@@ -1,0 +1,161 @@
+"""Who works here and what each may do: accounts, lent authority, the agent's switch. Changes are commands like any other."""
+
+from __future__ import annotations
+
+import uuid
+from datetime import UTC, datetime
+from typing import Annotated
+
+from fastapi import APIRouter, Form
+from fastapi.responses import HTMLResponse, RedirectResponse, Response
+from pydantic import ValidationError
+
+from api.access import Caller, Me, Work, check_form
+from api.console import page
+from erp_core.actions import access, requests
+from erp_core.commands import Command, DelegateAuthority, EndDelegation, ResumeAgent, SaveUser, StopAgent
+from erp_core.db import Session
+from erp_core.errors import CountersignError, NotAuthorised
+from erp_core.queries import desk, policies, supply
+from erp_core.rules import desk as rules
+from erp_core.rules import segregation
+from erp_core.rules.desk import Subject
+from erp_core.tables.parties import User
+
+router = APIRouter(include_in_schema=False)
+
+
+@router.get("/people")
+def people_page(session: Work, me: Me, edit: str = "") -> HTMLResponse:
+    """Colleagues, what they may do, what is lent, which tokens there are."""
+    return _page(session, me, edit)
+
+
+def _page(session: Session, me: Caller, edit: str = "", wrong: str = "", done: str = "") -> HTMLResponse:
+    active = policies.active(session, me.now)
+    found = desk.people(session, me.now)
+    verbs = ("save_user", "delegate_authority", "resume_agent", "stop_agent")
+    return page(
+        "people.html", me, session, status=422 if wrong else 200, found=found, wrong=wrong, done=done, people=desk.names(session),
+        lent=desk.delegations(session, me.now), edited=next((u for u, _ in found if u.email == edit), None), edit=edit,
+        roles=sorted(segregation.roles(active)), firms=supply.entities(session), active=active,
+        conflicts={u.email: segregation.conflicts(active, p) for u, p in found},
+        tokens=access.tokens(session, me.now, None if "admin" in me.person.roles else me.person.email),
+        may={v: rules.authority(active, me.person, Subject(v)).allowed for v in verbs}, current="People",
+    )  # fmt: skip
+
+
+@router.post("/people")
+def save(
+    session: Work,
+    me: Me,
+    token: Annotated[str, Form()],
+    email: Annotated[str, Form()],
+    name: Annotated[str, Form()] = "",
+    roles: Annotated[list[str] | None, Form()] = None,
+    limit: Annotated[str, Form()] = "0",
+    firms: Annotated[list[str] | None, Form()] = None,
+    active: Annotated[bool, Form()] = False,
+    reason: Annotated[str, Form()] = "",
+) -> Response:
+    """Ask for an account to be added or changed; compliance signs it with the administrator."""
+    check_form(me, token)
+    try:
+        command = SaveUser.model_validate(
+            {
+                "email": email,
+                "name": name,
+                "roles": roles or [],
+                "approval_limit": limit,
+                "entities": firms or ["*"],
+                "active": active,
+            }
+        )
+        why = reason.strip() or f"account of {name}"
+        with session.begin_nested():
+            made = requests.propose(
+                session, [command], key=uuid.uuid4().hex, reason=why, actor=me.person.email, now=me.now
+            )
+    except (ValidationError, CountersignError) as error:
+        return _page(session, me, email, wrong=_words(error))
+    return RedirectResponse(f"/cases/{made.case_id}", status_code=303)
+
+
+def _words(error: Exception) -> str:
+    if isinstance(error, ValidationError):
+        first = error.errors()[0]
+        return f"{'.'.join(str(x) for x in first['loc'])}: {first['msg']}"
+    return str(error)
+
+
+@router.post("/people/code")
+def send_code(session: Work, me: Me, token: Annotated[str, Form()], email: Annotated[str, Form()]) -> HTMLResponse:
+    """Mail somebody a code to set a password. The administrator never sees it."""
+    check_form(me, token)
+    if "admin" not in session.get_one(User, me.person.email).roles:
+        raise NotAuthorised("Administrators send codes.")
+    access.send_code(session, email, me.now)
+    return _page(session, me, done=f"A code is on its way to {email}.")
+
+
+@router.post("/people/lend")
+def lend(
+    session: Work,
+    me: Me,
+    token: Annotated[str, Form()],
+    to: Annotated[str, Form()],
+    until: Annotated[str, Form()],
+    reason: Annotated[str, Form()],
+    roles: Annotated[list[str] | None, Form()] = None,
+) -> Response:
+    """Lend own authority to a colleague until a day."""
+    check_form(me, token)
+    try:
+        ends = datetime.fromisoformat(until)
+        command = DelegateAuthority(
+            to=to, roles=roles or [], ends_at=ends if ends.tzinfo else ends.replace(tzinfo=UTC), reason=reason
+        )
+        _act(session, me, command)
+    except (ValueError, CountersignError) as error:
+        return _page(session, me, wrong=_words(error))
+    return RedirectResponse("/people", status_code=303)
+
+
+@router.post("/people/return")
+def give_back(session: Work, me: Me, token: Annotated[str, Form()], delegation: Annotated[int, Form()]) -> Response:
+    """End lent authority."""
+    check_form(me, token)
+    try:
+        _act(session, me, EndDelegation(delegation=delegation))
+    except CountersignError as error:
+        return _page(session, me, wrong=str(error))
+    return RedirectResponse("/people", status_code=303)
+
+
+@router.post("/agent/{verb}")
+def switch(
+    verb: str,
+    session: Work,
+    me: Me,
+    token: Annotated[str, Form()],
+    entity: Annotated[str, Form()] = "*",
+    reason: Annotated[str, Form()] = "",
+) -> Response:
+    """Stop the agent, or let it work again."""
+    check_form(me, token)
+    why = reason.strip()[:500] or f"{'stopped' if verb == 'stop' else 'resumed'} by {me.name}"
+    command: Command = (
+        StopAgent(entity=entity, reason=why) if verb == "stop" else ResumeAgent(entity=entity, reason=why)
+    )
+    try:
+        _act(session, me, command)
+    except CountersignError as error:
+        return _page(session, me, wrong=str(error))
+    return RedirectResponse("/people", status_code=303)
+
+
+def _act(session: Session, me: Caller, command: Command) -> None:
+    with session.begin_nested():
+        requests.act(
+            session, command, key=f"console:{command.type}:{uuid.uuid4().hex}", actor=me.person.email, now=me.now
+        )
