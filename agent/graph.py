@@ -106,7 +106,11 @@ def understand(state: State, nlp: Language) -> dict[str, Any]:
 
 def gather(state: State) -> dict[str, Any]:
     """Facts of the core that this matter needs."""
-    with together():
+    customer = state["read"]["customer"]
+    firms = (
+        (world.firm_of(customer),) if customer else db.EVERY_FIRM
+    )  # what a customer is told is of the firm that sells to it
+    with together(firms):
         return {"gathered": gathering.gather(state["read"], state["case"])}
 
 

@@ -22,8 +22,8 @@ COOKIE = "countersign"
 
 
 def unit_of_work() -> Iterator[Session]:
-    """One request is one transaction, committed when the handler returns."""
-    with db.transaction(db.API) as session:
+    """One request is one transaction, committed when the handler returns. It sees no firm's rows before somebody has signed in."""
+    with db.transaction(db.API, firms=()) as session:
         yield session
 
 
@@ -65,7 +65,9 @@ def caller(request: Request, session: Work) -> Caller:
     scope = _scope(request)
     if not found.allows(scope):
         raise NotAuthorised(f"This token may not {access.SCOPES[scope]}; make one with the scope {scope}.")
-    return Caller(desk.person(session, found.email, now), desk.name(session, found.email), now, secret)
+    person = desk.person(session, found.email, now)
+    db.look_at(session, person.firms)
+    return Caller(person, desk.name(session, found.email), now, secret)
 
 
 def _scope(request: Request) -> str:

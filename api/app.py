@@ -18,7 +18,8 @@ from api.access import caller
 from api.errors import body_of, status_of
 from api.limits import Bucket
 from erp_core import clock, db, settings
-from erp_core.errors import CountersignError, NotAuthorised
+from erp_core.actions import requests
+from erp_core.errors import CountersignError, NotAuthorised, RuleViolation
 from erp_core.queries import desk
 
 POLICY = (
@@ -93,8 +94,9 @@ def make_app() -> FastAPI:
         return answer
 
     @app.exception_handler(CountersignError)
-    async def refuse(request: Request, error: Exception) -> Response:
+    def refuse(request: Request, error: Exception) -> Response:
         assert isinstance(error, CountersignError)
+        _note(request, error)
         return _refusal(request, error)
 
     @app.exception_handler(db.Refused)
@@ -121,6 +123,20 @@ def make_app() -> FastAPI:
         return PlainTextResponse(metrics.text())
 
     return app
+
+
+def _note(request: Request, error: CountersignError) -> None:
+    """Whoever is signed in and tries what the person may not, leaves an entry in the journal."""
+    apart = isinstance(error, RuleViolation) and any(p.code == "segregation_of_duties" for p in error.problems)
+    if request.method in ("GET", "HEAD") or not (apart or isinstance(error, NotAuthorised)):
+        return
+    with db.transaction(db.API) as session:
+        try:
+            me = caller(request, session)
+        except CountersignError:
+            return
+        what = f"{request.method} {request.url.path}"
+        requests.note_refusal(session, what, error, actor=me.person.email, now=me.now)
 
 
 def _refusal(request: Request, error: CountersignError) -> Response:

@@ -18,7 +18,7 @@ from api import views, words
 from api.access import COOKIE, Caller, Me, Work, check_form
 from api.command_words import command_words
 from api.errors import status_of
-from erp_core import clock, settings
+from erp_core import clock, db, settings
 from erp_core.actions import access, batches, requests
 from erp_core.actions import desk as decisions
 from erp_core.actions.desk import Said
@@ -139,11 +139,13 @@ def code(
     try:
         request.app.state.signins.take(request.client.host if request.client else "")
         if code.strip():
+            db.look_at(session, db.EVERY_FIRM)
             with session.begin_nested():
                 access.use_code(session, email, code, password, now)
             return page("signin.html", None, next="/", wrong="", email=email)
     except CountersignError as error:
         return page("signin_code.html", None, status=status_of(error), email=email, sent=True, wrong=str(error))
+    db.look_at(session, db.EVERY_FIRM)  # nobody is signed in; the mail is the core's own
     access.send_code(session, email, now)
     return page("signin_code.html", None, email=email, sent=True, wrong="")
 

@@ -54,6 +54,7 @@ TAGS = {
     "policy:version:rolled_back": "Policy rolled back",
     "user:account:added": "Account added",
     "user:account:changed": "Account changed",
+    "access:command:refused": "Tried what the person may not",
     "user:code:sent": "Sign-in code sent",
     "user:password:set": "Password set with a code",
     "user:token:issued": "API token made",

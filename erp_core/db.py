@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -21,6 +21,8 @@ from erp_core.server import Cluster
 __all__ = [
     "AGENT",
     "API",
+    "EVERY_FIRM",
+    "FIRMS",
     "OWNER",
     "READER",
     "Lost",
@@ -31,6 +33,7 @@ __all__ = [
     "engine",
     "forget_engines",
     "in_use",
+    "look_at",
     "passing",
     "raw",
     "reading",
@@ -101,18 +104,44 @@ def check_role(connection: Any, role: str) -> None:
         raise WrongRole(f"This process must connect as {role}, but its database URL connects as {is_what}.")
 
 
+EVERY_FIRM = ("*",)
+FIRMS = "firms"  # what a session may see: codes of our firms; nothing said, nothing seen
+
+
+def look_at(session: Session, firms: Sequence[str]) -> None:
+    """Let a session see the rows of these firms (`*`: all of them), in this transaction and its later ones."""
+    session.info[FIRMS] = tuple(firms)
+    if session.in_transaction():
+        _set_firms(session.connection(), firms)
+
+
+def _set_firms(connection: Any, firms: Sequence[str]) -> None:
+    firms = EVERY_FIRM if "*" in firms else firms
+    raw = connection.connection.driver_connection
+    raw.execute("SELECT set_config('countersign.entities', %s, true)", (",".join(firms),))
+
+
+@event.listens_for(Session, "after_begin")
+def _begun(session: Session, transaction: Any, connection: Any) -> None:
+    """Each transaction is begun for somebody's firms, or sees no row that belongs to one."""
+    firms = session.info.get(FIRMS)
+    if firms and not transaction.nested:
+        _set_firms(connection, firms)
+
+
 @contextmanager
-def transaction(role: str) -> Iterator[Session]:
-    """One request or one step: committed at the end, rolled back at an error."""
-    with Session(engine(role), expire_on_commit=False) as session:
+def transaction(role: str, firms: Sequence[str] = EVERY_FIRM) -> Iterator[Session]:
+    """One request or one step: committed at the end, rolled back at an error. A process sees every firm, a request at first none."""
+    with Session(engine(role), expire_on_commit=False, info={FIRMS: tuple(firms)}) as session:
         yield session
         session.commit()
 
 
 @contextmanager
-def reading(role: str) -> Iterator[Session]:
+def reading(role: str, firms: Sequence[str] = EVERY_FIRM) -> Iterator[Session]:
     """A read-only transaction."""
-    with Session(engine(role).execution_options(postgresql_readonly=True), expire_on_commit=False) as session:
+    connection = engine(role).execution_options(postgresql_readonly=True)
+    with Session(connection, expire_on_commit=False, info={FIRMS: tuple(firms)}) as session:
         yield session
         session.expunge_all()  # what was read stays readable
 

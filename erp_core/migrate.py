@@ -71,8 +71,9 @@ def upgrade() -> None:
     owner = db.dsn(db.OWNER)
     command.upgrade(alembic_config(owner), "head")
     with create_engine(owner, poolclass=NullPool).begin() as connection:
-        _run_script(connection, (HERE / "casework.sql").read_text())
-        _run_script(connection, (HERE / "proof.sql").read_text())
+        _run_script(connection, "SELECT set_config('countersign.entities', '*', true)")
+        for script in ("casework.sql", "proof.sql", "entities.sql"):
+            _run_script(connection, (HERE / script).read_text())
         _activate_policy(connection)
     # the checkpoint tables belong to the agent's library; it is named, not imported
     importlib.import_module("agent.checkpoints").setup(owner)
@@ -136,7 +137,7 @@ def _activate_policy(connection: Connection) -> None:
     shipped = {"hash": current.hash, "numbers": numbers, "authority": authority, "content": content}
     connection.execute(text(SHIP), shipped)
     connection.execute(text(ACTIVATE_SHIPPED), {"hash": current.hash})
-    with Session(connection) as session:
+    with Session(connection, info={db.FIRMS: db.EVERY_FIRM}) as session:
         clocks.keep_spans(session, policies.active(session), clock.now(session))
         session.flush()
 

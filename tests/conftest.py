@@ -76,7 +76,7 @@ def database(cluster: Cluster, request: pytest.FixtureRequest, monkeypatch: pyte
 @pytest.fixture
 def api(database: str) -> Iterator[Session]:
     """A session of the API's role, rolled back in the end unless the test commits."""
-    with Session(db.engine(db.API), expire_on_commit=False) as session:
+    with Session(db.engine(db.API), expire_on_commit=False, info={db.FIRMS: db.EVERY_FIRM}) as session:
         yield session
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -32,9 +32,9 @@ _shared: ContextVar[Session | None] = ContextVar("shared", default=None)
 
 
 @contextmanager
-def together() -> Iterator[None]:
-    """Queries inside share one read-only transaction: the same picture for all, and fewer round trips."""
-    with db.reading(db.AGENT) as session:
+def together(firms: Sequence[str] = db.EVERY_FIRM) -> Iterator[None]:
+    """Queries inside share one read-only transaction: the same picture for all, and fewer round trips; of some firms only, if so said."""
+    with db.reading(db.AGENT, firms) as session:
         token = _shared.set(session)
         try:
             yield

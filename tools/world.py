@@ -321,6 +321,12 @@ def policy_in_force(session: Session) -> Policy:
 
 
 @query
+def firm_of(session: Session, customer: str) -> str:
+    """The firm of ours that sells to a customer."""
+    return session.get_one(Customer, customer).entity
+
+
+@query
 def asked_lately(session: Session, order: str) -> int:
     """How often people were asked about an order lately."""
     return desk.asked_lately(session, order)

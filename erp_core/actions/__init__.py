@@ -29,6 +29,7 @@ from erp_core.actions import (
     quarantine,
     receiving,
     returns,
+    segregation,
     suppliers,
     transfers,
 )
@@ -142,6 +143,10 @@ def execute(
     Raises NotFound, RuleViolation, IllegalTransition or Conflict; then nothing of it remains.
     """
     if isinstance(command, PlaceOrder):
+        if _by_people(actor, facts):
+            segregation.of_command(
+                command, Context(session, key, actor, now, policies.active(session, now), case, facts or {})
+            )
         asked = intake.Asked(command, key, facts or {})
         return execute_orders(session, [asked], actor=actor, now=now, case=case)[0].result()
     said = command.model_dump(mode="json")
@@ -149,10 +154,17 @@ def execute(
     if stored is not None:
         return Result(Change(stored.tag, stored.subject or "", stored.before, stored.after), [], replayed=True)
     context = Context(session, key, actor, now, policies.active(session, now), case, facts or {})
+    if _by_people(actor, facts):
+        segregation.of_command(command, context)
     change = ACTS[command.type](command, context)
     session.flush()
     write_journal(context, change, key, said, getattr(command, "case", None))
     return Result(change, context.beside)
+
+
+def _by_people(actor: str, facts: dict[str, Any] | None) -> bool:
+    """Channels, the clock and the core have no hands to keep apart; a preview has those of who would sign."""
+    return "@" in actor or bool(facts and facts.get("signers"))
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -10,11 +11,11 @@ from decimal import Decimal
 from sqlalchemy.orm import Session
 
 from erp_core import actions
-from erp_core.actions import cases, intake
+from erp_core.actions import cases, intake, segregation
 from erp_core.actions.context import Change, Context, earlier, write_journal
 from erp_core.actions.desk import larger
 from erp_core.commands import Command, OpenCase, PlaceOrder
-from erp_core.errors import NotAuthorised
+from erp_core.errors import CountersignError, NotAuthorised, RuleViolation
 from erp_core.queries import desk as queries
 from erp_core.queries import policies
 from erp_core.queries.subjects import subject_of, versions
@@ -41,6 +42,14 @@ def act(session: Session, command: Command, *, key: str, actor: str, now: dateti
     return result
 
 
+def note_refusal(session: Session, what: str, error: CountersignError, *, actor: str, now: datetime) -> None:
+    """What somebody tried and may not is written down: missing authority, and duties that are kept apart."""
+    codes = [p.code for p in error.problems] if isinstance(error, RuleViolation) else [type(error).__name__]
+    context = Context(session, f"refused:{uuid.uuid4()}", actor, now, policies.active(session, now))
+    after = {"what": what, "text": str(error)[:1000], "problems": codes}
+    write_journal(context, Change("access:command:refused", f"user:{actor}", None, after), context.key, None)
+
+
 def act_orders(
     session: Session, orders: Sequence[PlaceOrder], *, key: str, actor: str, now: datetime
 ) -> list[actions.Verdict]:
@@ -55,6 +64,9 @@ def act_orders(
         subject = replace(subject, amount=sums[order.customer])
         if not rules.authority(policy, person, subject).allowed or rules.needs_second(policy, subject):
             raise NotAuthorised(f"{actor} may not enter an order of {subject.amount:,} alone.")
+    for customer in sums:
+        first = next(o for o in orders if o.customer == customer)
+        segregation.of_command(first, Context(session, f"{key}:apart", actor, now, policy))
     asked = [intake.Asked(order, f"{key}:{n}") for n, order in enumerate(orders, start=1)]
     return actions.execute_orders(session, asked, actor=actor, now=now)
 

@@ -6,11 +6,13 @@ The journal knows whose hands were on a document: the actor of each entry, and t
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import select
+from sqlalchemy import select, text
 
 from erp_core.actions.context import Context
+from erp_core.commands import Command
 from erp_core.errors import Problem, RuleViolation
 from erp_core.tables.desk import JournalEntry
 from erp_core.tables.governance import PolicyVersion
@@ -28,7 +30,64 @@ HANDS_APART = {
     "settle_quarantine",
     "adjust_stock",
     "activate_policy",
+    "release_hold",
+    "place_order",
+    "confirm_shipment",
+    "issue_credit_memo",
+    "credit_return",
 }
+
+
+@dataclass(frozen=True)
+class Duty:
+    """What must not have been done before by whoever does a command now: which entries, about what, how long ago."""
+
+    tags: tuple[str, ...]
+    words: str
+    about: str  # SQL that gives the subjects, from the command's own fields
+    lately: bool = True  # within the days of policy; else ever
+
+
+LIMITS = ("customer:credit:limited",)
+MASTERS = ("customer:master:added", "customer:master:changed", "customer:address:updated", *LIMITS)
+OF_ORDER = "SELECT 'customer:' || customer FROM sales_order WHERE number = :order"
+PLACED = "SELECT 'sales_order:' || cast(:order AS text)"
+PRICES = """
+SELECT 'price:' || k || ':' || l.sku FROM order_line l JOIN sales_order o ON o.number = l.order_number JOIN customer c ON c.code = o.customer,
+ unnest(ARRAY[o.customer, c.tier]) AS k WHERE o.number = :order"""
+DUTIES: dict[str, list[Duty]] = {
+    "release_hold:credit": [Duty(LIMITS, "set the credit limit of this customer lately", OF_ORDER)],
+    "release_hold:price": [Duty(("price:master:set",), "set a price of this order lately", PRICES)],
+    "release_hold:margin": [Duty(("price:master:set",), "set a price of this order lately", PRICES)],
+    "place_order": [Duty(MASTERS, "changed this customer lately", "SELECT 'customer:' || cast(:customer AS text)")],
+    "confirm_shipment": [Duty(("order:sales:placed",), "entered this order", PLACED, lately=False)],
+    "issue_credit_memo": [
+        Duty(
+            ("order:sales:placed",),
+            "entered this order",
+            "SELECT 'sales_order:' || order_number FROM invoice WHERE number = :invoice",
+            lately=False,
+        )
+    ],
+    "credit_return": [
+        Duty(
+            ("return:desk:authorised",),
+            "authorised this return",
+            "SELECT 'return:' || cast(:return_number AS text)",
+            lately=False,
+        )
+    ],
+}
+
+
+def of_command(command: Command, context: Context) -> None:
+    """The pairs of the policy on one document: whose hands were on the one side are not on the other. Raises RuleViolation."""
+    reason = getattr(command, "reason", "")
+    for duty in DUTIES.get(f"{command.type}:{reason}", DUTIES.get(command.type, [])):
+        told = {k: v for k, v in command.model_dump().items() if isinstance(v, str)}
+        subjects = list(context.session.scalars(text(duty.about), told))
+        since = context.now - timedelta(days=context.policy.supply.hands_off_days) if duty.lately else None
+        _apart(hands_on(subjects, duty.tags, context, since), duty.words, context)
 
 
 def signing(context: Context) -> set[str]:

@@ -11,6 +11,7 @@ engine = create_engine(url)
 with engine.connect() as connection:
     connection.execute(text("SET lock_timeout = '5s'"))
     connection.execute(text("SET statement_timeout = '10min'"))
+    connection.execute(text("SET countersign.entities = '*'"))  # a migration sees every firm's rows
     context.configure(connection=connection, target_metadata=Base.metadata, compare_type=True)
     with context.begin_transaction():
         context.run_migrations()

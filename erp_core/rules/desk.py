@@ -41,6 +41,11 @@ class Person:
         """The own one first."""
         return (Capacity(self.roles, self.approval_limit, self.entities), *self.delegated)
 
+    @property
+    def firms(self) -> tuple[str, ...]:
+        """The firms whose records the person may see: the own ones, and those of whoever lent authority."""
+        return tuple(sorted({firm for capacity in self.capacities for firm in capacity.entities}))
+
 
 @dataclass(frozen=True)
 class Subject:

@@ -118,7 +118,7 @@ def test_the_api_changes_nothing_of_the_proof(database: str, table: str) -> None
 def test_what_commits_late_under_a_small_number_is_linked_all_the_same(sealed: Path, database: str) -> None:
     sequencer = sealing.sequencer()
     clock_process.seal_all(sequencer, sealed)
-    slow = Session(db.engine(db.API))
+    slow = Session(db.engine(db.API), info={db.FIRMS: db.EVERY_FIRM})
     slow.execute(
         text(
             "INSERT INTO journal_entry (at, actor, tag, key, input_hash, facts) VALUES (now(), 'x', 'a:b:c', 'slow', 'h', '{}')"

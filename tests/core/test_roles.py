@@ -143,14 +143,14 @@ def claimed_case(session: Session) -> int:
     ids=["empty", "another case", "stale order", "order without version"],
 )
 def test_a_proposal_that_oversteps_is_refused_by_the_function(database: str, bad: dict[str, Any]) -> None:
-    with Session(db.engine(db.AGENT)) as session:
+    with Session(db.engine(db.AGENT), info={db.FIRMS: db.EVERY_FIRM}) as session:
         case = claimed_case(session)
         with pytest.raises(Exception, match=r"touches no other case|one to three|the order changed"):
             casework.file_proposal(session, case, "w", "run", filing(**bad))
 
 
 def test_only_the_holder_of_the_lease_files(database: str) -> None:
-    with Session(db.engine(db.AGENT)) as session:
+    with Session(db.engine(db.AGENT), info={db.FIRMS: db.EVERY_FIRM}) as session:
         case = claimed_case(session)
         with pytest.raises(Exception, match="is not claimed by"):
             casework.file_proposal(
@@ -163,7 +163,7 @@ def test_only_the_holder_of_the_lease_files(database: str) -> None:
 
 
 def test_the_agent_cannot_call_a_mail_machine_mail_to_hide_it(database: str) -> None:
-    with Session(db.engine(db.AGENT)) as session:
+    with Session(db.engine(db.AGENT), info={db.FIRMS: db.EVERY_FIRM}) as session:
         case = claimed_case(session)
         triage = casework.Triage("none", "low", None, None, None, None)
         casework.record_findings(session, case, "w", "run", {}, triage)
@@ -173,7 +173,7 @@ def test_the_agent_cannot_call_a_mail_machine_mail_to_hide_it(database: str) -> 
 
 
 def test_a_low_priority_never_moves_the_due_time_back(database: str) -> None:
-    with Session(db.engine(db.AGENT)) as session:
+    with Session(db.engine(db.AGENT), info={db.FIRMS: db.EVERY_FIRM}) as session:
         case = claimed_case(session)
         query = f"SELECT due_at FROM case_file WHERE id = {case}"
         before = session.connection().exec_driver_sql(query).scalar_one()
