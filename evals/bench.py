@@ -8,6 +8,7 @@ import importlib
 SUITES = {
     "inbox": "evals.bench_inbox",
     "orders": "evals.bench_orders",
+    "desk": "evals.bench_desk",
     "backorders": "evals.bench_backorders",
     "receipts": "evals.bench_receipts",
 }

@@ -10,6 +10,7 @@ import argparse
 import json
 import multiprocessing
 import random
+import threading
 import time
 import uuid
 from datetime import datetime
@@ -17,12 +18,14 @@ from decimal import Decimal
 from typing import Any
 
 from erp_core import clock, db, migrate
-from erp_core.actions import execute, execute_orders
+from erp_core.actions import execute, execute_orders, sealing
 from erp_core.actions.intake import Asked
 from erp_core.commands import NewLine, PlaceOrder
 from erp_core.queries import measuring, simulation
+from evals import bench_desk
 
 BATCH = 100
+SEAL_SECONDS = 0.3  # as the clock process does it
 
 
 def main(argv: list[str]) -> int:
@@ -128,6 +131,27 @@ def _bare(number: int) -> int:
     return round(number / (time.perf_counter() - started))
 
 
+def _sealing(chance: random.Random, seconds: float = 5.0) -> dict[str, Any]:
+    """Orders in bulk while the sequencer of the journal runs beside them: the longest time from a commit to its seal."""
+    sequencer, stop, worst = sealing.sequencer(), threading.Event(), [0.0]
+    bench_desk.seal(sequencer)
+
+    def beside() -> None:
+        while not stop.wait(SEAL_SECONDS):
+            started = time.perf_counter()
+            bench_desk.seal(sequencer)
+            worst[0] = max(worst[0], SEAL_SECONDS + time.perf_counter() - started)
+
+    thread, started, entered = threading.Thread(target=beside), time.perf_counter(), 0
+    thread.start()
+    while time.perf_counter() - started < seconds:
+        entered += _bulk(chance, BATCH)
+    rate = entered / (time.perf_counter() - started)
+    stop.set()
+    thread.join()
+    return {"orders_per_s_bulk_sealing": round(rate), "seal_lag_ms_worst": round(worst[0] * 1000)}
+
+
 def _measure(number: int) -> dict[str, Any]:
     figures: dict[str, Any] = {"bare_13_statements_per_s": _bare(number)}
     for connections in (1, 2):
@@ -140,6 +164,7 @@ def _measure(number: int) -> dict[str, Any]:
     started = time.perf_counter()
     entered = sum(_bulk(chance, BATCH) for _ in range(max(number // BATCH, 10)))
     figures["orders_per_s_bulk"] = round(entered / (time.perf_counter() - started))
+    figures |= _sealing(chance)
     with db.reading(db.API) as session:
         figures["orders_held"] = measuring.held_orders(session)
     return figures

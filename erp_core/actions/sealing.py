@@ -31,6 +31,11 @@ class Sequencer:
     low: dict[str, int]
     looked_at_all: float = float("-inf")
 
+    def position(self, session: Session) -> int:
+        """Where the chain stands."""
+        last = session.execute(LAST).one_or_none()
+        return last.position if last else 0
+
     def step(self, session: Session, now: datetime, clock: float) -> Seal | None:
         """Link what is new, at most some thousands, and seal. None when there is nothing. Call again while it gives a seal."""
         if clock - self.looked_at_all > WHOLE_LOOK_SECONDS:

@@ -32,6 +32,35 @@ def make_world(session: Session) -> None:
     session.execute(text(WORLD))
 
 
+def make_signer(session: Session, email: str) -> None:
+    """Somebody who may sign in customer service; as the owner."""
+    query = "INSERT INTO app_user (email, name, roles, approval_limit) VALUES (:e, 'Bench', '{customer_service,supervisor}', 9999999) ON CONFLICT DO NOTHING"
+    session.execute(text(query), {"e": email})
+
+
+CASES = """
+INSERT INTO case_file (kind, subject, title, queue, priority, status, customer, at_stake, opened_at, details)
+SELECT 'request', 'bench ' || n, 'Case ' || n, (ARRAY['customer_service', 'credit', 'pricing', 'allocation', 'warehouse', 'purchasing'])[1 + n % 6],
+ (ARRAY['urgent', 'high', 'normal', 'normal', 'low'])[1 + n % 5], 'investigating', 'BC' || (1 + n % 400), (n * 7919) % 20000,
+ casework.desk_now() - make_interval(mins => n % 40000), '{}'
+FROM generate_series((SELECT count(*)::int FROM case_file WHERE subject LIKE 'bench %') + 1, :most) AS n
+"""
+
+
+def make_cases(session: Session, number: int) -> None:
+    """Bring the open cases of a bench to so many; as the owner."""
+    session.execute(text(CASES), {"most": number})
+
+
+def make_entries(session: Session, number: int) -> None:
+    """Entries of a usual size for the sequencer; as the owner."""
+    query = """
+INSERT INTO journal_entry (at, actor, tag, key, input_hash, subject, after, facts)
+SELECT casework.desk_now(), 'bench', 'bench:entry:made', 'bench:' || gen_random_uuid(), 'h', 'bench:' || n,
+ jsonb_build_object('status', 'released', 'text', repeat('x', 600)), jsonb_build_object('policy', repeat('a', 64)) FROM generate_series(1, :n) n"""
+    session.execute(text(query), {"n": number})
+
+
 def make_supplier(session: Session) -> None:
     """A supplier to buy from; as the owner."""
     session.execute(
