@@ -58,7 +58,7 @@ def caller(request: Request, session: Work) -> Caller:
     request.app.state.requests.take(hashlib.sha256(secret.encode()).hexdigest())
     now = clock.now(session)
     found = access.who(session, secret, now)
-    if found.kind != ("token" if bears else "session"):
+    if found.kind != ("token" if bears else "session") or (bears and not request.url.path.startswith("/api/")):
         raise NotAuthorised("Sign in first.")
     if not bears and request.url.path.startswith("/api/") and request.method not in SAFE:
         raise NotAuthorised("Changes by the API want a token; a browser's session serves the console.")

@@ -19,7 +19,7 @@ from api.errors import body_of, status_of
 from api.limits import Bucket
 from erp_core import clock, db, settings
 from erp_core.actions import requests
-from erp_core.errors import CountersignError, NotAuthorised, RuleViolation
+from erp_core.errors import CountersignError, NotAuthorised
 from erp_core.queries import desk
 
 POLICY = (
@@ -127,8 +127,7 @@ def make_app() -> FastAPI:
 
 def _note(request: Request, error: CountersignError) -> None:
     """Whoever is signed in and tries what the person may not, leaves an entry in the journal."""
-    apart = isinstance(error, RuleViolation) and any(p.code == "segregation_of_duties" for p in error.problems)
-    if request.method in ("GET", "HEAD") or not (apart or isinstance(error, NotAuthorised)):
+    if request.method in ("GET", "HEAD"):
         return
     with db.transaction(db.API) as session:
         try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import getpass
 import json
 from pathlib import Path
 from typing import Any
@@ -42,9 +43,10 @@ def _verify(arguments: argparse.Namespace) -> int:
     with db.in_use(), db.reading(db.API) as session:
         found = proof.verify(session, seals)
         rows: list[Fault] = [] if arguments.chain_only else proof.rebuilt(session)
-        doors: list[Fault] = [] if arguments.chain_only else proof.unexplained(session)
-        tables = len(proof.kept_tables(session))
-    faults = {"chain": found.faults, "rows": rows, "doors": doors}
+        doors: list[Fault] = [] if arguments.chain_only else [*proof.unwatched(session), *proof.unexplained(session)]
+        said: list[Fault] = [] if arguments.chain_only else proof.altered(session)
+        tables = len(proof.kept_tables())
+    faults = {"chain": found.faults, "rows": rows, "doors": doors, "said": said}
     wrong = sum(len(f) for f in faults.values())
     told: dict[str, Any] = {
         "position": found.position,
@@ -76,8 +78,8 @@ def _verify(arguments: argparse.Namespace) -> int:
 
 def _pack(case: int, out: Path | None) -> int:
     folder = out or Path(f"case-{case}")
-    with db.in_use(), db.reading(db.API) as session:
-        files = evidence.pack(session, case, clock.now(session))
+    with db.in_use(), db.transaction(db.API) as session:
+        files = evidence.pack(session, case, actor=getpass.getuser(), now=clock.now(session))
     folder.mkdir(parents=True, exist_ok=True)
     for name, content in files.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)

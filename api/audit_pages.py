@@ -36,6 +36,6 @@ def journal(
 @router.get("/cases/{number}/evidence.zip")
 def evidence_pack(number: int, session: Work, me: Me) -> Response:
     """Everything on a case as files that anybody can check."""
-    content = evidence.zipped(evidence.pack(session, number, me.now), f"case-{number}")
+    content = evidence.zipped(evidence.pack(session, number, actor=me.person.email, now=me.now), f"case-{number}")
     name = f'attachment; filename="case-{number}-evidence.zip"'
     return Response(content, media_type="application/zip", headers={"Content-Disposition": name})

@@ -67,6 +67,16 @@ def _run(stop: threading.Event, leading: threading.Event) -> None:
         stop.wait(TICK_SECONDS)
 
 
+def _catch_up(path: Path) -> int:
+    """Witness seals that were committed just before a process ended or a disk was full."""
+    known = max((int(s["position"]) for s in witness.read(path)), default=0) if path.exists() else 0
+    with db.reading(db.API) as session:
+        missing = proof.seals_after(session, known)
+    for seal in missing:
+        witness.append(path, seal)
+    return len(missing)
+
+
 class Counting:
     """Counts the queues as often as that is cheap: at most a tenth of the time goes to it."""
 
@@ -99,7 +109,7 @@ def seal_on(stop: threading.Event, leading: threading.Event) -> None:
 
 def seal_all(sequencer: sealing.Sequencer, path: Path) -> int:
     """Link and seal until nothing is new; each seal is witnessed once it is committed. The number of seals."""
-    made = 0
+    made = _catch_up(path) if sequencer.looked_at_all == float("-inf") else 0
     while True:
         with db.transaction(db.API) as session:
             seal = sequencer.step(session, clock.now(session), time.monotonic())

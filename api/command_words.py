@@ -200,6 +200,7 @@ _COMMANDS: dict[str, Callable[[Said], str]] = {
         + (f" from {day(c['active_from'])}" if c.get("active_from") else "")
         + f": {c['reason']}"
     ),
+    "withdraw_policy": lambda c: f"Call off policy version {c['version']}: {c['reason']}",
     "roll_back_policy": lambda c: f"Return to policy version {c['version']}",
     "save_user": lambda c: (
         f"{'Keep' if c.get('active', True) else 'End'} the account of {c['name']}, {c['email']}: "

@@ -43,6 +43,7 @@ TEMPLATES.filters |= {
     "money": words.money,
     "quantity": words.quantity,
     "moment": words.moment,
+    "stamp": words.stamp,
     "title_": words.title,
     "initials": words.initials,
     "command": command_words,
@@ -74,15 +75,17 @@ def page(
     template: str, me: Caller | None, session: Session | None = None, status: int = 200, **values: Any
 ) -> HTMLResponse:
     """Render a page with what every page shows: who, when, and the counts of the rail."""
-    stops = desk.agent_stops(session) if me and session else []
+    stops, may_resume = [], False
+    if me and session:
+        stops = desk.agent_stops(session)
+        asked = rules.Subject("resume_agent")
+        may_resume = bool(stops) and rules.authority(policies.active(session), me.person, asked).allowed
     counts = {q.queue: q for q in desk.queue_counts(session, me.now)} if me and session else {}
     shown = TEMPLATES.get_template(template).render(
         me=me,
         counts=counts,
         stops=stops,
-        queues=[q.value for q in Queue],
-        icons=QUEUE_ICONS,
-        policy=policies.active(session) if session else None,
+        may_resume=may_resume,
         **values,
     )
     return HTMLResponse(shown, status_code=status)
@@ -291,7 +294,7 @@ def decide(
     except (ValueError, ValidationError) as error:
         return _case_page(session, me, number, wrong=f"The amended commands cannot be read: {_first_line(error)}")
     except RuleViolation as violation:
-        return _case_page(session, me, number, wrong=str(violation))
+        return _case_page(session, me, number, wrong=refused(session, me, verdict.value, violation))
     return _case_page(session, me, number, said=result)
 
 
@@ -355,13 +358,20 @@ def check_step(number: int, step: int, session: Work, me: Me, token: Annotated[s
     return _acted(session, me, number, CheckStep(case=number, step=step))
 
 
+def refused(session: Session, me: Caller, what: str, error: Exception) -> str:
+    """What a page says of a refusal; it is written down like those of the API."""
+    if isinstance(error, CountersignError):
+        requests.note_refusal(session, what, error, actor=me.person.email, now=me.now)
+    return _first_line(error)
+
+
 def _acted(session: Session, me: Caller, number: int, command: Command) -> Response:
     try:
         with session.begin_nested():
             key = f"console:{command.type}:{uuid.uuid4().hex}"
             requests.act(session, command, key=key, actor=me.person.email, now=me.now)
     except CountersignError as error:
-        return _case_page(session, me, number, wrong=str(error))
+        return _case_page(session, me, number, wrong=refused(session, me, command.type, error))
     return RedirectResponse(f"/cases/{number}", status_code=303)
 
 
@@ -401,7 +411,7 @@ def sign_batch(
                 session, picked, reason=reason.strip()[:1000], actor=me.person.email, now=me.now, key=key
             )
     except CountersignError as error:
-        return _batch(session, me, queue, action, wrong=str(error))
+        return _batch(session, me, queue, action, wrong=refused(session, me, "sign together", error))
     return _batch(session, me, queue, action, done=done)
 
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import uuid
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import Annotated, Literal
 
 from fastapi import APIRouter, Form
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from pydantic import ValidationError
 
 from api.access import Caller, Me, Work, check_form
-from api.console import page
+from api.console import page, refused
 from erp_core.actions import access, requests
 from erp_core.commands import Command, DelegateAuthority, EndDelegation, ResumeAgent, SaveUser, StopAgent
 from erp_core.db import Session
@@ -20,7 +20,6 @@ from erp_core.queries import desk, policies, supply
 from erp_core.rules import desk as rules
 from erp_core.rules import segregation
 from erp_core.rules.desk import Subject
-from erp_core.tables.parties import User
 
 router = APIRouter(include_in_schema=False)
 
@@ -34,15 +33,19 @@ def people_page(session: Work, me: Me, edit: str = "") -> HTMLResponse:
 def _page(session: Session, me: Caller, edit: str = "", wrong: str = "", done: str = "") -> HTMLResponse:
     active = policies.active(session, me.now)
     found = desk.people(session, me.now)
-    verbs = ("save_user", "delegate_authority", "resume_agent", "stop_agent")
+    verbs = ("save_user", "delegate_authority", "resume_agent", "stop_agent", "send_code")
     return page(
         "people.html", me, session, status=422 if wrong else 200, found=found, wrong=wrong, done=done, people=desk.names(session),
         lent=desk.delegations(session, me.now), edited=next((u for u, _ in found if u.email == edit), None), edit=edit,
         roles=sorted(segregation.roles(active)), firms=supply.entities(session), active=active,
         conflicts={u.email: segregation.conflicts(active, p) for u, p in found},
-        tokens=access.tokens(session, me.now, None if "admin" in me.person.roles else me.person.email),
-        may={v: rules.authority(active, me.person, Subject(v)).allowed for v in verbs}, current="People",
+        tokens=access.tokens(session, me.now, None if _may(session, me, "send_code") else me.person.email),
+        may={v: _may(session, me, v) for v in verbs}, current="People",
     )  # fmt: skip
+
+
+def _may(session: Session, me: Caller, verb: str) -> bool:
+    return rules.authority(policies.active(session, me.now), me.person, Subject(verb)).allowed
 
 
 @router.post("/people")
@@ -67,7 +70,7 @@ def save(
                 "name": name,
                 "roles": roles or [],
                 "approval_limit": limit,
-                "entities": firms or ["*"],
+                "entities": firms or [],
                 "active": active,
             }
         )
@@ -77,23 +80,16 @@ def save(
                 session, [command], key=uuid.uuid4().hex, reason=why, actor=me.person.email, now=me.now
             )
     except (ValidationError, CountersignError) as error:
-        return _page(session, me, email, wrong=_words(error))
+        return _page(session, me, email, wrong=refused(session, me, "save user", error))
     return RedirectResponse(f"/cases/{made.case_id}", status_code=303)
-
-
-def _words(error: Exception) -> str:
-    if isinstance(error, ValidationError):
-        first = error.errors()[0]
-        return f"{'.'.join(str(x) for x in first['loc'])}: {first['msg']}"
-    return str(error)
 
 
 @router.post("/people/code")
 def send_code(session: Work, me: Me, token: Annotated[str, Form()], email: Annotated[str, Form()]) -> HTMLResponse:
     """Mail somebody a code to set a password. The administrator never sees it."""
     check_form(me, token)
-    if "admin" not in session.get_one(User, me.person.email).roles:
-        raise NotAuthorised("Administrators send codes.")
+    if not _may(session, me, "send_code"):
+        raise NotAuthorised(f"No rule lets {me.person.email} send codes.")
     access.send_code(session, email, me.now)
     return _page(session, me, done=f"A code is on its way to {email}.")
 
@@ -117,7 +113,7 @@ def lend(
         )
         _act(session, me, command)
     except (ValueError, CountersignError) as error:
-        return _page(session, me, wrong=_words(error))
+        return _page(session, me, wrong=refused(session, me, "lend authority", error))
     return RedirectResponse("/people", status_code=303)
 
 
@@ -128,13 +124,13 @@ def give_back(session: Work, me: Me, token: Annotated[str, Form()], delegation: 
     try:
         _act(session, me, EndDelegation(delegation=delegation))
     except CountersignError as error:
-        return _page(session, me, wrong=str(error))
+        return _page(session, me, wrong=refused(session, me, "end a delegation", error))
     return RedirectResponse("/people", status_code=303)
 
 
 @router.post("/agent/{verb}")
 def switch(
-    verb: str,
+    verb: Literal["stop", "resume"],
     session: Work,
     me: Me,
     token: Annotated[str, Form()],
@@ -150,7 +146,7 @@ def switch(
     try:
         _act(session, me, command)
     except CountersignError as error:
-        return _page(session, me, wrong=str(error))
+        return _page(session, me, wrong=refused(session, me, f"{verb} the agent", error))
     return RedirectResponse("/people", status_code=303)
 
 

@@ -12,15 +12,15 @@ from fastapi import APIRouter, Form
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
 from api.access import Caller, Me, Work, check_form
-from api.console import page
+from api.console import page, refused
 from erp_core.actions import requests
-from erp_core.commands import ActivatePolicy, BacktestPolicy, Command, ProposePolicy, RollBackPolicy
+from erp_core.commands import ActivatePolicy, BacktestPolicy, Command, ProposePolicy, RollBackPolicy, WithdrawPolicy
 from erp_core.db import Session
 from erp_core.errors import CountersignError
 from erp_core.queries import desk, policies
 from erp_core.rules import desk as rules
 from erp_core.rules.desk import Subject
-from erp_core.tables.governance import PolicyVersion
+from erp_core.tables.governance import PolicyBacktest, PolicyVersion
 
 router = APIRouter(include_in_schema=False)
 interface = APIRouter(prefix="/api/v1", tags=["Policy"])
@@ -94,7 +94,7 @@ def propose(
             number = int(made.split(":")[1])
             _act(session, me, BacktestPolicy(version=number))
     except CountersignError as error:
-        return _form(session, me, *texts, summary, str(error))
+        return _form(session, me, *texts, summary, refused(session, me, "propose policy", error))
     return RedirectResponse(f"/policy/{number}", status_code=303)
 
 
@@ -121,16 +121,21 @@ def _page(session: Session, me: Caller, number: int, wrong: str = "") -> HTMLRes
         rules=rules.rule_names(found.authority).values() if found.numbers else [],
         changes=policies.differences(old, parsed) if old and parsed else [],
         numbers=changed_lines(base.numbers, found.numbers) if base else [], authority=changed_lines(base.authority, found.authority) if base else [],
-        backtest=policies.latest_backtest(session, number), starts=policies.activations(session, number), people=desk.names(session),
+        backtest=_own(policies.latest_backtest(session, number), me), starts=policies.activations(session, number), people=desk.names(session),
         may=_may(session, me, found), current="Policy",
     )  # fmt: skip
+
+
+def _own(backtest: PolicyBacktest | None, me: Caller) -> PolicyBacktest | None:
+    """A replay covers all firms; who works for some of them is not shown it."""
+    return backtest if "*" in me.person.firms else None
 
 
 def _may(session: Session, me: Caller, found: PolicyVersion) -> dict[str, bool]:
     """What this person could do with a version; the core decides anew when it is done."""
     active = policies.active(session, me.now)
-    verbs = ("propose_policy", "backtest_policy", "activate_policy", "roll_back_policy")
-    able: dict[str, bool] = {v: rules.authority(active, me.person, Subject(v)).allowed for v in verbs}
+    verbs = ("propose_policy", "backtest_policy", "activate_policy", "roll_back_policy", "withdraw_policy")
+    able: dict[str, bool] = {v: rules.authority(active, me.person, Subject(v, entity="*")).allowed for v in verbs}
     able["activate_policy"] = able["activate_policy"] and found.author != me.person.email
     return able
 
@@ -154,11 +159,9 @@ def change_standing(
         with session.begin_nested():
             _act(session, me, _command(number, verb, reason.strip()[:500], active_from))
     except (CountersignError, ValueError) as error:
-        text = (
-            str(error)
-            if isinstance(error, CountersignError)
-            else "Say why, in a sentence; a time reads 2026-06-16 06:00."
-        )
+        text = refused(session, me, f"{verb} policy", error)
+        if not isinstance(error, CountersignError):
+            text = "Say why, in a sentence; a time reads 2026-06-16 06:00."
         return _page(session, me, number, wrong=text)
     return RedirectResponse(f"/policy/{number}", status_code=303)
 
@@ -171,6 +174,8 @@ def _command(number: int, verb: str, reason: str, active_from: str) -> Command:
         return RollBackPolicy(version=number, reason=reason)
     if verb == "backtest":
         return BacktestPolicy(version=number)
+    if verb == "withdraw":
+        return WithdrawPolicy(version=number, reason=reason)
     raise CountersignError(f"A policy cannot be {verb}.")
 
 
@@ -196,7 +201,7 @@ def versions(session: Work, me: Me) -> list[dict[str, Any]]:
 def version(number: int, session: Work, me: Me) -> dict[str, Any]:
     """A version's two texts, when it was in force, and its latest replay."""
     found = policies.numbered(session, number)
-    backtest = policies.latest_backtest(session, number)
+    backtest = _own(policies.latest_backtest(session, number), me)
     return {
         "version": found.id,
         "hash": found.hash,

@@ -1,7 +1,9 @@
 """Checks an evidence pack with nothing but Python: python3 verify.py [--seal FILE] [FOLDER]
 
-It hashes every journal entry of the pack, follows their stretch of the chain to a seal, compares the seal with the witness's
-(--seal: a file of seals that was kept outside the database), and hashes mails, policies and what the screen showed.
+Every journal entry of the pack is hashed; each stretch of the chain that holds some is followed from one seal to the next, and both are
+compared with the witness's (--seal: a file of seals that was kept outside the database). Mails and findings must be those that entries took
+in, policies those that entries name, and what the screen showed that which was signed. What is proven is printed. index.html shows the same
+to read; the digest printed last is the pack's own: the journal has it under case:evidence:packed.
 """
 
 import argparse
@@ -9,6 +11,9 @@ import hashlib
 import json
 import pathlib
 import sys
+
+START = "0" * 64
+AFTER, FACTS = 11, 12  # places of an entry's content
 
 
 def sha(data: "bytes | str") -> str:
@@ -19,62 +24,81 @@ def canonical(data: object) -> str:
     return json.dumps(data, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
 
+def read(path: pathlib.Path) -> "dict":  # type: ignore[type-arg]
+    return json.loads(path.read_text("utf-8"))  # type: ignore[no-any-return]
+
+
+def follow(segment: "dict", witness: "dict | None", faults: "list[str]") -> "dict":  # type: ignore[type-arg]
+    """From one seal to the next; the content hashes of the entries between them."""
+    before, seal = segment["before"], segment["seal"]
+    previous, position = (before["hash"], before["position"]) if before else (START, 0)
+    for link in segment["links"]:
+        position += 1
+        previous = sha(f"{previous}\n{position}\n{link['content_hash']}")
+        if link["position"] != position:
+            faults.append(f"position {position} is missing")
+    if (position, previous) != (seal["position"], seal["hash"]):
+        faults.append(f"the stretch does not end in the seal at position {seal['position']}")
+    for one in (before, seal):
+        if witness is not None and one and witness.get(one["position"]) != one["hash"]:
+            faults.append(f"the witness has another seal, or none, at position {one['position']}")
+    return {link["number"]: link["content_hash"] for link in segment["links"] if link["source"] == "entry"}
+
+
+def check_files(folder: pathlib.Path, entries: "dict", faults: "list[str]") -> None:  # type: ignore[type-arg]
+    """Each file is the one packed; nothing is missing, nothing is beside; mails and findings are what entries took in."""
+    listed = read(folder / "files.json")
+    there = {p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file()} - {"files.json"}
+    faults += [f"{name} is not of the pack" for name in sorted(there - listed.keys())]
+    for name, told in listed.items():
+        path = folder / name
+        if not path.is_file() or sha(path.read_bytes()) != told["sha256"]:
+            faults.append(f"{name} is not the file that was packed")
+        elif name.startswith(("mails/", "findings/")):
+            taken = entries.get(str(told["entry"])) if told["entry"] else None
+            if taken is None or (taken[AFTER] or {}).get("digest") != sha(path.read_bytes()):
+                faults.append(f"{name} is not what an entry took in")
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description="Check an evidence pack.")
     parser.add_argument("folder", nargs="?", type=pathlib.Path, default=pathlib.Path(__file__).parent)
     parser.add_argument("--seal", type=pathlib.Path, help="seals kept elsewhere, one JSON object a line")
     arguments = parser.parse_args()
-    folder, faults = arguments.folder, []
-    chain = json.loads((folder / "chain.json").read_text("utf-8"))
-    contents = json.loads((folder / "entries.json").read_text("utf-8"))
-    known = {link["number"]: link for link in chain["links"] if link["source"] == "entry"}
-    for number, content in contents.items():
-        link = known.get(int(number))
-        if link is None:
-            faults.append(f"entry {number} is in no position of the chain")
-        elif sha(content) != link["content_hash"]:
-            faults.append(f"entry {number} says something else than when it was sealed")
-    previous, position = chain["before"], chain["first"] - 1
-    for link in chain["links"]:
-        position += 1
-        previous = sha(f"{previous}\n{position}\n{link['content_hash']}")
-        if link["position"] != position or link["hash"] != previous:
-            faults.append(f"position {position} does not follow from what is before it")
-            break
-    seal = chain["seal"]
-    if seal is None or seal["position"] != position or seal["hash"] != previous:
-        faults.append("the stretch does not end in the seal")
-    witnessed = "not compared with a witness"
+    folder = arguments.folder
+    faults: list[str] = []
+    witness = None
     if arguments.seal:
         lines = [json.loads(line) for line in arguments.seal.read_text("utf-8").splitlines() if line.strip()]
-        told = [s["hash"] for s in lines if s["position"] == (seal or {}).get("position")]
-        witnessed = "the witness saw the same seal"
-        if not told:
-            faults.append("the witness has no seal at this position")
-        elif told != [seal["hash"]]:
-            faults.append("the witness saw another seal at this position")
+        witness = {line["position"]: line["hash"] for line in lines}
+    chain, contents = read(folder / "chain.json"), read(folder / "entries.json")
+    known: dict = {}  # type: ignore[type-arg]
+    for segment in chain["segments"]:
+        known.update(follow(segment, witness, faults))
+    wanted = {str(number) for number in chain["entries"]}
+    if not wanted or wanted != contents.keys():
+        faults.append("entries are missing, or there are others than the pack names")
+    for number, content in contents.items():
+        if known.get(int(number)) != sha(content):
+            faults.append(f"entry {number} says something else than when it was sealed")
     entries = {number: json.loads(content) for number, content in contents.items()}
-    said = [e for e in entries.values() if e[0] == "entry"]
-    for name, expected in json.loads((folder / "files.json").read_text("utf-8")).items():
-        if sha((folder / name).read_bytes()) != expected["sha256"]:
-            faults.append(f"{name} is not the file that was packed")
-        if expected.get("entry") and expected["sha256"] not in entries[str(expected["entry"])][11].values():
-            faults.append(f"{name} is not what entry {expected['entry']} took in")
-    for entry in said:
-        after, facts = entry[11] or {}, entry[12] or {}
+    check_files(folder, entries, faults)
+    for number, entry in entries.items():
+        after, facts = entry[AFTER] or {}, entry[FACTS] or {}
         signed = after.get("outcome") in ("executed", "signed") and after.get("shown") is not None
         if signed and sha(canonical(after["shown"])) != facts.get("digest"):
-            faults.append(f"entry {entry[1]}: what was shown is not what was signed")
+            faults.append(f"entry {number}: what was shown is not what was signed")
+        if facts.get("policy") and not (folder / "policies" / f"{facts['policy']}.toml").is_file():
+            faults.append(f"entry {number}: its policy {facts['policy'][:12]} is not in the pack")
+        print(f"{entry[2]}  {entry[3]:<40} {entry[4]:<28} {after.get('text') or entry[7] or ''}")
     for path in sorted(folder.glob("policies/*.toml")):
-        authority = path.with_suffix(".cedar")
-        if sha(path.read_text("utf-8") + "\0" + authority.read_text("utf-8")) != path.stem:
+        if sha(path.read_text("utf-8") + "\0" + path.with_suffix(".cedar").read_text("utf-8")) != path.stem:
             faults.append(f"{path.name} is not the policy of that hash")
     for fault in faults:
         print(fault)
-    print(
-        f"{len(contents)} entries, {len(chain['links'])} positions, {witnessed}: "
-        + ("as sealed" if not faults else "NOT as sealed")
-    )
+    witnessed = "seals as the witness saw them" if witness is not None else "not compared with a witness"
+    print(f"{len(contents)} entries, {witnessed}: " + ("as sealed" if not faults else "NOT as sealed"))
+    print(f"digest of this pack: {sha((folder / 'files.json').read_bytes())}")
     return 1 if faults else 0
 
 

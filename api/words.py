@@ -11,7 +11,7 @@ from typing import Any
 TAGS = {
     "message:case:received": "Mail received, original kept",
     "case:facts:recorded": "Agent read the mail and looked up the facts",
-    "case:proposal:filed": "Agent filed the proposal",
+    "case:proposal:filed": "Proposal filed",
     "case:agent:failed": "Agent could not work the case",
     "case:note:added": "Agent added a note",
     "case:proposal:executed": "Approved; the commands ran",
@@ -40,6 +40,8 @@ TAGS = {
     "order:date:promised": "Date promised",
     "order:hold:placed": "Hold placed",
     "order:hold:released": "Hold released",
+    "order:hold:refreshed": "Hold stands, on other facts",
+    "case:agent:claimed": "Agent took the case",
     "order:hold:lifted": "Hold lifted, its reason is gone",
     "message:outbox:queued": "Reply queued for sending",
     "message:outbox:sent": "Reply sent",
@@ -48,6 +50,10 @@ TAGS = {
     "customer:contact:updated": "Contact updated",
     "customer:address:updated": "Delivery address updated",
     "proposal:desk:expired": "Proposal expired",
+    "policy:version:shipped": "Policy that came with the program",
+    "policy:version:withdrawn": "Policy that was to come is withdrawn",
+    "case:evidence:packed": "Evidence pack written",
+    "message:outbox:retried": "Reply not taken yet; tried again later",
     "policy:version:proposed": "Policy proposed",
     "policy:version:backtested": "Policy replayed over what was",
     "policy:version:activated": "Policy put in force",
@@ -154,6 +160,11 @@ def quantity(value: Decimal) -> str:
 def moment(value: datetime | None) -> str:
     """Mon, Jun 15, 15:42."""
     return f"{value:%a, %b} {value.day}, {value:%H:%M}" if value else ""
+
+
+def stamp(moment: datetime) -> str:
+    """With its year: 2026-06-15 12:04:31 UTC."""
+    return f"{moment:%Y-%m-%d %H:%M:%S} UTC"
 
 
 def day(value: Any) -> str:

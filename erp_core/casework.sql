@@ -99,6 +99,29 @@ LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = public, pg_temp AS $$
 $$;
 REVOKE ALL ON FUNCTION casework.journal FROM PUBLIC;
 
+-- Whose hands were on a document, and what was done under a key, are asked over all firms: what one may not see, still counts.
+CREATE OR REPLACE FUNCTION casework.hands(p_subjects text[], p_tags text[], p_since timestamptz) RETURNS TABLE (actor text, facts jsonb)
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = public, pg_temp AS $$
+DECLARE
+    own text := coalesce(current_setting('countersign.entities', true), '');
+BEGIN
+    PERFORM set_config('countersign.entities', '*', true);
+    RETURN QUERY SELECT e.actor, e.facts FROM journal_entry e
+        WHERE e.subject = ANY (p_subjects) AND e.tag = ANY (p_tags) AND (p_since IS NULL OR e.at >= p_since);
+    PERFORM set_config('countersign.entities', own, true);
+END
+$$;
+CREATE OR REPLACE FUNCTION casework.entry(p_key text) RETURNS SETOF journal_entry
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = public, pg_temp AS $$
+DECLARE
+    own text := coalesce(current_setting('countersign.entities', true), '');
+BEGIN
+    PERFORM set_config('countersign.entities', '*', true);
+    RETURN QUERY SELECT * FROM journal_entry WHERE key = p_key;
+    PERFORM set_config('countersign.entities', own, true);
+END
+$$;
+
 -- 1. Record a message and open its case. The same Message-ID is taken once.
 CREATE OR REPLACE FUNCTION casework.record_message(p_message_id text, p_source text, p_sender text, p_sender_name text, p_subject text,
     p_sent_at timestamptz, p_raw bytea, p_parsed jsonb, OUT message_number bigint, OUT case_number bigint, OUT created boolean)
@@ -168,6 +191,9 @@ BEGIN
         ORDER BY array_position(ARRAY['urgent', 'high', 'normal', 'low'], priority), id
         LIMIT 1 FOR UPDATE SKIP LOCKED)
     RETURNING id INTO claimed;
+    IF claimed IS NOT NULL THEN
+        PERFORM casework.journal('case:agent:claimed', claimed, 'case:' || claimed, jsonb_build_object('worker', p_worker));
+    END IF;
     RETURN claimed;
 END
 $$;
@@ -194,28 +220,31 @@ LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = public, pg_temp AS 
 DECLARE
     held case_file := casework.held(p_case, p_worker);
     is_machine boolean := EXISTS (SELECT 1 FROM message WHERE case_id = p_case AND machine);
+    found bigint;
 BEGIN
+    IF p_order IS NOT NULL AND p_customer IS DISTINCT FROM (SELECT customer FROM sales_order WHERE number = p_order) THEN
+        RAISE EXCEPTION 'order % is no order of customer %', p_order, p_customer USING ERRCODE = 'check_violation';
+    END IF;
     IF held.kind = 'mail' AND NOT EXISTS (SELECT 1 FROM finding WHERE case_id = p_case) THEN
         UPDATE case_file SET
             queue = CASE WHEN p_queue <> 'none' THEN p_queue WHEN is_machine THEN 'none' ELSE queue END,
-            priority = p_priority, customer = p_customer, supplier = p_supplier, order_number = p_order, at_stake = p_at_stake,
+            priority = p_priority, customer = p_customer, supplier = p_supplier, order_number = p_order, at_stake = greatest(p_at_stake, 0),
             due_at = CASE WHEN p_queue = 'none' AND is_machine THEN NULL
                 ELSE least(due_at, casework.due(opened_at, CASE WHEN p_queue = 'none' THEN queue ELSE p_queue END, p_priority,
                     (SELECT entity FROM customer WHERE code = p_customer))) END
         WHERE id = p_case;
     END IF;
-    INSERT INTO finding (case_id, run, content, recorded_at) VALUES (p_case, p_run, p_content, casework.desk_now());
+    INSERT INTO finding (case_id, run, content, recorded_at) VALUES (p_case, p_run, p_content, casework.desk_now()) RETURNING id INTO found;
     PERFORM casework.journal('case:facts:recorded', p_case, 'case:' || p_case,
         jsonb_build_object('run', p_run, 'queue', p_queue, 'priority', p_priority, 'customer', p_customer, 'order', p_order,
-            'digest', encode(sha256(convert_to(p_content::text, 'UTF8')), 'hex')));
+            'finding', found, 'digest', encode(sha256(convert_to(p_content::text, 'UTF8')), 'hex')));
 END
 $$;
 
--- How often people were asked about an order lately.
+-- How often people were asked about an order lately: proposals of the agent that touch it, whatever their case says.
 CREATE OR REPLACE FUNCTION casework.asked(p_order text) RETURNS bigint
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = public, pg_temp AS $$
-    SELECT count(*) FROM proposal p JOIN case_file c ON c.id = p.case_id WHERE c.order_number = p_order AND p.filed_by = 'agent'
-        AND p.action <> 'hand_over' AND p.filed_at > casework.desk_now() - make_interval(days => (casework.policy_content() -> 'proposals' ->> 'per_order_days')::int)
+    SELECT count(*) FROM proposal p WHERE p.filed_by = 'agent' AND p.commands @> jsonb_build_array(jsonb_build_object('order', p_order)) AND p.filed_at > casework.desk_now() - make_interval(days => (casework.policy_content() -> 'proposals' ->> 'per_order_days')::int)
 $$;
 
 -- 4. File one proposal. It names only its own case, knows the orders as they are now, and replaces an earlier one.
@@ -227,7 +256,8 @@ DECLARE
     filed bigint;
     hours int := (casework.policy_content() -> 'proposals' ->> 'expire_after_hours')::int;
 BEGIN
-    IF casework.stopped(held.entity) THEN
+    IF casework.stopped(held.entity) OR EXISTS (SELECT 1 FROM jsonb_array_elements(p_commands) c JOIN sales_order o ON o.number = c ->> 'order'
+        JOIN customer k ON k.code = o.customer WHERE casework.stopped(k.entity)) THEN
         RAISE EXCEPTION 'the agent is stopped' USING ERRCODE = 'object_not_in_prerequisite_state';
     END IF;
     IF jsonb_typeof(p_commands) <> 'array' OR jsonb_array_length(p_commands) NOT BETWEEN 1 AND 3 THEN
@@ -247,8 +277,12 @@ BEGIN
                WHERE (p_versions ->> ('purchase_order:' || o.number))::int IS DISTINCT FROM o.version) THEN
         RAISE EXCEPTION 'the purchase order changed while the agent read it' USING ERRCODE = 'serialization_failure';
     END IF;
-    IF casework.asked(held.order_number) >= (casework.policy_content() -> 'proposals' ->> 'per_order')::int
-        AND EXISTS (SELECT 1 FROM jsonb_array_elements(p_commands) c WHERE c ->> 'type' <> 'route_case') THEN
+    IF EXISTS (SELECT 1 FROM jsonb_array_elements(p_commands) c WHERE c ->> 'type' IN ('propose_policy', 'backtest_policy', 'activate_policy',
+        'roll_back_policy', 'withdraw_policy', 'save_user', 'delegate_authority', 'end_delegation', 'stop_agent', 'resume_agent', 'set_bank_account')) THEN
+        RAISE EXCEPTION 'the agent proposes nothing of policy, people or bank accounts' USING ERRCODE = 'check_violation';
+    END IF;
+    IF EXISTS (SELECT 1 FROM jsonb_array_elements(p_commands) c
+        WHERE c ? 'order' AND casework.asked(c ->> 'order') >= (casework.policy_content() -> 'proposals' ->> 'per_order')::int) THEN
         RAISE EXCEPTION 'enough was proposed for this order; a person looks at it as a whole' USING ERRCODE = 'check_violation';
     END IF;
     UPDATE proposal SET status = 'superseded' WHERE case_id = p_case AND status = 'pending';
@@ -288,7 +322,7 @@ BEGIN
     END IF;
     INSERT INTO note (case_id, author, text, written_at) VALUES (p_case, 'agent', left(p_text, 2000), casework.desk_now())
     RETURNING id INTO written;
-    PERFORM casework.journal('case:note:added', p_case, 'note:' || written, jsonb_build_object('text', left(p_text, 200)));
+    PERFORM casework.journal('case:note:added', p_case, 'note:' || written, jsonb_build_object('text', left(p_text, 2000)));
     RETURN written;
 END
 $$;
@@ -299,7 +333,7 @@ REVOKE ALL ON ALL SEQUENCES IN SCHEMA public FROM countersign_api, countersign_a
 REVOKE ALL ON ALL FUNCTIONS IN SCHEMA casework FROM PUBLIC;
 GRANT USAGE ON SCHEMA public TO countersign_api, countersign_agent, countersign_reader;
 GRANT USAGE ON SCHEMA casework TO countersign_api, countersign_agent;
-GRANT EXECUTE ON FUNCTION casework.desk_now, casework.policy_content, casework.policy_hash, casework.due, casework.stopped, casework.case_firm, casework.asked, casework.resumed, casework.work_on,
+GRANT EXECUTE ON FUNCTION casework.desk_now, casework.policy_content, casework.policy_hash, casework.due, casework.stopped, casework.case_firm, casework.asked, casework.hands, casework.entry, casework.resumed, casework.work_on,
     casework.worked, casework.calendar_of, casework.place TO countersign_api, countersign_agent;
 
 GRANT SELECT ON ALL TABLES IN SCHEMA public TO countersign_api;

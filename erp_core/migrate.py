@@ -36,6 +36,12 @@ INSERT INTO policy_activation (version, active_from, activated_by, activated_at,
 SELECT v.id, CASE WHEN EXISTS (SELECT FROM ours) THEN casework.desk_now() ELSE 'epoch' END, 'shipped', casework.desk_now(), 'As it ships'
 FROM policy_version v WHERE v.hash = :hash AND NOT EXISTS (SELECT FROM ours WHERE author <> 'shipped' OR ours.hash = v.hash)
 """
+# what `migrate` itself does is in the journal like everything else
+TELL = """
+INSERT INTO journal_entry (at, actor, tag, key, input_hash, subject, after, facts)
+SELECT casework.desk_now(), 'migrate', 'policy:version:shipped', 'migrate:' || gen_random_uuid(), :hash, 'policy:' || v.id,
+ jsonb_build_object('hash', v.hash, 'summary', v.summary), '{}' FROM policy_version v WHERE v.hash = :hash
+"""
 
 
 def main(argv: list[str]) -> int:
@@ -135,8 +141,9 @@ def _activate_policy(connection: Connection) -> None:
     current, (numbers, authority) = policy.shipped(), policy.texts()
     content = canonical(current.model_dump(mode="json"))
     shipped = {"hash": current.hash, "numbers": numbers, "authority": authority, "content": content}
-    connection.execute(text(SHIP), shipped)
-    connection.execute(text(ACTIVATE_SHIPPED), {"hash": current.hash})
+    done = [connection.execute(text(SHIP), shipped), connection.execute(text(ACTIVATE_SHIPPED), {"hash": current.hash})]
+    if any(result.rowcount for result in done):
+        connection.execute(text(TELL), {"hash": current.hash})
     with Session(connection, info={db.FIRMS: db.EVERY_FIRM}) as session:
         clocks.keep_spans(session, policies.active(session), clock.now(session))
         session.flush()

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import tomllib
 from datetime import date, time
 from decimal import Decimal
@@ -199,9 +200,9 @@ class WeightPolicy(_Part):
 class BatchPolicy(_Part):
     """What may be signed together: so many, each so small, and one of so many must have been opened."""
 
-    most: int = Field(gt=1)
+    most: int = Field(gt=1, le=100)
     amount: Decimal = Field(ge=0)
-    sample_every: int = Field(gt=0)
+    sample_every: int = Field(gt=0, le=20)
 
 
 class LocalPolicy(_Part):
@@ -269,16 +270,20 @@ class Policy(_Part):
         return self._firms[firm]
 
 
-def parse(toml: str, cedar: str) -> Policy:
-    """Read the two texts of a policy. Raises RuleViolation naming each place that cannot be used, and why."""
+def parse(toml: str, cedar: str, *, whole: bool = False) -> Policy:
+    """Read the two texts of a policy. Raises RuleViolation naming each place that cannot be used, and why.
+
+    A `whole` one says everything itself; otherwise what an older text does not know yet is as shipped.
+    """
     try:
         content: dict[str, Any] = tomllib.loads(toml)
     except tomllib.TOMLDecodeError as error:
         raise RuleViolation([_unusable("numbers", str(error))]) from error
     fingerprint = hashlib.sha256(f"{toml}\0{cedar}".encode()).hexdigest()
     try:
-        policy = Policy(**_filled(content), authority=cedar, hash=fingerprint)
+        policy = Policy(**(content if whole else _filled(content)), authority=cedar, hash=fingerprint)
         found = [*_local_problems(policy), *_calendar_problems(policy), *_cedar_problems(cedar)]
+        found = found or _name_problems(policy)
     except ValidationError as error:
         found = [_unusable(".".join(map(str, e["loc"])), e["msg"]) for e in error.errors()]
     if found:
@@ -315,6 +320,27 @@ def _local_problems(policy: Policy) -> list[Problem]:
         if not found:
             policy.of(firm)
     return found
+
+
+MAY_BE_LOCAL = ("orders", "credit", "costs", "sla_hours")
+
+
+def _name_problems(policy: Policy) -> list[Problem]:
+    """Commands and roles that no rule knows are slips of the pen: a control under a wrong name is none."""
+    actions = set(re.findall(r"\b[a-z]+(?:_[a-z]+)+\b", schema().split("\naction ")[1]))
+    roles = set(re.findall(r"\"([a-z_]+)\"", policy.authority)) - actions
+    asked = [("four_eyes", n) for n in policy.four_eyes] + [("chains", n) for n in policy.chains]
+    asked += [(f"apart.{p.id}", n) for p in policy.apart for n in (*p.one, *p.other)]
+    found = [_unusable(place, f"there is no command {n}") for place, n in asked if n.partition(":")[0] not in actions]
+    listed = [r for chains in policy.chains.values() for c in chains for step in c.steps for r in step]
+    listed += [
+        *policy.owners.values(),
+        *policy.escalation.path,
+        *(r for path in policy.escalation.paths.values() for r in path),
+    ]
+    found += [_unusable("roles", f"authority knows no role {role}") for role in sorted(set(listed) - roles)]
+    wide = [n for n in policy.local.configurable if n.partition(".")[0] not in MAY_BE_LOCAL]
+    return found + [_unusable("local.configurable", f"{n} is the same for all firms") for n in wide]
 
 
 def _calendar_problems(policy: Policy) -> list[Problem]:

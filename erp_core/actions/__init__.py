@@ -111,6 +111,7 @@ ACTS: dict[str, Act] = {
     "backtest_policy": governance.backtest,
     "activate_policy": governance.activate,
     "roll_back_policy": governance.roll_back,
+    "withdraw_policy": governance.withdraw,
     "save_user": people.save,
     "delegate_authority": people.delegate,
     "end_delegation": people.end_delegation,

@@ -32,20 +32,24 @@ class Candidate:
 
 
 def candidates(session: Session, queue: str, action: str, person: str, now: datetime) -> list[Candidate]:
-    """Pending proposals of a queue and action that are small enough, need one signature and have no problem; the sample is not the signer's choice."""
+    """Pending proposals of a queue and action that are alike, small enough, without a problem and the person's to sign alone.
+
+    Of several sorts of commands the most frequent is taken. The sample is not the signer's choice, whatever is picked later.
+    """
     policy = policies.active(session, now)
     me = desk.person(session, person, now)
-    wanted = desk.Filter(queue=queue, action=action)
-    found: list[tuple[Case, Proposal, Preview]] = []
-    for row in desk.case_rows(session, wanted, now, policy.batch.most * 2):
-        if row.proposal is None or len(found) >= policy.batch.most:
+    sorts: dict[tuple[str, ...], list[tuple[Case, Proposal, Preview]]] = {}
+    for row in desk.case_rows(session, desk.Filter(queue=queue, action=action), now, policy.batch.most * 2):
+        if row.proposal is None:
             continue
-        number = row.proposal.id
+        number, case_number = row.proposal.id, row.case.id
         seen = decisions.preview(session, row.proposal, now)
-        ground = rules.Ground(me, tuple(seen.subjects), (), row.proposal.asked_by, row.case.queue)
+        case, proposal = desk.case(session, case_number), desk.proposal(session, number)
+        ground = rules.Ground(me, tuple(seen.subjects), (), proposal.asked_by, case.queue, case.entity or "")
         small = all(s.amount <= policy.batch.amount for s in seen.subjects)
         if small and not seen.problems and rules.judge(policy, ground).outcome == "complete":
-            found.append((desk.case(session, row.case.id), desk.proposal(session, number), seen))
+            sorts.setdefault(tuple(s.action for s in seen.subjects), []).append((case, proposal, seen))
+    found = max(sorts.values(), key=len, default=[])[: policy.batch.most]
     sample = _sample([p.id for _, p, _ in found], person, policy)
     opened = desk.seen_by(session, person, [seen.digest for _, _, seen in found])
     return [Candidate(c, p, seen, p.id in sample, seen.digest in opened) for c, p, seen in found]
@@ -84,10 +88,9 @@ def sign(
         subjects = decisions.preview(session, proposal, now).subjects
         if any(s.amount > policy.batch.amount or rules.needs_second(policy, s) for s in subjects):
             problems.append(Problem("batch_large", f"Proposal {proposal.id} is too large to be signed with others."))
-    shown = dict(picked)
-    unopened = _sample([n for n, _ in picked], actor, policy) - {
-        n for n in shown if shown[n] in desk.seen_by(session, actor, list(shown.values()))
-    }
+    first = pending[0] if pending else None
+    alike = candidates(session, desk.case(session, first.case_id).queue, first.action, actor, now) if first else []
+    unopened = {c.proposal.id for c in alike if c.sample and not c.opened}
     if unopened:
         cases = ", ".join(f"#{desk.proposal(session, n).case_id}" for n in sorted(unopened))
         problems.append(

@@ -109,14 +109,12 @@ def match(order: SalesOrder, violations: Sequence[Violation], context: Context) 
     broken = {(v.reason, v.line): v for v in violations}
     for hold in sales.active_holds(context.session, order.number):
         violation = broken.get((HoldReason(hold.reason), hold.line))
-        if hold.placed_by == CORE and violation is None:
+        if hold.placed_by != CORE:
+            continue
+        if violation is None or _waived(order, violation, context):
             _lift(order, hold, context)
-        elif (
-            hold.placed_by == CORE
-            and violation is not None
-            and hold.problem.get("facts_hash") != fingerprint(violation)
-        ):
-            hold.problem = _stored(violation)  # what a person releases is what is broken now
+        elif hold.problem.get("facts_hash") != fingerprint(violation):
+            _refresh(order, hold, violation, context)
     for violation in broken.values():
         if active(order, violation.line, violation.reason, context) is None and not _waived(order, violation, context):
             add(order, violation, CORE, context)
@@ -197,6 +195,18 @@ def add(order: SalesOrder, violation: Violation, by: str, context: Context) -> N
     after = {"reason": violation.reason.value, "line": violation.line, "code": problem.code, "text": problem.text}
     change = Change("order:hold:placed", f"sales_order:{order.number}", None, after, [problem])
     context.also(change, case)
+
+
+def _refresh(order: SalesOrder, hold: Hold, violation: Violation, context: Context) -> None:
+    """What a person releases is what is broken now."""
+    before = {"reason": hold.reason, "line": hold.line, "text": hold.problem.get("text")}
+    hold.problem = _stored(violation)
+    context.session.flush()
+    context.also(
+        Change(
+            "order:hold:refreshed", f"sales_order:{order.number}", before, {**before, "text": violation.problem.text}
+        )
+    )
 
 
 def _lift(order: SalesOrder, hold: Hold, context: Context) -> None:

@@ -15,6 +15,7 @@ from erp_core.tables.desk import JournalEntry
 from erp_core.values import digest
 
 PREVIEW = "preview"  # who looks at what a command would do
+ENTRY = text("SELECT * FROM casework.entry(:key)")
 NEXT_NUMBER = text("SELECT nextval(cast(:name AS regclass))")
 
 
@@ -61,7 +62,8 @@ class Context:
 def earlier(session: Session, key: str, said: Any) -> JournalEntry | None:
     """What was done under a key, if anything. One writer a key: a second one waits here. Raises KeyReused for another input."""
     session.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(f"key:{key}", 0))))
-    entry = session.scalars(select(JournalEntry).where(JournalEntry.key == key)).one_or_none()
+    query = select(JournalEntry).from_statement(ENTRY)  # a key counts whoever used it, and for whichever firm
+    entry = session.scalars(query, {"key": key}).one_or_none()
     if entry is not None and entry.input_hash != digest(said):
         raise KeyReused(f"The key {key} was used before with another input.")
     return entry

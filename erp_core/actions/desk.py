@@ -24,6 +24,7 @@ from erp_core.errors import (
     Conflict,
     CountersignError,
     IllegalTransition,
+    NotAuthorised,
     NotFound,
     Problem,
     RuleViolation,
@@ -35,6 +36,7 @@ from erp_core.queries.backtest import GROUND
 from erp_core.queries.subjects import subject_of, versions
 from erp_core.rules import desk as rules
 from erp_core.rules.desk import Ground, Person, Subject
+from erp_core.rules.queues import escalation_path
 from erp_core.tables.desk import Case, CaseView, Decision, Proposal
 from erp_core.values import (
     CASE_STEPS,
@@ -97,9 +99,9 @@ def commands_of(proposal: Proposal) -> list[Command]:
     return COMMANDS.validate_python(proposal.amended or proposal.commands)
 
 
-def preview(session: Session, proposal: Proposal, now: datetime, signer: str | None = None) -> Preview:
-    """Execute in a savepoint and roll it back: the same path, with nothing left of it. With a signer, as that person's deed."""
-    facts = {"signers": [signer]} if signer else None
+def preview(session: Session, proposal: Proposal, now: datetime, signer: Sequence[str] = ()) -> Preview:
+    """Execute in a savepoint and roll it back: the same path, with nothing left of it. With a signer's hands, as that person's deed."""
+    facts = {"signers": list(signer)} if signer else None
     policy = policies.active(session, now)
     changes: list[Change] = []
     problems: list[Problem] = []
@@ -166,10 +168,11 @@ def signers_of(session: Session, proposal: Proposal, shown: str, now: datetime) 
 
 def assign(session: Session, number: int, *, actor: str, now: datetime) -> None:
     """Take a case, or give it back when it is one's own already."""
-    context = Context(
-        session, f"assign:{number}:{now.isoformat()}:{actor}", actor, now, policies.active(session, now), number
-    )
+    policy = policies.active(session, now)
+    context = Context(session, f"assign:{number}:{now.isoformat()}:{actor}", actor, now, policy, number)
     case = cases.locked(number, context)
+    if not rules.may_work(policy, queries.person(session, actor, now), case.queue, case.entity or ""):
+        raise NotAuthorised(f"No rule lets {actor} work in this queue.")
     before = case.assignee
     case.assignee = None if before == actor else actor
     change = Change("case:desk:assigned", f"case:{number}", {"assignee": before}, {"assignee": case.assignee})
@@ -179,6 +182,15 @@ def assign(session: Session, number: int, *, actor: str, now: datetime) -> None:
 def saw(session: Session, number: int, person: str, shown: str | None, now: datetime) -> None:
     """Remember that somebody had a case, and this preview of it, on the screen."""
     session.add(CaseView(case_id=number, person=person, digest=shown, seen_at=now))
+
+
+def note_pack(session: Session, number: int, fingerprint: str, *, actor: str, now: datetime) -> None:
+    """Keep the digest of an evidence pack: whoever holds the pack can ask whether it is the one that was written."""
+    context = Context(
+        session, f"pack:{number}:{fingerprint}:{now.isoformat()}", actor, now, policies.active(session, now), number
+    )
+    change = Change("case:evidence:packed", f"case:{number}", None, {"digest": fingerprint})
+    write_journal(context, change, context.key, None)
 
 
 @dataclass
@@ -263,7 +275,8 @@ def _approve(desk: _Desk) -> DecisionResult:
         )
     if seen.problems:
         return _refused("; ".join(p.text for p in seen.problems), [p.code for p in seen.problems])
-    own = preview(desk.session, desk.proposal, desk.now, desk.person.email) if _keeps_hands_apart(commands) else seen
+    hands = sorted(rules.signature(desk.policy, desk.person, seen.subjects).hands | {desk.person.email})
+    own = preview(desk.session, desk.proposal, desk.now, hands) if _keeps_hands_apart(commands) else seen
     if own.problems:
         return _refused("; ".join(p.text for p in own.problems), [p.code for p in own.problems])
     return _sign(desk, commands, seen)
@@ -280,23 +293,30 @@ def _sign(desk: _Desk, commands: list[Command], seen: Preview) -> DecisionResult
     if any(p.email == me for p in earlier):
         return _refused(f"{me} has signed already; somebody else must.", ["signed_already"])
     ends = None if any(c.type == "route_case" for c in commands) else desk.case.queue
-    ground = Ground(desk.person, tuple(seen.subjects), tuple(earlier), desk.proposal.asked_by, ends)
+    firm = desk.case.entity or ""
+    ground = Ground(desk.person, tuple(seen.subjects), tuple(earlier), desk.proposal.asked_by, ends, firm)
     said = rules.judge(desk.policy, ground)
     desk.authority = {**asdict(said), "ground": GROUND.dump_python(ground, mode="json")}
     if said.outcome == "refused":
-        if ends is not None and not rules.may_end(desk.policy, desk.person, ends):
+        if ends is not None and not rules.may_end(desk.policy, desk.person, ends, firm):
             return _refused(f"No rule lets {me} end a case of this queue.", ["not_authorised"])
         return _refused(f"What this comes to is more than {me} may sign.", ["not_authorised"])
     if said.outcome == "signed":
         waiting = list(said.waiting)
         text = f"Signed. Another person must sign {', '.join(waiting)}."
         return DecisionResult(Outcome.SIGNED, text, {"waiting": waiting})
-    return _execute_all(desk, commands, seen, [*(p.email for p in earlier), me])
+    signed = [rules.signature(desk.policy, person, seen.subjects) for person in (*earlier, desk.person)]
+    return _execute_all(
+        desk, commands, seen, [*(p.email for p in earlier), me], sorted({h for s in signed for h in s.hands})
+    )
 
 
-def _execute_all(desk: _Desk, commands: list[Command], seen: Preview, signers: list[str]) -> DecisionResult:
+def _execute_all(
+    desk: _Desk, commands: list[Command], seen: Preview, signers: list[str], hands: list[str]
+) -> DecisionResult:
     facts = {
         "signers": signers,
+        "hands": hands,
         "proposal": desk.proposal.id,
         "digest": seen.digest,
         "evidence": digest(desk.proposal.evidence),
@@ -325,7 +345,17 @@ def _execute_all(desk: _Desk, commands: list[Command], seen: Preview, signers: l
     desk.proposal.status = ProposalStatus.EXECUTED
     _finish_case(desk, commands)
     subjects = [result.change.subject for result in results]
-    return DecisionResult(Outcome.EXECUTED, f"Executed: {', '.join(c.type for c in commands)}.", {"subjects": subjects})
+    text = f"Done: {', '.join(c.type.replace('_', ' ') for c in commands)}."
+    held = [
+        p.text
+        for result in results
+        for change in result.beside
+        if change.tag == "order:hold:placed"
+        for p in change.problems
+    ]
+    if held:
+        text += f" It is held anew: {' '.join(held)}"
+    return DecisionResult(Outcome.EXECUTED, text, {"subjects": subjects})
 
 
 def _finish_case(desk: _Desk, commands: list[Command]) -> None:
@@ -383,7 +413,9 @@ def _escalate(desk: _Desk) -> DecisionResult:
     desk.case.priority = higher
     fresh = cases.due_at(desk.session, desk.now, desk.case.queue, higher, desk.case.entity)
     desk.case.due_at = min(filter(None, (desk.case.due_at, fresh)), default=None)
-    supervisor = next((u.email for u, p in queries.people(desk.session) if "supervisor" in p.roles), None)
+    path = escalation_path(desk.policy, desk.case.queue)
+    found = (queries.holder(desk.session, role, desk.case.entity, desk.now) for role in path)
+    supervisor = next((email for email in found if email not in (None, desk.person.email)), None)
     desk.case.assignee = supervisor
     return DecisionResult(
         Outcome.ESCALATED, f"Escalated to {supervisor or 'the queue'} with priority {higher}.", {"to": supervisor}
@@ -412,7 +444,7 @@ _VERDICTS = {
 
 def _may_work(desk: _Desk) -> bool:
     """Whoever may route the case may also send it back."""
-    return rules.may_work(desk.policy, desk.person, desk.case.queue)
+    return rules.may_work(desk.policy, desk.person, desk.case.queue, desk.case.entity or "")
 
 
 def _moved(desk: _Desk, commands: Sequence[Command]) -> list[str]:

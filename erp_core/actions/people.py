@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import delete
 
+from erp_core.actions import segregation as hands
 from erp_core.actions.context import Change, Context
 from erp_core.commands import DelegateAuthority, EndDelegation, ResumeAgent, SaveUser, StopAgent
 from erp_core.errors import NotAuthorised, NotFound, Problem, RuleViolation
@@ -22,13 +24,14 @@ ALL = "*"
 def save(command: SaveUser, context: Context) -> Change:
     """Roles that may not be in one hand are refused; so is changing oneself. Sessions of an account that ends, end."""
     session, email = context.session, command.email.strip().lower()
-    wanted = Person(email, tuple(command.roles), command.approval_limit, tuple(command.entities))
+    user = session.get(User, email, with_for_update=True)
+    lent = desk.person(session, email, context.now).delegated if user else ()
+    wanted = Person(email, tuple(command.roles), command.approval_limit, tuple(command.entities), lent)
     problems = [*_roles(command.roles, context), *_firms(command.entities, context), *_apart(wanted, context)]
-    if email in {context.actor, *context.facts.get("signers", [])}:
+    if email in hands.signing(context):
         problems.append(Problem("own_user", "Nobody changes what the person itself may do."))
     if problems:
         raise RuleViolation(problems)
-    user = session.get(User, email, with_for_update=True)
     before = snapshot(user) if user else None
     if user is None:
         user = User(email=email)
@@ -93,10 +96,9 @@ def delegate(command: DelegateAuthority, context: Context) -> Change:
     if (end - start).days > context.policy.access.longest_delegation_days:
         days = context.policy.access.longest_delegation_days
         problems.append(Problem("delegation_long", f"A delegation lasts at most {days} days."))
-    if {"admin", "auditor"} & {*taker.roles, *command.roles}:
-        problems.append(Problem("role_not_lent", "Auditors and administrators neither lend nor borrow authority."))
     lent = Capacity(tuple(command.roles), limit, giver.entities, giver.email)
-    problems += _apart(Person(taker.email, taker.roles, taker.approval_limit, taker.entities, (lent,)), context)
+    borrowed = desk.person(session, taker.email, context.now).delegated
+    problems += _apart(replace(taker, delegated=(*borrowed, lent)), context)
     if problems:
         raise RuleViolation(problems)
     made = Delegation(

@@ -15,12 +15,13 @@ from erp_core.actions import cases, intake, segregation
 from erp_core.actions.context import Change, Context, earlier, write_journal
 from erp_core.actions.desk import larger
 from erp_core.commands import Command, OpenCase, PlaceOrder
-from erp_core.errors import CountersignError, NotAuthorised, RuleViolation
+from erp_core.errors import CountersignError, NotAuthorised, Problem, RuleViolation
 from erp_core.queries import desk as queries
 from erp_core.queries import policies
 from erp_core.queries.subjects import subject_of, versions
 from erp_core.rules import desk as rules
 from erp_core.tables.desk import Case, Proposal
+from erp_core.tables.parties import Entity
 from erp_core.values import CASE_STEPS, CaseStatus, ProposalStatus, Queue, transition
 
 
@@ -43,8 +44,10 @@ def act(session: Session, command: Command, *, key: str, actor: str, now: dateti
 
 
 def note_refusal(session: Session, what: str, error: CountersignError, *, actor: str, now: datetime) -> None:
-    """What somebody tried and may not is written down: missing authority, and duties that are kept apart."""
+    """What somebody tried and may not is written down: missing authority, and duties that are kept apart. Other mistakes are not."""
     codes = [p.code for p in error.problems] if isinstance(error, RuleViolation) else [type(error).__name__]
+    if not isinstance(error, NotAuthorised) and "segregation_of_duties" not in codes:
+        return
     context = Context(session, f"refused:{uuid.uuid4()}", actor, now, policies.active(session, now))
     after = {"what": what, "text": str(error)[:1000], "problems": codes}
     write_journal(context, Change("access:command:refused", f"user:{actor}", None, after), context.key, None)
@@ -96,6 +99,12 @@ def propose(
     )
     request = OpenCase(kind="request", subject=key, title=f"{actor} asks: {words}"[:200], queue=queue)
     case = session.get_one(Case, cases.open_or_add(request, context))
+    firms = {s.entity for s in subjects if s.entity not in ("", "*")}
+    if len(firms) > 1:
+        raise RuleViolation(
+            [Problem("several_firms", f"This is about {', '.join(sorted(firms))}; ask for each firm by itself.")]
+        )
+    case.entity = next((code for code in firms if session.get(Entity, code) is not None), None)
     case.status = transition(CASE_STEPS, CaseStatus(case.status), CaseStatus.AWAITING_REVIEW)
     case.worked = True
     made = Proposal(

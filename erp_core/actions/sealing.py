@@ -19,7 +19,7 @@ AT_ONCE = 5_000
 MARGIN = (
     20_000  # numbers below the newest that a slow transaction may still commit; the first look of a process sees all
 )
-WHOLE_LOOK_SECONDS = 600.0
+WHOLE_LOOK_SECONDS = 3600.0
 ONE = text("SELECT pg_advisory_xact_lock(hashtextextended('chain', 0))")
 LAST = text("SELECT position, hash FROM chain_link ORDER BY position DESC LIMIT 1")
 

@@ -14,10 +14,10 @@ from sqlalchemy import select, text
 from erp_core.actions.context import Context
 from erp_core.commands import Command
 from erp_core.errors import Problem, RuleViolation
-from erp_core.tables.desk import JournalEntry
 from erp_core.tables.governance import PolicyVersion
 from erp_core.tables.purchasing import PurchaseOrder, Receipt, ReceiptLine, SupplierInvoice
 
+HANDS = text("SELECT actor, facts FROM casework.hands(:subjects, :tags, cast(:since AS timestamptz))")
 SAVED = ("supplier:master:added", "supplier:master:changed")
 WRITTEN = ("purchase:desk:drafted", "purchase:desk:amended")
 
@@ -91,18 +91,15 @@ def of_command(command: Command, context: Context) -> None:
 
 
 def signing(context: Context) -> set[str]:
-    """Everybody whose signature this command runs under."""
-    return {context.actor, *context.facts.get("signers", [])}
+    """Everybody whose signature this command runs under, and for whom they signed."""
+    return {context.actor, *context.facts.get("signers", []), *context.facts.get("hands", [])}
 
 
 def hands_on(subjects: Iterable[str], tags: Iterable[str], context: Context, since: datetime | None = None) -> set[str]:
     """Who did, or signed, any of this to one of these."""
-    query = select(JournalEntry.actor, JournalEntry.facts).where(
-        JournalEntry.subject.in_(list(subjects)), JournalEntry.tag.in_(list(tags))
-    )
-    if since is not None:
-        query = query.where(JournalEntry.at >= since)
-    return {who for actor, facts in context.session.execute(query) for who in (actor, *facts.get("signers", []))}
+    asked = {"subjects": list(subjects), "tags": list(tags), "since": since}
+    found = context.session.execute(HANDS, asked)
+    return {who for actor, facts in found for who in (actor, *facts.get("signers", []), *facts.get("hands", []))}
 
 
 def _apart(did: set[str], what: str, context: Context) -> None:

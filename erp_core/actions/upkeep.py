@@ -99,12 +99,9 @@ def deliver_next(session: Session, now: datetime, send: Callable[[OutboxMail], N
         mail.status = "failed" if mail.attempts >= MOST_ATTEMPTS else "waiting"
         if mail.status == "waiting":
             mail.queued_at = now
-    if mail.status != "waiting":
-        context = Context(
-            session, f"outbox:{mail.id}:{mail.status}", CLOCK, now, policies.active(session, now), mail.case_id
-        )
-        change = Change(
-            f"message:outbox:{mail.status}", f"mail:{mail.to}", None, {"to": mail.to, "message_id": mail.message_id}
-        )
-        write_journal(context, change, context.key, None)
+    key = f"outbox:{mail.id}:{mail.status if mail.status != 'waiting' else mail.attempts}"
+    context = Context(session, key, CLOCK, now, policies.active(session, now), mail.case_id)
+    what = "retried" if mail.status == "waiting" else mail.status
+    after = {"to": mail.to, "message_id": mail.message_id, "attempts": mail.attempts}
+    write_journal(context, Change(f"message:outbox:{what}", f"mail:{mail.to}", None, after), key, None)
     return True

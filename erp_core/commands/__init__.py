@@ -32,7 +32,7 @@ from erp_core.commands.fulfilment import (
     ReturnToShelf,
     RunBackorders,
 )
-from erp_core.commands.governance import ActivatePolicy, BacktestPolicy, ProposePolicy, RollBackPolicy
+from erp_core.commands.governance import ActivatePolicy, BacktestPolicy, ProposePolicy, RollBackPolicy, WithdrawPolicy
 from erp_core.commands.masters import (
     SaveCustomer,
     SaveItem,
@@ -184,6 +184,7 @@ __all__ = [
     "UpdateContact",
     "UpdateExpectedDate",
     "UpdateShipTo",
+    "WithdrawPolicy",
 ]
 
 Command = Annotated[
@@ -258,6 +259,7 @@ Command = Annotated[
     | BacktestPolicy
     | ActivatePolicy
     | RollBackPolicy
+    | WithdrawPolicy
     | SaveUser
     | DelegateAuthority
     | EndDelegation

@@ -39,6 +39,14 @@ class ActivatePolicy(Strict):
     reason: Why
 
 
+class WithdrawPolicy(Strict):
+    """Call off a version that was to come into force."""
+
+    type: Literal["withdraw_policy"] = "withdraw_policy"
+    version: int
+    reason: Why
+
+
 class RollBackPolicy(Strict):
     """Return to a version that was in force before, at once."""
 

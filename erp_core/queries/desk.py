@@ -367,6 +367,11 @@ def journal_about(session: Session, found: Case) -> list[JournalEntry]:
     return list(session.scalars(select(JournalEntry).where(or_(*about)).order_by(JournalEntry.id)))
 
 
+def proposals(session: Session, number: int) -> list[Proposal]:
+    """All proposals of a case, oldest first."""
+    return list(session.scalars(select(Proposal).where(Proposal.case_id == number).order_by(Proposal.id)))
+
+
 def findings(session: Session, number: int) -> list[tuple[int, str]]:
     """What the agent found in each of its runs on a case: number and content, as text that hashes to what the journal says."""
     query = select(Finding.id, cast(Finding.content, Text)).where(Finding.case_id == number).order_by(Finding.id)

@@ -56,7 +56,7 @@ def make_entries(session: Session, number: int) -> None:
     """Entries of a usual size for the sequencer; as the owner."""
     query = """
 INSERT INTO journal_entry (at, actor, tag, key, input_hash, subject, after, facts)
-SELECT casework.desk_now(), 'bench', 'bench:entry:made', 'bench:' || gen_random_uuid(), 'h', 'bench:' || n,
+SELECT casework.desk_now(), 'bench', 'case:note:added', 'bench:' || gen_random_uuid(), 'h', 'bench:' || n,
  jsonb_build_object('status', 'released', 'text', repeat('x', 600)), jsonb_build_object('policy', repeat('a', 64)) FROM generate_series(1, :n) n"""
     session.execute(text(query), {"n": number})
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
@@ -13,6 +14,7 @@ from sqlalchemy.orm import Session
 from erp_core import clock, policy
 from erp_core.errors import NotFound
 from erp_core.policy import Policy
+from erp_core.rules.desk import rule_bodies
 from erp_core.tables.governance import PolicyActivation, PolicyBacktest, PolicyVersion
 
 # the latest start that has come counts; of two starts at one moment, the one said later
@@ -94,6 +96,16 @@ def latest_backtest(session: Session, number: int) -> PolicyBacktest | None:
     return session.scalars(query).one_or_none()
 
 
+def stands(session: Session, start: PolicyActivation) -> bool:
+    """Whether a start still counts: none was said after it for the same moment."""
+    same = (
+        select(PolicyActivation.id)
+        .where(PolicyActivation.active_from == start.active_from)
+        .order_by(PolicyActivation.id.desc())
+    )
+    return session.scalars(same.limit(1)).first() == start.id
+
+
 def activations(session: Session, number: int | None = None) -> list[PolicyActivation]:
     """When which version came into force, newest first."""
     query = select(PolicyActivation).order_by(PolicyActivation.active_from.desc(), PolicyActivation.id.desc())
@@ -102,36 +114,60 @@ def activations(session: Session, number: int | None = None) -> list[PolicyActiv
 
 @dataclass(frozen=True)
 class VersionRow:
-    """A version and where it stands: proposed, scheduled, active or retired, and the times it was in force."""
+    """A version and where it stands: proposed, scheduled, active or retired, and the times it was in force (the last may be to come)."""
 
     version: PolicyVersion
     state: str
-    since: datetime | None
-    until: datetime | None
+    spans: list[tuple[datetime, datetime | None]]
+
+    @property
+    def since(self) -> datetime | None:
+        """When it came, or comes, into force the last time."""
+        return self.spans[-1][0] if self.spans else None
+
+    @property
+    def until(self) -> datetime | None:
+        """When that ended."""
+        return self.spans[-1][1] if self.spans else None
 
 
 def versions(session: Session, now: datetime) -> list[VersionRow]:
     """All versions, newest first."""
-    starts = sorted(activations(session), key=lambda a: (a.active_from, a.id))
-    ends = [*(a.active_from for a in starts[1:]), None]
-    spans: dict[int, tuple[datetime, datetime | None]] = {}
-    for start, end in zip(starts, ends, strict=True):
-        spans[start.version] = (start.active_from, end)
-    rows = []
-    for one in session.scalars(select(PolicyVersion).order_by(PolicyVersion.id.desc())):
-        since, until = spans.get(one.id, (None, None))
-        state = "proposed"
-        if since is not None:
-            over = until is not None and until <= now
-            state = "retired" if over else "scheduled" if since > now else "active"
-        rows.append(VersionRow(one, state, since, until))
-    return rows
+    starts = {
+        a.active_from: a for a in sorted(activations(session), key=lambda a: (a.active_from, a.id))
+    }  # the later said counts
+    moments = sorted(starts)
+    spans: dict[int, list[tuple[datetime, datetime | None]]] = {}
+    for start, end in zip(moments, [*moments[1:], None], strict=True):
+        own = spans.setdefault(starts[start].version, [])
+        if own and own[-1][1] == start:
+            own[-1] = (own[-1][0], end)  # it went on
+        else:
+            own.append((start, end))
+    return [
+        VersionRow(one, _state(spans.get(one.id, []), now), spans.get(one.id, []))
+        for one in session.scalars(select(PolicyVersion).order_by(PolicyVersion.id.desc()))
+    ]
+
+
+def _state(spans: Sequence[tuple[datetime, datetime | None]], now: datetime) -> str:
+    if any(since <= now and (until is None or until > now) for since, until in spans):
+        return "active"
+    if any(since > now for since, _ in spans):
+        return "scheduled"
+    return "retired" if spans else "proposed"
 
 
 def differences(old: Policy, new: Policy) -> list[tuple[str, str, str]]:
-    """Each number that is not the same: its place, and what it was and is; rules of authority by their ids."""
-    before, after = _flat(old.model_dump(mode="json")), _flat(new.model_dump(mode="json"))
-    places = sorted({*before, *after} - {"hash", "authority"})
+    """Each number that is not the same, and each rule of authority: its place, and what it was and is."""
+    before, after = (
+        {
+            **_flat(p.model_dump(mode="json", exclude={"hash", "authority"})),
+            **{f"authority {code}": said for code, said in rule_bodies(p.authority).items()},
+        }
+        for p in (old, new)
+    )
+    places = sorted({*before, *after})
     return [(p, before.get(p, "–"), after.get(p, "–")) for p in places if before.get(p) != after.get(p)]
 
 

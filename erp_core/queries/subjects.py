@@ -27,11 +27,15 @@ from erp_core.commands import (
     ReleaseHold,
     ReleasePayment,
     RequestChange,
+    ResumeAgent,
     SaveCustomer,
+    SaveUser,
     SetBankAccount,
     SetCreditLimit,
     SetTerms,
     SettleQuarantine,
+    SetTolerance,
+    StopAgent,
     TransferStock,
 )
 from erp_core.queries import billing, catalog, policies, sales
@@ -40,7 +44,7 @@ from erp_core.rules.catalog import ItemFacts, to_base
 from erp_core.rules.desk import Subject
 from erp_core.tables.catalog import Item
 from erp_core.tables.desk import Case
-from erp_core.tables.parties import Customer, Supplier
+from erp_core.tables.parties import Customer, Supplier, User
 from erp_core.tables.purchasing import PurchaseOrder, SupplierInvoice
 from erp_core.tables.returns import Return
 from erp_core.tables.sales import SalesOrder
@@ -77,16 +81,27 @@ SELECT coalesce(
  (SELECT w.entity FROM shipment s JOIN warehouse w ON w.code = s.warehouse WHERE s.number = :shipment),
  (SELECT w.entity FROM transfer t JOIN warehouse w ON w.code = t.source WHERE t.number = :transfer),
  (SELECT w.entity FROM warehouse w WHERE w.code = :warehouse),
+ (SELECT w.entity FROM receipt r JOIN warehouse w ON w.code = r.warehouse WHERE r.number = :receipt),
  (SELECT f.entity FROM case_file f WHERE f.id = :case), '')
 """
+EVERY = "*"  # of all firms: for who works for all of them
 NAMED = (
     "customer", "order", "return_number", "invoice", "purchase_order", "supplier", "bill", "quarantined", "shipment", "transfer",
-    "warehouse", "case",
+    "warehouse", "case", "receipt",
 )  # fmt: skip
 
 
 def firm_of(session: Session, command: Command) -> str:
     """The code of the firm that a command is about; empty for what is no firm's alone, such as items or users."""
+    if isinstance(command, SaveUser):
+        kept = session.get(User, command.email.strip().lower())
+        return _one_of({*command.entities, *(kept.entities if kept else [])})
+    if isinstance(command, StopAgent | ResumeAgent):
+        return command.entity
+    if command.type.endswith("_policy"):
+        return EVERY
+    if isinstance(command, SetTolerance):
+        return command.key if command.scope == "entity" else EVERY
     told: Any = command.change if isinstance(command, RequestChange) else command
     named = {name: getattr(told, name, None) for name in NAMED}
     if isinstance(command, TransferStock):
@@ -94,6 +109,10 @@ def firm_of(session: Session, command: Command) -> str:
     if all(value is None for value in named.values()):
         return ""
     return str(session.scalar(text(FIRM), named))
+
+
+def _one_of(firms: set[str]) -> str:
+    return next(iter(firms)) if len(firms) == 1 else EVERY
 
 
 # days that an item's stock would last with this order, and the value of customer orders that wait for its items

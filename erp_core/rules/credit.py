@@ -67,7 +67,9 @@ def _limit(facts: CreditFacts, policy: CreditPolicy) -> Iterator[Problem]:
     limit = money(facts.limit * (100 + policy.tolerance_percent) / 100)
     if exposure > limit:
         text = f"Exposure {exposure:,} {facts.currency} with this order, limit {limit:,} {facts.currency}."
-        numbers = {"exposure": str(exposure), "limit": str(limit), "over": str(exposure - limit)}
+        # the customer's own limit, not the tolerance: a waiver rests on facts, and a policy that grows milder voids none
+        own = money(facts.limit)
+        numbers = {"exposure": str(exposure), "limit": str(own), "over": str(exposure - own)}
         yield Problem("credit_limit_exceeded", text, numbers)
     if facts.limit_expires is not None and facts.limit_expires < facts.on:
         day = facts.limit_expires.isoformat()

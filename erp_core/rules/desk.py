@@ -12,6 +12,7 @@ from itertools import combinations, permutations
 import cedarpy
 
 from erp_core.policy import Policy
+from erp_core.values import digest
 
 EVERY_FIRM = ("*",)
 
@@ -129,6 +130,12 @@ def rule_names(cedar: str) -> dict[str, tuple[str, str]]:
     return {key: (p["annotations"]["id"], p["annotations"]["text"]) for key, p in policies.items()}
 
 
+def rule_bodies(cedar: str) -> dict[str, str]:
+    """What each rule says, by its id: its sentence and a digest of the rest, for a changed condition under an old sentence is a change."""
+    policies = json.loads(cedarpy.policies_to_json_str(cedar))["staticPolicies"].values()
+    return {p["annotations"]["id"]: f"{p['annotations']['text']} ({digest(p)[:8]})" for p in policies}
+
+
 def rule_text(policy: Policy, rule: str) -> str:
     """The sentence of a rule id; empty when there is none."""
     return next((text for name, text in rule_names(policy.authority).values() if name == rule), "")
@@ -160,29 +167,27 @@ def needs_second(policy: Policy, subject: Subject) -> bool:
 
 @dataclass(frozen=True)
 class Signature:
-    """One person's yes: which commands (by position) the person may sign, in which roles, and for whom (delegation)."""
+    """One person's yes: which commands (by position) the person may sign, and in which capacity each."""
 
     email: str
     covers: frozenset[int]
-    roles: frozenset[str] = frozenset()
-    of: frozenset[str] = frozenset()
+    capacities: tuple[tuple[int, Capacity], ...] = ()
 
     @property
     def hands(self) -> frozenset[str]:
         """Who counts as having signed: a deputy's yes is also that of whoever gave the authority."""
-        return self.of | {self.email}
+        return frozenset({self.email, *(c.of for _, c in self.capacities if c.of)})
+
+    def roles(self, position: int) -> frozenset[str]:
+        """The roles in which one of the commands is signed."""
+        return frozenset(role for at, c in self.capacities if at == position for role in c.roles)
 
 
 def signature(policy: Policy, person: Person, subjects: Sequence[Subject]) -> Signature:
     """What a person's yes would cover of some commands."""
     rulings = {i: ruling for i, s in enumerate(subjects) if (ruling := authority(policy, person, s)).allowed}
-    used = [r.capacity for r in rulings.values() if r.capacity is not None]
-    return Signature(
-        person.email,
-        frozenset(rulings),
-        frozenset(role for c in used for role in c.roles),
-        frozenset(c.of for c in used if c.of),
-    )
+    used = tuple((i, r.capacity) for i, r in rulings.items() if r.capacity is not None)
+    return Signature(person.email, frozenset(rulings), used)
 
 
 @dataclass(frozen=True)
@@ -207,21 +212,21 @@ def standing(
         signers = [s for s in signatures if position in s.covers]
         if not signers:
             unsigned.append(position)
-        elif not _enough(signers, need(policy, subject), asked_by):
+        elif not _enough(signers, position, need(policy, subject), asked_by):
             want_second.append(position)
     return Standing(tuple(unsigned), tuple(want_second))
 
 
-def _enough(signers: Sequence[Signature], want: Need, asked_by: str | None) -> bool:
-    return any(_serve(group, want, asked_by) for group in permutations(signers, want.people))
+def _enough(signers: Sequence[Signature], position: int, want: Need, asked_by: str | None) -> bool:
+    return any(_serve(group, position, want, asked_by) for group in permutations(signers, want.people))
 
 
-def _serve(group: Sequence[Signature], want: Need, asked_by: str | None) -> bool:
+def _serve(group: Sequence[Signature], position: int, want: Need, asked_by: str | None) -> bool:
     if any(a.hands & b.hands for a, b in combinations(group, 2)):
         return False
     if want.people > 1 and all(asked_by in s.hands for s in group):
         return False
-    return all(s.roles & set(step) for s, step in zip(group, want.steps, strict=False))
+    return all(s.roles(position) & set(step) for s, step in zip(group, want.steps, strict=False))
 
 
 @dataclass(frozen=True)
@@ -233,6 +238,7 @@ class Ground:
     earlier: tuple[Person, ...] = ()
     asked_by: str | None = None
     ends: str | None = None  # the queue of the case that this would end
+    firm: str = ""  # of that case
 
 
 @dataclass(frozen=True)
@@ -256,19 +262,21 @@ def judge(policy: Policy, ground: Ground) -> Judgement:
     if waiting:
         return Judgement("signed", said, waiting)
     # one of those who sign must be one who may end such a case
-    if ground.ends is not None and not any(may_end(policy, p, ground.ends) for p in (*ground.earlier, ground.person)):
+    if ground.ends is not None and not any(
+        may_end(policy, p, ground.ends, ground.firm) for p in (*ground.earlier, ground.person)
+    ):
         return Judgement("refused", said)
     return Judgement("complete", said)
 
 
-def may_end(policy: Policy, person: Person, queue: str) -> bool:
-    """May this person end a case of a queue?"""
-    return authority(policy, person, Subject("close_case", queue=queue)).allowed
+def may_end(policy: Policy, person: Person, queue: str, firm: str = "") -> bool:
+    """May this person end a case of a queue and firm?"""
+    return authority(policy, person, Subject("close_case", queue=queue, entity=firm)).allowed
 
 
-def may_work(policy: Policy, person: Person, queue: str) -> bool:
-    """May this person decide in a queue at all? Whoever may route a case may also send it back."""
-    return authority(policy, person, Subject("route_case", queue=queue)).allowed
+def may_work(policy: Policy, person: Person, queue: str, firm: str = "") -> bool:
+    """May this person decide in a queue of a firm at all? Whoever may route a case may also send it back."""
+    return authority(policy, person, Subject("route_case", queue=queue, entity=firm)).allowed
 
 
 def _cents(amount: Decimal) -> int:

@@ -13,7 +13,7 @@ from erp_core.policy import Pair, Policy
 from erp_core.rules import desk
 from erp_core.rules.desk import Capacity, Person, Subject
 
-NO_LIMIT = Decimal(10**12)
+NO_LIMIT, HUGE = Decimal(10**12), Decimal(10**9)
 
 
 def conflicts(policy: Policy, person: Person) -> list[Pair]:
@@ -29,13 +29,14 @@ def conflicts(policy: Policy, person: Person) -> list[Pair]:
 
 
 def _may(policy: Policy, person: Person, duties: list[str]) -> bool:
-    return any(desk.authority(policy, person, probe(duty)).allowed for duty in duties)
+    return any(desk.authority(policy, person, asked).allowed for duty in duties for asked in probes(duty))
 
 
-def probe(duty: str) -> Subject:
-    """`release_hold:credit` asks for that hold; goods set apart are asked for as let in."""
+def probes(duty: str) -> list[Subject]:
+    """A small one and a huge one, for some may sign only what is large. `release_hold:credit` asks for that hold."""
     action, _, reason = duty.partition(":")
-    return Subject(action, reason=reason, risk="released" if action == "settle_quarantine" else "")
+    risk = "released" if action == "settle_quarantine" else ""
+    return [Subject(action, amount, reason, risk=risk) for amount in (Decimal(0), HUGE)]
 
 
 def roles(policy: Policy) -> set[str]:

@@ -55,7 +55,7 @@ def test_a_pack_is_checked_with_nothing_but_python_and_the_witness(
     assert audit.main(["pack", str(decided), "--out", str(folder)]) == 0
     done = check(folder, "--seal", str(open_folder / "seals.jsonl"))
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "the witness saw the same seal: as sealed" in done.stdout
+    assert "seals as the witness saw them: as sealed" in done.stdout
     page = (folder / "index.html").read_text("utf-8")
     assert "the customer confirmed" in page
     assert "Judged again under it: the same" in page
@@ -68,6 +68,7 @@ def test_a_pack_is_checked_with_nothing_but_python_and_the_witness(
         ("entries.json", lambda t: t.replace("the customer confirmed", "the boss confirmed")),
         ("chain.json", lambda t: t.replace('"position": ', '"position": 1', 1)),
         ("mails/*.eml", lambda t: t + "PS: ship it all"),
+        ("index.html", lambda t: t.replace("Ava Stone", "Ben Ortiz")),
         ("policies", lambda t: t.replace("tolerance", "Tolerance")),
     ],
 )  # fmt: skip
@@ -94,7 +95,7 @@ def test_the_console_gives_the_pack_to_who_may_see_the_case(decided: int, client
 def test_verify_says_all_is_well_and_finds_what_is_not(decided: int, capsys: pytest.CaptureFixture[str]) -> None:
     assert audit.main(["verify", "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
-    assert told["faults"] == {"chain": [], "rows": [], "doors": []}
+    assert told["faults"] == {"chain": [], "rows": [], "doors": [], "said": []}
     assert told["seals"] >= 1
     with db.transaction(db.OWNER) as session:
         session.execute(JournalEntry.__table__.update().values(actor="somebody"))  # type: ignore[attr-defined]
@@ -118,3 +119,25 @@ def test_what_was_shown_is_kept_and_has_the_digest_that_was_signed(decided: int)
         assert entry.after is not None
         assert digest(entry.after["shown"]) == made.digest_shown
         assert canonical(entry.after["shown"]).startswith("[[")
+
+
+def test_a_pack_with_something_missing_is_found_out(decided: int, open_folder: Path) -> None:
+    for name in ("mails", "policies", "entries.json"):
+        folder = open_folder / f"pack-{name}"
+        audit.main(["pack", str(decided), "--out", str(folder)])
+        if name == "entries.json":
+            kept = json.loads((folder / name).read_text("utf-8"))
+            kept.pop(max(kept, key=int))
+            (folder / name).write_text(json.dumps(kept), "utf-8")
+        else:
+            next((folder / name).iterdir()).unlink()
+        assert check(folder, "--seal", str(open_folder / "seals.jsonl")).returncode == 1
+
+
+def test_the_journal_has_the_digest_of_each_pack(decided: int, open_folder: Path) -> None:
+    folder = open_folder / "pack"
+    audit.main(["pack", str(decided), "--out", str(folder)])
+    told = check(folder).stdout.strip().splitlines()[-1].split(": ")[1]
+    with db.reading(db.API) as session:
+        entry = session.scalars(select(JournalEntry).where(JournalEntry.tag == "case:evidence:packed")).one()
+        assert entry.after == {"digest": told}

@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import select
 
 from erp_core import policy
-from erp_core.actions import calendar, execute, requests
+from erp_core.actions import ACTS, calendar, execute, requests
 from erp_core.actions import desk as decisions
 from erp_core.actions.desk import Said
 from erp_core.commands import (
@@ -21,6 +21,7 @@ from erp_core.commands import (
     ProposePolicy,
     ReleaseHold,
     RollBackPolicy,
+    WithdrawPolicy,
 )
 from erp_core.db import Session
 from erp_core.errors import CountersignError, NotAuthorised, RuleViolation
@@ -261,3 +262,86 @@ def test_an_order_of_a_batch_is_held_by_the_policy_of_its_firm(world: World) -> 
     )
     assert result.change.after is not None
     assert result.change.after["holds"] == ["credit"]
+
+
+@pytest.mark.parametrize(
+    ("authority", "code"),
+    [
+        (AUTHORITY + '\n@id("F-90") @text("Nobody") forbid (principal, action, resource);', "locks_out"),
+        (AUTHORITY + '\n@id("X-90") @text("Everybody") permit (principal, action, resource);', "segregation_of_duties"),
+    ],
+)
+def test_a_policy_that_locks_out_or_gives_everything_is_refused(api: Session, authority: str, code: str) -> None:
+    with pytest.raises(RuleViolation) as told:
+        propose(api, NUMBERS, authority)
+    assert code in {p.code for p in told.value.problems}
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "place"),
+    [
+        ('set_bank_account = "-1"', 'set_bank_acount = "-1"', "set_bank_acount"),
+        ('steps = [["admin"], ["compliance_officer"]]', 'steps = [["admin"], ["complience"]]', "complience"),
+        ('other = ["release_hold:credit"]\n', 'other = ["release_holds:credit"]\n', "release_holds"),
+        ("sample_every = 5", "sample_every = 100000", "sample_every"),
+        ('"costs", "sla_hours"]', '"costs", "access"]', "access"),
+        ("name = ", "# name = ", "name"),
+    ],
+)
+def test_a_slip_of_the_pen_is_no_silent_hole(api: Session, old: str, new: str, place: str) -> None:
+    assert old in NUMBERS
+    with pytest.raises(RuleViolation) as told:
+        propose(api, NUMBERS.replace(old, new, 1))
+    assert place in str(told.value)
+
+
+def test_what_was_to_come_can_be_called_off(world: World) -> None:
+    session, number = world.session, propose(world.session)
+    act(session, BacktestPolicy(version=number), IDA)
+    start = TODAY + timedelta(hours=18)
+    act(session, ActivatePolicy(version=number, active_from=start, reason="tomorrow"), IDA)
+    act(session, WithdrawPolicy(version=number, reason="not yet"), KAY)
+    assert policies.active(session, start).hash == policy.shipped().hash
+    assert {r.version.id: r.state for r in policies.versions(session, TODAY)} == {1: "active", number: "proposed"}
+    with pytest.raises(RuleViolation, match="not waiting"):
+        act(session, WithdrawPolicy(version=number, reason="again"), IDA)
+
+
+def test_rolling_back_calls_off_what_was_to_come(world: World) -> None:
+    session, first = world.session, propose(world.session)
+    in_force(session, first)
+    second = propose(session, TOLERANT.replace("duplicate_days = 14", "duplicate_days = 20"))
+    later = TODAY + timedelta(minutes=1)
+    act(session, BacktestPolicy(version=second), IDA, later)
+    act(session, ActivatePolicy(version=second, active_from=TODAY + timedelta(days=1), reason="soon"), IDA, later)
+    act(session, RollBackPolicy(version=1, reason="harm"), KAY, TODAY + timedelta(minutes=2))
+    assert policies.active(session, TODAY + timedelta(days=2)).hash == policy.shipped().hash
+
+
+def test_a_replay_tells_what_happens_to_open_orders_at_once_and_leaves_nothing(world: World) -> None:
+    session = world.session
+    order = now(world, 53)
+    number = propose(session)
+    act(session, BacktestPolicy(version=number), CARA)
+    found = policies.latest_backtest(session, number)
+    assert found is not None
+    assert [(o["order"], o["what"], o["reason"]) for o in found.result["open"] if o["order"] == order] == [
+        (order, "lifted", "credit")
+    ]
+    assert holds(world, order) == ["credit"]
+
+
+def test_a_milder_policy_voids_no_waiver(world: World) -> None:
+    session = world.session
+    calendar.follow_policy(session, TODAY)
+    decided(world)
+    order = session.scalars(select(Hold.order_number).where(Hold.released_by == CARA)).one()
+    in_force(session, propose(session, NUMBERS.replace('tolerance_percent = "0"  ', 'tolerance_percent = "1"  ')))
+    while calendar.follow_policy(session, TODAY):
+        pass
+    assert holds(world, order) == []
+
+
+def test_the_schema_names_every_command(api: Session) -> None:
+    named = policy.schema().split("\naction ")[1]
+    assert [name for name in ACTS if f"{name}," not in named and f"{name} " not in named] == []
