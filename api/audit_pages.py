@@ -7,7 +7,7 @@ from urllib.parse import urlencode
 from fastapi import APIRouter
 from fastapi.responses import HTMLResponse, Response
 
-from api import evidence
+from api import evidence, words
 from api.access import Me, Work
 from api.console import page
 from erp_core import settings
@@ -16,6 +16,7 @@ from erp_core.queries.desk import Entries
 
 router = APIRouter(include_in_schema=False)
 PAGE = 200
+CORE_ACTORS = ("agent", "clock", "core", "import", "migrate")
 
 
 @router.get("/journal")
@@ -23,13 +24,26 @@ def journal(
     session: Work, me: Me, who: str = "", what: str = "", about: str = "", before: int | None = None
 ) -> HTMLResponse:
     """Entries, newest first: by whom, of which kind, about which record."""
-    wanted = Entries(who.strip()[:200], what.strip()[:100], about.strip()[:200], before)
+    names, subject = desk.names(session), about.strip()[:200]
+    asked = who.strip().lower()[:200]
+    actors = [email for email, name in names.items() if asked in name.lower() or asked in email] + [
+        a for a in CORE_ACTORS if asked in a
+    ]
+    number = subject.removeprefix("#").removeprefix("case:")
+    case = int(number) if number.isdecimal() and len(number) < 10 else None
+    wanted = Entries(
+        actors if asked else None,
+        words.tags_like(what.strip()[:100]) if what.strip() else None,
+        "" if case else subject,
+        case,
+        before,
+    )
     entries = desk.entries(session, wanted, PAGE)
     kept = {"who": who, "what": what, "about": about}
     more = urlencode({**{k: v for k, v in kept.items() if v}, "before": entries[-1].id}) if len(entries) == PAGE else ""
     return page(
-        "journal.html", me, session, journal=entries, people=desk.names(session), places=proof.positions(session, [e.id for e in entries]),
-        seal=proof.last_seal(session), witness=settings.load().witness, wanted_entries=wanted, more=more, current="Journal",
+        "journal.html", me, session, journal=entries, people=names, places=proof.positions(session, [e.id for e in entries]),
+        seal=proof.last_seal(session), witness=settings.load().witness, who=who, what=what, about=about, before=before, more=more, current="Journal",
     )  # fmt: skip
 
 

@@ -48,6 +48,7 @@ TEMPLATES.filters |= {
     "initials": words.initials,
     "command": command_words,
     "tag": words.tag_words,
+    "entry_link": words.entry_link,
     "rationale": views.marked_rationale,
     "summary": views.summary_of,
     "day": words.day,
@@ -78,6 +79,8 @@ def page(
     stops, may_resume = [], False
     if me and session:
         stops = desk.agent_stops(session)
+        if stops:
+            values.setdefault("people", desk.names(session))
         asked = rules.Subject("resume_agent")
         may_resume = bool(stops) and rules.authority(policies.active(session), me.person, asked).allowed
     counts = {q.queue: q for q in desk.queue_counts(session, me.now)} if me and session else {}
@@ -86,6 +89,9 @@ def page(
         counts=counts,
         stops=stops,
         may_resume=may_resume,
+        queues=[q.value for q in Queue],
+        icons=QUEUE_ICONS,
+        policy=policies.active(session) if session else None,
         **values,
     )
     return HTMLResponse(shown, status_code=status)
@@ -233,10 +239,12 @@ def _case_page(
     decisions.saw(session, number, me.person.email, seen.digest if seen else None, me.now)
     people = desk.names(session)
     left, urgency = words.left(found.case.due_at, found.case.paused_at or me.now)
+    signers = views.signers(session, proposal, seen, me.person, me.now) if proposal and seen else []
     return page(
         "case.html", me, session, key=uuid.uuid4().hex, file=found, case=found.case, proposal=proposal, pending=pending, seen=seen, said=said, wrong=wrong,
-        signers=views.signers(session, proposal, seen, me.person, me.now) if proposal and seen else [],
-        may_sign=views.may_sign(session, seen.subjects, me.person) if seen else False,
+        signers=signers,
+        several=any(rules.needs_second(policies.active(session), s) for s in seen.subjects) if seen else False,
+        may_sign=views.may_sign(session, seen.subjects, me.person, signers) if seen else False,
         commands=(proposal.amended or proposal.commands) if proposal else [],
         commands_text=json.dumps(proposal.amended or proposal.commands, indent=1, ensure_ascii=False) if proposal else "",
         evidence=proposal.evidence if proposal else [], mails=_mails(found), people=people, left=left, urgency=urgency,
@@ -244,7 +252,7 @@ def _case_page(
         read=found.finding.content["read"] if found.finding else None, current=found.case.queue,
         steps=desk.steps(session, number), playbook=policies.active(session).playbooks.get(found.case.kind, []),
         owner=desk.owner(session, found.case, policies.active(session), me.now), root_causes=policies.active(session).root_causes,
-        pauses=policies.active(session).clocks.pauses,
+        usual=policies.active(session).usual_causes, pauses=policies.active(session).clocks.pauses,
         places=proof.positions(session, [e.id for e in found.journal]),
         unexpired=bool(proposal and proposal.expires_at > me.now),
         rule_text=lambda code: rules.rule_text(policies.active(session), code),
@@ -279,6 +287,7 @@ def decide(
     reason: Annotated[str, Form()] = "",
     commands: Annotated[str, Form()] = "",
     key: Annotated[str | None, Form(max_length=64)] = None,
+    root_cause: Annotated[str, Form()] = "",
 ) -> Response:
     """Take a decision, then show the case with what became of it."""
     check_form(me, token)
@@ -288,7 +297,7 @@ def decide(
         return _case_page(session, me, number, wrong=f"To {verdict} a proposal, say why or what to do.")
     try:
         amended = json.loads(commands) if verdict == Verdict.AMEND else None
-        said = Said(verdict, reason.strip()[:1000], digest or None, amended)
+        said = Said(verdict, reason.strip()[:1000], digest or None, amended, root_cause or None)
         with session.begin_nested():
             result = decisions.decide(session, proposal, said, actor=me.person.email, now=me.now, key=key)
     except (ValueError, ValidationError) as error:
@@ -332,6 +341,22 @@ def close(
     requests.act(
         session, command, key=f"console:close:{number}:{me.now.isoformat()}", actor=me.person.email, now=me.now
     )
+    return RedirectResponse(f"/cases/{number}", status_code=303)
+
+
+@router.post("/cases/{number}/release")
+def prepare_release(
+    number: int, session: Work, me: Me, token: Annotated[str, Form()], reason: Annotated[str, Form()] = ""
+) -> Response:
+    """Prepare the release of the case's hold: the page then shows what signing it would do."""
+    check_form(me, token)
+    if len(reason.strip()) < 3:
+        return _case_page(session, me, number, wrong="Say why the hold may be released.")
+    try:
+        with session.begin_nested():
+            requests.prepare_release(session, number, reason=reason.strip()[:1000], actor=me.person.email, now=me.now)
+    except CountersignError as error:
+        return _case_page(session, me, number, wrong=refused(session, me, "prepare a release", error))
     return RedirectResponse(f"/cases/{number}", status_code=303)
 
 

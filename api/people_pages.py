@@ -139,7 +139,7 @@ def switch(
 ) -> Response:
     """Stop the agent, or let it work again."""
     check_form(me, token)
-    why = reason.strip()[:500] or f"{'stopped' if verb == 'stop' else 'resumed'} by {me.name}"
+    why = reason.strip()[:500] or "no reason given"
     command: Command = (
         StopAgent(entity=entity, reason=why) if verb == "stop" else ResumeAgent(entity=entity, reason=why)
     )

@@ -121,6 +121,7 @@ def _page(session: Session, me: Caller, number: int, wrong: str = "") -> HTMLRes
         rules=rules.rule_names(found.authority).values() if found.numbers else [],
         changes=policies.differences(old, parsed) if old and parsed else [],
         numbers=changed_lines(base.numbers, found.numbers) if base else [], authority=changed_lines(base.authority, found.authority) if base else [],
+        approved=policies.approvals_of_firms(session, found),
         backtest=_own(policies.latest_backtest(session, number), me), starts=policies.activations(session, number), people=desk.names(session),
         may=_may(session, me, found), current="Policy",
     )  # fmt: skip

@@ -32,6 +32,9 @@ class DecisionIn(BaseModel):
     reason: str = Field("", max_length=1000)
     digest: str | None = None
     commands: list[dict[str, Any]] | None = Field(None, description="The amended commands, for the verdict `amend`")
+    root_cause: str | None = Field(
+        None, description="Why the case arose, from the policy's list; else what is usual for its kind"
+    )
     until: datetime | None = Field(None, description="For the verdict `snooze`")
 
 

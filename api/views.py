@@ -149,9 +149,11 @@ def signers(session: Session, proposal: Proposal, seen: Preview, me: Person, now
     return found
 
 
-def may_sign(session: Session, subjects: list[Subject], me: Person) -> bool:
-    """May this person sign at least one of the commands?"""
+def may_sign(session: Session, subjects: list[Subject], me: Person, signed: list[Signer]) -> bool:
+    """May this person sign at least one of the commands, and has not yet?"""
     active = policies.active(session)
+    if any(s.signed == me.email for s in signed):
+        return False
     return any(rules.authority(active, me, subject).allowed for subject in subjects)
 
 

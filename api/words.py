@@ -140,6 +140,27 @@ def tag_words(tag: str) -> str:
     return TAGS.get(tag, tag)
 
 
+LINKS = {
+    "sales_order": "/orders/",
+    "purchase_order": "/purchase-orders/",
+    "policy": "/policy/",
+    "receipt": "/receipts/",
+}
+
+
+def entry_link(entry: Any) -> str:
+    """Where to look at what a journal entry is about; its case when its subject has no page."""
+    kind, _, name = str(entry.subject or "").partition(":")
+    if kind in LINKS and name:
+        return LINKS[kind] + name
+    return f"/cases/{entry.case_id}" if entry.case_id else ""
+
+
+def tags_like(words: str) -> list[str]:
+    """Journal tags whose words, or names, hold these words."""
+    return [tag for tag, said in TAGS.items() if words.lower() in said.lower() or words.lower() in tag]
+
+
 def title(name: str | None) -> str:
     """order_change becomes Order change."""
     text = (name or "").replace("_", " ")

@@ -241,6 +241,7 @@ class Policy(_Part):
     weights: WeightPolicy
     playbooks: dict[str, list[str]]
     root_causes: dict[str, str]
+    usual_causes: dict[str, str]
     access: AccessPolicy
     holds: dict[HoldReason, HoldPolicy]
     routes: dict[Action, Queue]
@@ -331,7 +332,9 @@ def _name_problems(policy: Policy) -> list[Problem]:
     roles = set(re.findall(r"\"([a-z_]+)\"", policy.authority)) - actions
     asked = [("four_eyes", n) for n in policy.four_eyes] + [("chains", n) for n in policy.chains]
     asked += [(f"apart.{p.id}", n) for p in policy.apart for n in (*p.one, *p.other)]
-    found = [_unusable(place, f"there is no command {n}") for place, n in asked if n.partition(":")[0] not in actions]
+    causes = [("usual_causes", c) for c in policy.usual_causes.values() if c not in policy.root_causes]
+    found = [_unusable(place, f"there is no root cause {c}") for place, c in causes]
+    found += [_unusable(place, f"there is no command {n}") for place, n in asked if n.partition(":")[0] not in actions]
     listed = [r for chains in policy.chains.values() for c in chains for step in c.steps for r in step]
     listed += [
         *policy.owners.values(),

@@ -38,7 +38,7 @@ GO_ON = """
 WITH n AS (SELECT unnest(cast(:numbers AS text[])) AS number),
  lifted AS (UPDATE hold h SET released_by = 'core', released_at = :now, release_note = 'the reason is gone' FROM n
    WHERE h.order_number = n.number AND h.released_at IS NULL),
- closed AS (UPDATE case_file c SET status = 'resolved', resolved_at = :now, root_cause = 'reason gone', leased_by = NULL, leased_until = NULL
+ closed AS (UPDATE case_file c SET status = 'resolved', resolved_at = :now, root_cause = 'by_itself', leased_by = NULL, leased_until = NULL
    FROM n WHERE c.kind = 'hold_stock' AND c.subject = n.number AND c.status IN ('new', 'investigating', 'awaiting_review')),
  lined AS (UPDATE order_line l SET quantity_released = l.quantity_allocated FROM n WHERE l.order_number = n.number),
  bound AS (UPDATE allocation a SET status = 'committed', expires_at = NULL FROM n

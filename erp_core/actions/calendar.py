@@ -78,17 +78,21 @@ def follow_policy(session: Session, now: datetime) -> bool:
     """When another policy has come into force, check open orders anew under it, some customers at a time. True while there are more."""
     mark, number = session.get(Installation, FOLLOWED, with_for_update=True), policies.active_start(session, now)
     if mark is None:
-        session.add(Installation(name=FOLLOWED, value={"start": number, "after": None}))
+        active = policies.active(session, now)
+        session.add(Installation(name=FOLLOWED, value={"start": number, "after": None, "hash": active.hash}))
         return False
     value = dict(mark.value)
     if value["start"] != number:
-        value = {"start": number, "after": ""}
+        value = {"start": number, "after": "", "former": value["hash"], "hash": policies.active(session, now).hash}
         clocks.keep_spans(session, policies.active(session, now), now)
     if value["after"] is None:
         return False
     query = text(WITH_OPEN_ORDERS)
     found = list(session.scalars(query, {"after": value["after"], "most": AT_ONCE}))
-    context = Context(session, f"policy:{number}:{value['after']}", CLOCK, now, policies.active(session, now))
+    former = policies.version(session, value["former"])
+    context = Context(
+        session, f"policy:{number}:{value['after']}", CLOCK, now, policies.active(session, now), former=former
+    )
     for customer in found:
         checks.look_again(customer, context)
     value["after"] = found[-1] if len(found) == AT_ONCE else None

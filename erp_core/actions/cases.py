@@ -18,6 +18,8 @@ from erp_core.tables.purchasing import Disruption
 from erp_core.tables.sales import Hold, SalesOrder
 from erp_core.values import CASE_STEPS, OPEN_CASE_STATUSES, CaseStatus, HoldReason, Priority, Queue, transition
 
+BY_ITSELF = "by_itself"  # the root cause of what ended because its reason was gone
+
 
 def open_case(command: OpenCase, context: Context) -> Change:
     """Open a case; an open one of the same kind and subject is not doubled."""
@@ -58,7 +60,7 @@ def close(command: CloseCase, context: Context) -> Change:
 def resolve(case: Case, context: Context, root_cause: str | None = None) -> None:
     """Set an open case to resolved."""
     case.status = transition(CASE_STEPS, CaseStatus(case.status), CaseStatus.RESOLVED)
-    case.resolved_at, case.root_cause = context.now, root_cause or case.root_cause
+    case.resolved_at, case.root_cause = context.now, root_cause or case.root_cause or BY_ITSELF
     case.leased_by = case.leased_until = None
     context.session.flush()
     if case.disruption_id is not None:
@@ -105,7 +107,8 @@ def end_hold_case(order: SalesOrder, reason: HoldReason, context: Context, cause
     if context.session.scalars(query).first() is None:
         case = _open_one(f"hold_{reason.value}", order.number, context)
         if case is not None:
-            resolve(case, context, cause)
+            resolve(case, context)
+            case.details = {**case.details, "resolution": cause}
 
 
 def open_or_add(
@@ -155,7 +158,8 @@ def end(kind: str, subject: str, context: Context, cause: str) -> None:
     case = _open_one(kind, subject, context)
     if case is not None:
         before = snapshot(case)
-        resolve(case, context, cause)
+        resolve(case, context)
+        case.details = {**case.details, "resolution": cause}
         context.also(
             Change("case:desk:closed", f"case:{case.id}", before, {**snapshot(case), "resolution": cause}), case.id
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 from decimal import Decimal
 
 from sqlalchemy import or_, select
@@ -10,6 +11,7 @@ from sqlalchemy import or_, select
 from erp_core.actions import accounts, cases, stock
 from erp_core.actions.context import Change, Context
 from erp_core.errors import NotFound
+from erp_core.policy import Policy
 from erp_core.queries import intake, sales
 from erp_core.queries.sales import Own
 from erp_core.rules import intake as rules
@@ -33,7 +35,10 @@ def settle(order: SalesOrder, context: Context, own: Own | None = None) -> None:
     draft = sales.draft_of(order, own.open_value)
     picture = intake.take(session, [draft], context.policy, context.now.date()).picture
     customer = picture.customers[order.customer]
-    broken, bound = examine(order, own, draft, picture, context)
+    broken, bound = examine(order, own, draft, picture, context.policy, context.now)
+    if context.former is not None:
+        before, _ = examine(order, own, draft, picture, context.former, context.now)
+        broken = _new_to_it(order, broken, before, context)
     match(order, broken, context)
     need = [(x.line, x.quantity_base - x.quantity_shipped, bound[x.line]) for x in order.lines]
     partial = customer.ships_partial
@@ -46,8 +51,17 @@ def settle(order: SalesOrder, context: Context, own: Own | None = None) -> None:
     session.flush()
 
 
+def _new_to_it(
+    order: SalesOrder, broken: Sequence[Violation], before: Sequence[Violation], context: Context
+) -> list[Violation]:
+    """A change of policy stops an order for what it changes: not for what the former policy would stop too by now, and let go then."""
+    known = {(v.reason, v.line) for v in before}
+    known -= {(HoldReason(h.reason), h.line) for h in sales.active_holds(context.session, order.number)}
+    return [v for v in broken if (v.reason, v.line) not in known]
+
+
 def examine(
-    order: SalesOrder, own: Own, draft: Draft, picture: Picture, context: Context
+    order: SalesOrder, own: Own, draft: Draft, picture: Picture, policy: Policy, now: datetime
 ) -> tuple[list[Violation], dict[int, Decimal]]:
     """What is broken of an order in a picture that already counts it, and what of each line could be bound.
 
@@ -68,7 +82,7 @@ def examine(
 
     count(-1)
     try:
-        return rules.examine(draft, picture, context.policy, context.now.date())
+        return rules.examine(draft, picture, policy, now.date())
     finally:
         count(1)
 
@@ -82,7 +96,7 @@ def sound(orders: Sequence[SalesOrder], context: Context) -> set[str]:
         drafts = [sales.draft_of(order, own.open_value) for order, own in zip(batch, owns, strict=True)]
         picture = intake.take(context.session, drafts, context.policy, context.now.date()).picture
         for order, own, draft in zip(batch, owns, drafts, strict=True):
-            broken, _ = examine(order, own, draft, picture, context)
+            broken, _ = examine(order, own, draft, picture, context.policy, context.now)
             if not broken:
                 found.add(order.number)
     return found

@@ -44,6 +44,7 @@ class Context:
     beside: list[Change] = field(default_factory=list)
     depth: int = 0
     numbered: int = 0
+    former: Policy | None = None  # when orders are checked again because the policy changed: what it was
 
     def next_number(self, sequence: str, prefix: str) -> str:
         """The next number of a series. Looking at what a command would do uses up none; several are told apart by their places."""

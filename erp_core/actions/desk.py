@@ -81,6 +81,7 @@ class Said:
     reason: str = ""
     digest: str | None = None
     commands: list[dict[str, Any]] | None = None
+    root_cause: str | None = None
     until: datetime | None = None
 
 
@@ -275,15 +276,15 @@ def _approve(desk: _Desk) -> DecisionResult:
         )
     if seen.problems:
         return _refused("; ".join(p.text for p in seen.problems), [p.code for p in seen.problems])
-    hands = sorted(rules.signature(desk.policy, desk.person, seen.subjects).hands | {desk.person.email})
-    own = preview(desk.session, desk.proposal, desk.now, hands) if _keeps_hands_apart(commands) else seen
-    if own.problems:
-        return _refused("; ".join(p.text for p in own.problems), [p.code for p in own.problems])
     return _sign(desk, commands, seen)
 
 
-def _keeps_hands_apart(commands: Sequence[Command]) -> bool:
-    return any(c.type in segregation.HANDS_APART for c in commands)
+def _hands_apart(desk: _Desk, commands: Sequence[Command], seen: Preview) -> list[Problem]:
+    """Who may not do this does not sign it first either. A last signature is looked at as the commands run."""
+    if not any(c.type in segregation.HANDS_APART for c in commands):
+        return []
+    hands = rules.signature(desk.policy, desk.person, seen.subjects).hands
+    return preview(desk.session, desk.proposal, desk.now, sorted(hands)).problems
 
 
 def _sign(desk: _Desk, commands: list[Command], seen: Preview) -> DecisionResult:
@@ -302,8 +303,11 @@ def _sign(desk: _Desk, commands: list[Command], seen: Preview) -> DecisionResult
             return _refused(f"No rule lets {me} end a case of this queue.", ["not_authorised"])
         return _refused(f"What this comes to is more than {me} may sign.", ["not_authorised"])
     if said.outcome == "signed":
+        apart = _hands_apart(desk, commands, seen)
+        if apart:
+            return _refused("; ".join(p.text for p in apart), [p.code for p in apart])
         waiting = list(said.waiting)
-        text = f"Signed. Another person must sign {', '.join(waiting)}."
+        text = f"Another person must sign too: {', '.join(w.replace('_', ' ') for w in waiting)}."
         return DecisionResult(Outcome.SIGNED, text, {"waiting": waiting})
     signed = [rules.signature(desk.policy, person, seen.subjects) for person in (*earlier, desk.person)]
     return _execute_all(
@@ -358,10 +362,21 @@ def _execute_all(
     return DecisionResult(Outcome.EXECUTED, text, {"subjects": subjects})
 
 
+def _cause(desk: _Desk) -> str:
+    """Why the case arose: as the person says, else what policy has for its kind or action."""
+    if desk.said.root_cause in desk.policy.root_causes:
+        return str(desk.said.root_cause)
+    usual = desk.policy.usual_causes
+    return usual.get(desk.case.kind) or usual.get(desk.proposal.action) or cases.BY_ITSELF
+
+
 def _finish_case(desk: _Desk, commands: list[Command]) -> None:
     """A routed case goes on in its new queue; any other is resolved by what was executed."""
+    desk.session.refresh(desk.case)
+    if desk.case.status == CaseStatus.RESOLVED:
+        desk.case.root_cause = _cause(desk)  # a command ended it; a person stands behind that
     if desk.case.status in OPEN_CASE_STATUSES and not any(c.type == "route_case" for c in commands):
-        cases.resolve(desk.case, _context(desk))
+        cases.resolve(desk.case, _context(desk), _cause(desk))
 
 
 def _amend(desk: _Desk) -> DecisionResult:

@@ -85,7 +85,7 @@ def _open_orders(candidate: Policy, context: Context) -> list[dict[str, Any]]:
     """Orders still open, checked again under the candidate as they stand now: what its first minutes would do. Nothing of it stays."""
     session = context.session
     savepoint = session.begin_nested()
-    trial = Context(session, f"trial:{uuid.uuid4()}", PREVIEW, context.now, candidate)
+    trial = Context(session, f"trial:{uuid.uuid4()}", PREVIEW, context.now, candidate, former=context.policy)
     for customer in session.scalars(text(WITH_OPEN_ORDERS)).all():
         checks.look_again(customer, trial)
     found = [

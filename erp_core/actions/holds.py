@@ -28,10 +28,14 @@ def place(command: PlaceHold, context: Context) -> Change:
 
 
 def release(command: ReleaseHold, context: Context) -> Change:
-    """A person lets an order or line go on. The waiver holds for these facts; other facts place the hold anew."""
+    """A person lets an order or line go on. The waiver holds for the facts as they are now; other facts place the hold anew."""
     order = _held_order(command.order, context)
     before = sales.snapshot(context.session, order.number)
     hold = checks.active(order, command.line, command.reason, context)
+    if hold is not None and hold.placed_by == checks.CORE and order.status in CHANGEABLE_ORDER_STATUSES:
+        checks.settle(order, context)  # what is waived is what is broken now, and the preview says so
+        if hold.released_at is not None:
+            return _settled("order:hold:released", order, before, context)
     if hold is None:
         raise NotFound(
             f"{order.number} has no active {command.reason} hold"

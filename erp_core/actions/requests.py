@@ -14,15 +14,15 @@ from erp_core import actions
 from erp_core.actions import cases, intake, segregation
 from erp_core.actions.context import Change, Context, earlier, write_journal
 from erp_core.actions.desk import larger
-from erp_core.commands import Command, OpenCase, PlaceOrder
-from erp_core.errors import CountersignError, NotAuthorised, Problem, RuleViolation
+from erp_core.commands import Command, OpenCase, PlaceOrder, ReleaseHold
+from erp_core.errors import CountersignError, NotAuthorised, NotFound, Problem, RuleViolation
 from erp_core.queries import desk as queries
-from erp_core.queries import policies
+from erp_core.queries import policies, sales
 from erp_core.queries.subjects import subject_of, versions
 from erp_core.rules import desk as rules
 from erp_core.tables.desk import Case, Proposal
 from erp_core.tables.parties import Entity
-from erp_core.values import CASE_STEPS, CaseStatus, ProposalStatus, Queue, transition
+from erp_core.values import CASE_STEPS, CaseStatus, HoldReason, ProposalStatus, Queue, transition
 
 
 def act(session: Session, command: Command, *, key: str, actor: str, now: datetime) -> actions.Result:
@@ -107,23 +107,56 @@ def propose(
     case.entity = next((code for code in firms if session.get(Entity, code) is not None), None)
     case.status = transition(CASE_STEPS, CaseStatus(case.status), CaseStatus.AWAITING_REVIEW)
     case.worked = True
+    return _filed(case, commands, reason, context)
+
+
+def prepare_release(session: Session, number: int, *, reason: str, actor: str, now: datetime) -> Proposal:
+    """On the case of a hold, a person proposes to release what of it is active; what the agent proposed there gives way.
+
+    Up to three holds of the reason in one proposal. Raises NotFound when none is active, NotAuthorised unless the person may sign it.
+    """
+    policy, person = policies.active(session, now), queries.person(session, actor, now)
+    context = Context(session, f"prepare:{number}:{uuid.uuid4()}", actor, now, policy, number)
+    case = cases.locked(number, context)
+    held = [h for h in sales.active_holds(session, case.order_number or "") if f"hold_{h.reason}" == case.kind]
+    commands = [
+        ReleaseHold(order=h.order_number, reason=HoldReason(h.reason), line=h.line, note=reason) for h in held[:3]
+    ]
+    if not commands:
+        raise NotFound(f"No hold of case {number} is active.")
+    if not rules.signature(policy, person, [subject_of(session, c) for c in commands]).covers:
+        raise NotAuthorised(f"No rule lets {actor} release this.")
+    earlier_one = queries.pending(session, number)
+    if earlier_one is not None:
+        earlier_one.status = ProposalStatus.SUPERSEDED
+        session.flush()
+    if case.status != CaseStatus.AWAITING_REVIEW:
+        case.status = transition(CASE_STEPS, CaseStatus(case.status), CaseStatus.AWAITING_REVIEW)
+    case.worked = True
+    return _filed(case, commands, reason, context)
+
+
+def _filed(case: Case, commands: Sequence[Command], reason: str, context: Context) -> Proposal:
+    """A person's proposal on a case, waiting for signatures; the asker's is one at most."""
+    session, said = context.session, [c.model_dump(mode="json", exclude_none=True) for c in commands]
     made = Proposal(
         case_id=case.id,
         action="request",
-        commands=said["commands"],
+        commands=said,
         rationale=reason,
         evidence=[],
         versions=versions(session, commands),
-        policy={"verdict": "needs_approval", "rules": [], "policy": policy.hash},
+        policy={"verdict": "needs_approval", "rules": [], "policy": context.policy.hash},
         confidence="strong",
         digest="",
         status=ProposalStatus.PENDING,
-        asked_by=actor,
-        filed_by=actor,
-        filed_at=now,
-        expires_at=now + timedelta(hours=policy.proposals.expire_after_hours),
+        asked_by=context.actor,
+        filed_by=context.actor,
+        filed_at=context.now,
+        expires_at=context.now + timedelta(hours=context.policy.proposals.expire_after_hours),
     )
     session.add(made)
     session.flush()
-    write_journal(context, Change("case:proposal:filed", f"proposal:{made.id}", None, said), context.key, None, case.id)
+    told = {"commands": said, "reason": reason}
+    write_journal(context, Change("case:proposal:filed", f"proposal:{made.id}", None, told), context.key, None, case.id)
     return made

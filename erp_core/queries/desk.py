@@ -335,24 +335,26 @@ def other_open_cases(session: Session, customer: str | None, order: str | None, 
 
 @dataclass(frozen=True)
 class Entries:
-    """Which entries of the journal: part of the actor, of the tag, of the subject; those before a number."""
+    """Which entries of the journal: actors, tags, part of the subject, a case; those before a number. None: any."""
 
-    who: str = ""
-    what: str = ""
+    who: Sequence[str] | None = None
+    tags: Sequence[str] | None = None
     about: str = ""
+    case: int | None = None
     before: int | None = None
 
 
 def entries(session: Session, wanted: Entries, limit: int) -> list[JournalEntry]:
     """Journal entries, newest first."""
     query = select(JournalEntry).order_by(JournalEntry.id.desc()).limit(limit)
-    for field, words in (
-        (JournalEntry.actor, wanted.who),
-        (JournalEntry.tag, wanted.what),
-        (JournalEntry.subject, wanted.about),
-    ):
-        if words:
-            query = query.where(field.contains(words, autoescape=True))
+    if wanted.who is not None:
+        query = query.where(JournalEntry.actor.in_(wanted.who))
+    if wanted.tags is not None:
+        query = query.where(JournalEntry.tag.in_(wanted.tags))
+    if wanted.about:
+        query = query.where(JournalEntry.subject.contains(wanted.about, autoescape=True))
+    if wanted.case is not None:
+        query = query.where(JournalEntry.case_id == wanted.case)
     if wanted.before is not None:
         query = query.where(JournalEntry.id < wanted.before)
     return list(session.scalars(query))

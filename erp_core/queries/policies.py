@@ -158,6 +158,25 @@ def _state(spans: Sequence[tuple[datetime, datetime | None]], now: datetime) -> 
     return "retired" if spans else "proposed"
 
 
+def approvals_of_firms(session: Session, found: PolicyVersion) -> dict[tuple[str, str, str], PolicyActivation]:
+    """Who put each firm's own number in force, as it is in a version: by firm, part and number."""
+    wanted = _own_numbers(found)
+    approved: dict[tuple[str, str, str], PolicyActivation] = {}
+    for start in reversed(activations(session)):
+        have = _own_numbers(session.get_one(PolicyVersion, start.version))
+        for place, value in wanted.items():
+            if have.get(place) != value:
+                approved.pop(place, None)
+            else:
+                approved.setdefault(place, start)
+    return approved
+
+
+def _own_numbers(found: PolicyVersion) -> dict[tuple[str, str, str], str]:
+    firms = found.content.get("local", {}).get("firms", {})
+    return {(f, p, n): str(v) for f, parts in firms.items() for p, fields in parts.items() for n, v in fields.items()}
+
+
 def differences(old: Policy, new: Policy) -> list[tuple[str, str, str]]:
     """Each number that is not the same, and each rule of authority: its place, and what it was and is."""
     before, after = (

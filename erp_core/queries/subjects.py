@@ -66,29 +66,25 @@ def subject_of(session: Session, command: Command) -> Subject:
     return _bought(session, command, Subject(command.type, _amount(session, command), reason, queue, entity=entity))
 
 
-# the firm of ours that a record belongs to; the first that is known counts
-FIRM = """
-SELECT coalesce(
- (SELECT c.entity FROM customer c WHERE c.code = :customer),
- (SELECT c.entity FROM sales_order o JOIN customer c ON c.code = o.customer WHERE o.number = :order),
- (SELECT c.entity FROM return_order r JOIN sales_order o ON o.number = r.order_number JOIN customer c ON c.code = o.customer
-  WHERE r.number = :return_number),
- (SELECT c.entity FROM invoice i JOIN customer c ON c.code = i.customer WHERE i.number = :invoice),
- (SELECT w.entity FROM purchase_order p JOIN warehouse w ON w.code = p.warehouse WHERE p.number = :purchase_order),
- (SELECT w.entity FROM supplier_invoice b JOIN purchase_order p ON p.number = b.purchase_order JOIN warehouse w ON w.code = p.warehouse
-  WHERE b.supplier = :supplier AND b.number = :bill AND b.status <> 'rejected'),
- (SELECT w.entity FROM quarantined q JOIN warehouse w ON w.code = q.warehouse WHERE q.id = :quarantined),
- (SELECT w.entity FROM shipment s JOIN warehouse w ON w.code = s.warehouse WHERE s.number = :shipment),
- (SELECT w.entity FROM transfer t JOIN warehouse w ON w.code = t.source WHERE t.number = :transfer),
- (SELECT w.entity FROM warehouse w WHERE w.code = :warehouse),
- (SELECT w.entity FROM receipt r JOIN warehouse w ON w.code = r.warehouse WHERE r.number = :receipt),
- (SELECT f.entity FROM case_file f WHERE f.id = :case), '')
-"""
+# the firm of ours that a record belongs to, by the field of a command that names it; the first that a command has counts
+_OF_ORDER = "JOIN sales_order o ON o.number = x.order_number JOIN customer c ON c.code = o.customer"
+_OF_PURCHASE = "JOIN purchase_order p ON p.number = b.purchase_order JOIN warehouse w ON w.code = p.warehouse"
+FIRM = {
+    "customer": "SELECT entity FROM customer WHERE code = :customer",
+    "order": "SELECT c.entity FROM sales_order o JOIN customer c ON c.code = o.customer WHERE o.number = :order",
+    "return_number": f"SELECT c.entity FROM return_order x {_OF_ORDER} WHERE x.number = :return_number",
+    "invoice": "SELECT c.entity FROM invoice i JOIN customer c ON c.code = i.customer WHERE i.number = :invoice",
+    "purchase_order": "SELECT w.entity FROM purchase_order p JOIN warehouse w ON w.code = p.warehouse WHERE p.number = :purchase_order",
+    "bill": f"SELECT w.entity FROM supplier_invoice b {_OF_PURCHASE} WHERE b.supplier = :supplier AND b.number = :bill AND b.status <> 'rejected'",
+    "quarantined": "SELECT w.entity FROM quarantined q JOIN warehouse w ON w.code = q.warehouse WHERE q.id = :quarantined",
+    "shipment": f"SELECT c.entity FROM shipment x {_OF_ORDER} WHERE x.number = :shipment",
+    "transfer": "SELECT w.entity FROM transfer t JOIN warehouse w ON w.code = t.source WHERE t.number = :transfer",
+    "warehouse": "SELECT entity FROM warehouse WHERE code = :warehouse",
+    "source": "SELECT entity FROM warehouse WHERE code = :source",
+    "receipt": "SELECT w.entity FROM receipt r JOIN warehouse w ON w.code = r.warehouse WHERE r.number = :receipt",
+    "case": "SELECT entity FROM case_file WHERE id = :case",
+}
 EVERY = "*"  # of all firms: for who works for all of them
-NAMED = (
-    "customer", "order", "return_number", "invoice", "purchase_order", "supplier", "bill", "quarantined", "shipment", "transfer",
-    "warehouse", "case", "receipt",
-)  # fmt: skip
 
 
 def firm_of(session: Session, command: Command) -> str:
@@ -103,12 +99,13 @@ def firm_of(session: Session, command: Command) -> str:
     if isinstance(command, SetTolerance):
         return command.key if command.scope == "entity" else EVERY
     told: Any = command.change if isinstance(command, RequestChange) else command
-    named = {name: getattr(told, name, None) for name in NAMED}
-    if isinstance(command, TransferStock):
-        named["warehouse"] = command.source
-    if all(value is None for value in named.values()):
-        return ""
-    return str(session.scalar(text(FIRM), named))
+    named = {name: value for name, value in told.model_dump().items() if value is not None}
+    for name, query in FIRM.items():
+        if name in named:
+            firm = session.scalar(text(query), named)
+            if firm is not None:
+                return str(firm)
+    return ""
 
 
 def _one_of(firms: set[str]) -> str:

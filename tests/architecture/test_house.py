@@ -116,3 +116,11 @@ def test_a_wrong_word_is_bad_use() -> None:
 def test_no_command_accepts_what_it_does_not_know() -> None:
     with pytest.raises(ValueError, match="extra"):
         COMMAND.validate_python({"type": "cancel_order", "order": "x", "approved_by": "me"})
+
+
+def test_who_may_do_what_is_asked_of_policy_and_nowhere_else() -> None:
+    inline = r"[\"'][a-z_]+[\"']\s+(?:not\s+)?in\s+[\w.]*\broles\b|\broles\b[\w.]*\s*==|is_admin"
+    assert lines_with(inline, set()) == []
+    wanted = re.compile(inline)
+    pages = [p for p in (ROOT / "api" / "templates").glob("*.html") if wanted.search(p.read_text("utf-8"))]
+    assert pages == []

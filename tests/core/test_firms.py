@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
 from decimal import Decimal
 
@@ -12,13 +13,17 @@ from sqlalchemy.orm import Session as PlainSession
 from sqlalchemy.pool import NullPool
 
 from api.app import make_app
-from erp_core import clock, db
-from erp_core.actions import access
+from erp_core import clock, db, policy
+from erp_core.actions import access, requests, segregation
+from erp_core.actions.context import Change, Context, earlier, write_journal
+from erp_core.commands import ProposePolicy, RollBackPolicy, SaveUser, SetBankAccount, StopAgent
+from erp_core.errors import NotAuthorised
 from erp_core.server import SUPERUSER, Cluster
 from erp_core.tables import Base
 from erp_core.tables.desk import Case
 from erp_core.tables.parties import Customer, User
 from erp_core.tables.sales import SalesOrder
+from tests.conftest import TODAY
 from tools import registry, world
 
 # what all our firms share, or what is no record of any of them
@@ -180,3 +185,70 @@ def test_a_migration_sees_every_firms_rows(root: PlainSession, database: str) ->
     with db.transaction(db.OWNER) as session:
         done = session.execute(text("UPDATE customer SET name = name"))
         assert done.rowcount == root.scalar(text("SELECT count(*) FROM customer"))  # type: ignore[attr-defined]
+
+
+def test_what_one_may_not_see_still_counts_as_a_hand_and_as_a_key(database: str) -> None:
+    with db.transaction(db.API) as session:
+        told = Change("bill:supplier:recorded", "bill:S1:B1", None, {})
+        write_journal(Context(session, "the key", "hal@x", TODAY, policy.shipped()), told, "the key", {"a": 1})
+    with db.transaction(db.API, firms=("NS2",)) as session:
+        context = Context(session, "other", "x", TODAY, policy.shipped())
+        assert session.scalar(text("SELECT count(*) FROM journal_entry WHERE key = 'the key'")) == 0
+        assert segregation.hands_on(["bill:S1:B1"], ["bill:supplier:recorded"], context) == {"hal@x"}
+        assert earlier(session, "the key", {"a": 1}) is not None
+        assert (
+            session.scalar(text("SELECT count(*) FROM journal_entry WHERE key = 'the key'")) == 0
+        )  # and is not seen afterwards
+
+
+def test_a_request_belongs_to_the_firm_it_is_about(canada: TestClient, root: PlainSession) -> None:
+    customer = root.scalars(select(Customer.code).where(Customer.entity == "NS1").order_by(Customer.code)).first()
+    with db.transaction(db.API) as session:
+        command = SetBankAccount(customer=str(customer), iban="DE89370400440532013000")
+        made = requests.propose(
+            session, [command], key="iban", reason="new bank", actor="jon.bell@northfieldsupply.example", now=TODAY
+        )
+        assert session.get_one(Case, made.case_id).entity == "NS1"
+        number, proposal = made.case_id, made.id
+    canada.headers.pop("Authorization", None)
+    bearer = {"Authorization": f"Bearer {canada.token}", "Idempotency-Key": "not-mine-1"}  # type: ignore[attr-defined]
+    assert canada.get(f"/cases/{number}").status_code == 404
+    said = {"verdict": "reject", "reason": "no"}
+    assert canada.post(f"/api/v1/proposals/{proposal}/decisions", json=said, headers=bearer).status_code == 404
+
+
+def test_who_works_for_one_firm_gives_nobody_more_and_changes_no_policy(database: str) -> None:
+    with db.transaction(db.API) as session:
+        roles = {
+            "a@x.example": ["admin"],
+            "c@x.example": ["compliance_officer"],
+            "m@x.example": ["credit_manager"],
+            "j@x.example": ["customer_service"],
+        }
+        for email, own in roles.items():
+            session.add(User(email=email, name=email, roles=own, approval_limit=Decimal(10**6), entities=["NS2"]))
+        session.flush()
+        everywhere = SaveUser(email="new@x.example", name="New", roles=["supervisor"], approval_limit=Decimal(10**8))
+        with pytest.raises(NotAuthorised):
+            requests.propose(session, [everywhere], key="u", reason="please", actor="a@x.example", now=TODAY)
+        here = everywhere.model_copy(update={"entities": ["NS2"]})
+        assert requests.propose(session, [here], key="v", reason="please", actor="a@x.example", now=TODAY).id
+        numbers, authority = policy.texts()
+        for actor, command in (
+            ("m@x.example", ProposePolicy(numbers=numbers + "# x\n", authority=authority, summary="for us")),
+            ("c@x.example", RollBackPolicy(version=1)),
+            ("j@x.example", StopAgent(reason="everywhere")),
+            ("j@x.example", StopAgent(entity="NS1", reason="over there")),
+        ):
+            with pytest.raises(NotAuthorised):
+                requests.act(session, command, key=f"{actor}:{command.type}", actor=actor, now=TODAY)
+        requests.act(session, StopAgent(entity="NS2", reason="here"), key="stop", actor="j@x.example", now=TODAY)
+
+
+def test_a_token_of_the_api_signs_nothing_in_the_console(canada: TestClient) -> None:
+    token = canada.token  # type: ignore[attr-defined]
+    canada.cookies.clear()
+    canada.headers.pop("Authorization", None)
+    form = {"token": hashlib.sha256(f"form:{token}".encode()).hexdigest(), "queue": "credit", "action": "x", "key": "k"}
+    answer = canada.post("/batch", data=form, headers={"Authorization": f"Bearer {token}"}, follow_redirects=False)
+    assert (answer.status_code, answer.headers.get("location", "")[:7]) == (303, "/signin")

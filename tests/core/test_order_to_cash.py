@@ -330,7 +330,7 @@ def test_a_payment_and_a_raised_limit_let_held_orders_go_and_a_lowered_limit_sto
     assert case is not None
     world.run(SetCreditLimit(customer="T1", credit_limit=Decimal(1000)))
     assert (world.status(second), world.holds(second)) == ("released", [])
-    assert world.session.get_one(Case, case.id, populate_existing=True).root_cause == "reason gone"
+    assert world.session.get_one(Case, case.id, populate_existing=True).root_cause == "by_itself"
     world.run(SetCreditLimit(customer="T1", credit_limit=Decimal(900)))
     assert "credit" in world.holds(first)
     assert "credit" in world.holds(second)

@@ -366,3 +366,15 @@ def test_a_code_sets_a_password_once_and_in_time(api: Session) -> None:
     before = api.scalar(text("SELECT count(*) FROM outbox"))
     access.send_code(api, "nobody@x.example", TODAY)
     assert api.scalar(text("SELECT count(*) FROM outbox")) == before
+
+
+def test_a_person_prepares_the_release_of_a_hold_and_signs_what_is_shown(api: Session) -> None:
+    order = held_order(api)
+    case = api.scalars(select(Case).where(Case.kind == "hold_credit", Case.order_number == order)).one()
+    with pytest.raises(NotAuthorised):
+        requests.prepare_release(api, case.id, reason="please", actor=AVA, now=TODAY)
+    made = requests.prepare_release(api, case.id, reason="paid this morning", actor=CARA, now=TODAY)
+    assert (made.case_id, made.filed_by, [c["type"] for c in made.commands]) == (case.id, CARA, ["release_hold"])
+    assert sign(api, made.id, CARA).outcome == Outcome.EXECUTED
+    api.refresh(case)
+    assert (case.status, case.root_cause) == ("resolved", "credit_terms")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import pytest
 from psycopg import errors
 from sqlalchemy import create_engine
 
-from erp_core import casework, db, settings
+from erp_core import casework, db, policy, settings
 from erp_core.db import Session
 from erp_core.errors import WrongRole
 from erp_core.server import Cluster, binaries
@@ -117,10 +118,10 @@ def filing(**changes: Any) -> casework.Filing:
     return casework.Filing(**{**values, **changes})
 
 
-def claimed_case(session: Session) -> int:
+def claimed_case(session: Session, name: str = "1") -> int:
     raw = b"From: a@b.example\r\nSubject: x\r\nMessage-ID: <1@b>\r\n\r\nhello"
     told = {
-        "message_id": "<1@b>",
+        "message_id": f"<{name}@b>",
         "source": None,
         "sender": "a@b.example",
         "sender_name": None,
@@ -207,3 +208,76 @@ def test_a_killed_server_recovers_what_was_committed(cluster: Cluster, open_fold
         assert row == (7,)
     assert not own.running()
     assert binaries().exists()
+
+
+def _file(session: Session, case: int, commands: list[dict[str, Any]], action: str = "change_order") -> int:
+    versions = {}
+    for command in commands:
+        if "order" in command:
+            query = f"SELECT version FROM sales_order WHERE number = '{command['order']}'"
+            versions[f"sales_order:{command['order']}"] = session.connection().exec_driver_sql(query).scalar_one()
+    return casework.file_proposal(
+        session, case, "w", "run", casework.Filing(action, commands, "because", [], versions, {}, "good")
+    )
+
+
+@pytest.mark.parametrize("action", ["change_order", "hand_over"])
+def test_people_are_not_asked_to_death_about_one_order_whatever_the_agent_calls_it(database: str, action: str) -> None:
+    filed = 0
+    with Session(db.engine(db.AGENT), info={db.FIRMS: db.EVERY_FIRM}) as session:
+        for turn in range(20):
+            case = claimed_case(session, f"turn{turn}")
+            try:
+                with session.begin_nested():
+                    _file(session, case, [{"type": "cancel_order", "order": "SO-40210", "reason": "x"}], action)
+            except db.Refused as refusal:
+                assert "enough was proposed" in str(refusal)
+                continue
+            filed += 1
+    assert filed == policy.shipped().proposals.per_order
+
+
+@pytest.mark.parametrize(
+    "kind", ["save_user", "activate_policy", "propose_policy", "delegate_authority", "resume_agent", "set_bank_account"]
+)
+def test_the_agent_proposes_nothing_of_policy_people_or_bank_accounts(database: str, kind: str) -> None:
+    with Session(db.engine(db.AGENT), info={db.FIRMS: db.EVERY_FIRM}) as session:
+        case = claimed_case(session)
+        with pytest.raises(db.Refused, match="proposes nothing of policy"):
+            _file(session, case, [{"type": kind}])
+
+
+def test_findings_link_no_order_to_another_customer_and_push_no_case_back(database: str) -> None:
+    with Session(db.engine(db.AGENT), info={db.FIRMS: db.EVERY_FIRM}) as session:
+        case = claimed_case(session)
+        owner = (
+            session.connection()
+            .exec_driver_sql("SELECT customer FROM sales_order WHERE number = 'SO-40210'")
+            .scalar_one()
+        )
+        other = (
+            session.connection().exec_driver_sql(f"SELECT min(code) FROM customer WHERE code <> '{owner}'").scalar_one()
+        )
+        with pytest.raises(db.Refused, match="is no order of customer"), session.begin_nested():
+            casework.record_findings(
+                session, case, "w", "run", {}, casework.Triage("credit", "high", other, None, "SO-40210", None)
+            )
+        before = session.connection().exec_driver_sql(f"SELECT place FROM case_file WHERE id = {case}").scalar_one()
+        casework.record_findings(
+            session, case, "w", "run", {}, casework.Triage("credit", "normal", None, None, None, Decimal(-(10**9)))
+        )
+        assert (
+            session.connection().exec_driver_sql(f"SELECT place FROM case_file WHERE id = {case}").scalar_one()
+            <= before
+        )
+
+
+def test_a_stop_for_a_firm_holds_for_its_orders_too(database: str) -> None:
+    with db.transaction(db.API) as session:
+        session.connection().exec_driver_sql(
+            "INSERT INTO agent_stop SELECT c.entity, 'x', now(), 'x' FROM sales_order o JOIN customer c ON c.code = o.customer WHERE o.number = 'SO-40210'"
+        )
+    with Session(db.engine(db.AGENT), info={db.FIRMS: db.EVERY_FIRM}) as session:
+        case = claimed_case(session)
+        with pytest.raises(db.Refused, match="the agent is stopped"):
+            _file(session, case, [{"type": "cancel_order", "order": "SO-40210", "reason": "x"}])
