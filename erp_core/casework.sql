@@ -160,9 +160,11 @@ LANGUAGE plpgsql SET search_path = public, pg_temp AS $$
 BEGIN
     NEW.entity := coalesce(NEW.entity,
         (SELECT entity FROM customer WHERE code = NEW.customer),
-        (SELECT c.entity FROM sales_order o JOIN customer c ON c.code = o.customer WHERE o.number = NEW.order_number),
-        (SELECT entity FROM warehouse WHERE code = NEW.details ->> 'warehouse'),
-        (SELECT w.entity FROM purchase_order p JOIN warehouse w ON w.code = p.warehouse WHERE p.number = NEW.details ->> 'purchase_order'),
+        (SELECT c.entity FROM sales_order o JOIN customer c ON c.code = o.customer
+            WHERE o.number = coalesce(NEW.order_number, NEW.details -> 'event' ->> 'order')),
+        (SELECT entity FROM warehouse WHERE code = coalesce(NEW.details ->> 'warehouse', NEW.details -> 'event' ->> 'warehouse')),
+        (SELECT w.entity FROM purchase_order p JOIN warehouse w ON w.code = p.warehouse
+            WHERE p.number = coalesce(NEW.details ->> 'purchase_order', NEW.details -> 'event' ->> 'purchase_order')),
         (SELECT w.entity FROM purchase_order p JOIN warehouse w ON w.code = p.warehouse WHERE p.number = NEW.subject));
     IF TG_OP = 'INSERT' AND NEW.due_at IS NULL THEN
         NEW.due_at := casework.due(NEW.opened_at, NEW.queue, NEW.priority, NEW.entity);
@@ -333,8 +335,10 @@ REVOKE ALL ON ALL SEQUENCES IN SCHEMA public FROM countersign_api, countersign_a
 REVOKE ALL ON ALL FUNCTIONS IN SCHEMA casework FROM PUBLIC;
 GRANT USAGE ON SCHEMA public TO countersign_api, countersign_agent, countersign_reader;
 GRANT USAGE ON SCHEMA casework TO countersign_api, countersign_agent;
-GRANT EXECUTE ON FUNCTION casework.desk_now, casework.policy_content, casework.policy_hash, casework.due, casework.stopped, casework.case_firm, casework.asked, casework.hands, casework.entry, casework.resumed, casework.work_on,
+GRANT EXECUTE ON FUNCTION casework.desk_now, casework.policy_content, casework.policy_hash, casework.due, casework.stopped, casework.case_firm, casework.asked, casework.resumed, casework.work_on,
     casework.worked, casework.calendar_of, casework.place TO countersign_api, countersign_agent;
+
+GRANT EXECUTE ON FUNCTION casework.hands, casework.entry TO countersign_api;
 
 GRANT SELECT ON ALL TABLES IN SCHEMA public TO countersign_api;
 GRANT INSERT, UPDATE ON ALL TABLES IN SCHEMA public TO countersign_api;

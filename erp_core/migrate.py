@@ -39,7 +39,7 @@ FROM policy_version v WHERE v.hash = :hash AND NOT EXISTS (SELECT FROM ours WHER
 # what `migrate` itself does is in the journal like everything else
 TELL = """
 INSERT INTO journal_entry (at, actor, tag, key, input_hash, subject, after, facts)
-SELECT casework.desk_now(), 'migrate', 'policy:version:shipped', 'migrate:' || gen_random_uuid(), :hash, 'policy:' || v.id,
+SELECT casework.desk_now(), 'migrate', 'policy:version:shipped', 'migrate:' || v.hash || ':' || (SELECT count(*) FROM policy_activation), :hash, 'policy:' || v.id,
  jsonb_build_object('hash', v.hash, 'summary', v.summary), '{}' FROM policy_version v WHERE v.hash = :hash
 """
 

