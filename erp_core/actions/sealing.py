@@ -8,12 +8,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import TextClause, insert, text
+from sqlalchemy import TextClause, text
 from sqlalchemy.orm import Session
 
+from erp_core import db
 from erp_core.queries import proof
 from erp_core.queries.proof import CONTENT, TABLE, link_hash
-from erp_core.tables.proof import ChainLink, Seal
+from erp_core.tables.proof import Seal
 
 AT_ONCE = 5_000
 MARGIN = (
@@ -21,6 +22,10 @@ MARGIN = (
 )
 WHOLE_LOOK_SECONDS = 3600.0
 ONE = text("SELECT pg_advisory_xact_lock(hashtextextended('chain', 0))")
+# in arrays, for a statement a row would not keep up with orders in bulk
+LINK = """
+INSERT INTO chain_link (position, source, number, content_hash, hash)
+SELECT * FROM unnest(%s::bigint[], %s::text[], %s::bigint[], %s::text[], %s::text[])"""
 LAST = text("SELECT position, hash FROM chain_link ORDER BY position DESC LIMIT 1")
 
 
@@ -43,24 +48,17 @@ class Sequencer:
         session.execute(ONE)
         last = session.execute(LAST).one_or_none()
         position, previous = (last.position, last.hash) if last else (0, proof.START)
-        links = []
+        links: list[tuple[int, str, int, str, str]] = []
         for source in TABLE:
             for number, content_hash in session.execute(_new(source), {"low": self.low[source], "most": AT_ONCE}):
                 position += 1
                 previous = link_hash(previous, position, content_hash)
-                links.append(
-                    {
-                        "position": position,
-                        "source": source,
-                        "number": number,
-                        "content_hash": content_hash,
-                        "hash": previous,
-                    }
-                )
+                links.append((position, source, number, content_hash, previous))
                 self.low[source] = max(self.low[source], number - MARGIN)
         if not links:
             return None
-        session.execute(insert(ChainLink), links)
+        with db.raw(session) as raw:
+            raw.execute(LINK, [list(column) for column in zip(*links, strict=True)])
         made = Seal(position=position, hash=previous, sealed_at=now)
         session.add(made)
         session.flush()
