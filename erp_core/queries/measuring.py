@@ -41,7 +41,7 @@ def make_signer(session: Session, email: str) -> None:
 CASES = """
 INSERT INTO case_file (kind, subject, title, queue, priority, status, customer, at_stake, opened_at, details)
 SELECT 'request', 'bench ' || n, 'Case ' || n, (ARRAY['customer_service', 'credit', 'pricing', 'allocation', 'warehouse', 'purchasing'])[1 + n % 6],
- (ARRAY['urgent', 'high', 'normal', 'normal', 'low'])[1 + n % 5], 'investigating', 'BC' || (1 + n % 400), (n * 7919) % 20000,
+ (ARRAY['urgent', 'high', 'normal', 'normal', 'low'])[1 + n % 5], 'investigating', 'BC' || (1 + n % 400), (n::bigint * 7919) % 20000,
  casework.desk_now() - make_interval(mins => n % 40000), '{}'
 FROM generate_series((SELECT count(*)::int FROM case_file WHERE subject LIKE 'bench %') + 1, :most) AS n
 """
