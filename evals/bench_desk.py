@@ -22,6 +22,7 @@ from erp_core.rules import desk as rules
 from erp_core.rules.desk import Person, Subject
 from erp_core.values import HoldReason, Verdict
 
+STEP = 50_000  # cases a transaction
 SIGNER = "bench.signer@countersign.example"
 
 
@@ -42,7 +43,10 @@ def main(argv: list[str]) -> int:
         with db.transaction(db.OWNER) as session:
             measuring.make_world(session)
             measuring.make_signer(session, SIGNER)
-            measuring.make_cases(session, arguments.cases)
+        for number in range(STEP, arguments.cases + STEP, STEP):
+            with db.transaction(db.OWNER) as session:
+                measuring.make_cases(session, min(number, arguments.cases))
+        with db.transaction(db.OWNER) as session:
             measuring.analyse(session)
         figures = {
             **_authority(),
