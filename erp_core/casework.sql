@@ -67,8 +67,7 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = public, pg_temp AS $$
         - greatest(coalesce((p_case.details ->> 'margin')::numeric, 0), 0) / 1000 * (w ->> 'per_1000_margin')::numeric
         - coalesce((w -> 'tier' ->> (SELECT tier FROM customer WHERE code = p_case.customer))::numeric, 0)
         - CASE WHEN w -> 'strategic' ? p_case.customer THEN (w ->> 'strategic_weight')::numeric ELSE 0 END
-        - CASE WHEN (p_case.details ->> 'expedited')::boolean
-            OR EXISTS (SELECT FROM sales_order o WHERE o.number = p_case.order_number AND o.expedited)
+        - CASE WHEN EXISTS (SELECT FROM sales_order o WHERE o.number = p_case.order_number AND o.expedited)
             THEN (w ->> 'expedited_weight')::numeric ELSE 0 END))::bigint
     FROM (SELECT casework.policy_content() -> 'weights' AS w) x
 $$;

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from datetime import UTC, datetime
 from decimal import ROUND_HALF_UP, Decimal
 from enum import StrEnum
 from typing import Any, TypeVar
@@ -342,6 +343,11 @@ def plain(value: Decimal) -> str:
     """A quantity without trailing zeros: 40, 2.5."""
     text = f"{value.normalize():f}"
     return text if text != "-0" else "0"
+
+
+def in_utc(moment: datetime) -> datetime:
+    """A moment said without a zone is in UTC."""
+    return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
 
 
 def canonical(data: Any) -> str:

@@ -18,10 +18,10 @@ from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
 from erp_core.actions.context import Change, Context, write_journal
+from erp_core.actions.messages import put_out
 from erp_core.errors import LimitReached, NotAuthorised, NotFound, RuleViolation
 from erp_core.errors import Problem as ProblemFound
 from erp_core.queries import desk, policies
-from erp_core.tables.desk import OutboxMail
 from erp_core.tables.parties import Credential, SignIn, User
 
 HASHER = PasswordHasher()
@@ -91,7 +91,7 @@ def _failed(kept: Credential, now: datetime) -> None:
 def start(session: Session, email: str, now: datetime) -> tuple[str, int]:
     """A new session's secret, and how many seconds it lasts."""
     hours = policies.active(session, now).access.session_hours
-    return _issue(session, email, "session", now, timedelta(hours=hours)), hours * 3600
+    return _keep(session, _secret(), email, "session", now, timedelta(hours=hours)), hours * 3600
 
 
 def send_code(session: Session, email: str, now: datetime) -> None:
@@ -101,23 +101,14 @@ def send_code(session: Session, email: str, now: datetime) -> None:
         return
     session.execute(delete(SignIn).where(SignIn.email == user.email, SignIn.kind == "code"))
     code = secrets.token_hex(8)
-    session.add(_row(f"code:{user.email}:{code}", user.email, "code", now, timedelta(hours=CODE_HOURS)))
-    session.add(
-        OutboxMail(
-            message_id=f"<{secrets.token_hex(12)}@countersign>",
-            to=user.email,
-            subject="Your sign-in code",
-            body=CODE_TEXT.format(code=code, hours=CODE_HOURS),
-            attachments=[],
-            status="waiting",
-            queued_at=now,
-        )
-    )
+    _keep(session, f"code:{user.email}:{code}", user.email, "code", now, timedelta(hours=CODE_HOURS))
+    body = CODE_TEXT.format(code=code, hours=CODE_HOURS)
+    put_out(session, secrets.token_hex(12), user.email, "Your sign-in code", body, now)
     _journal(session, f"code:{user.email}:{now.isoformat()}", "user:code:sent", user.email, user.email, now, {})
 
 
 def use_code(session: Session, email: str, code: str, password: str, now: datetime) -> None:
-    """Set a password with a code, once. Raises NotAuthorised for a wrong or old code; too many wrong ones lock the account."""
+    """Set a password with a code, once. Raises NotAuthorised for a wrong or old code."""
     email = email.strip().lower()
     kept = session.get(SignIn, _hash(f"code:{email}:{code.strip().lower()}"), with_for_update=True)
     if kept is None or kept.kind != "code" or kept.expires_at <= now:
@@ -147,7 +138,7 @@ def issue_token(
         problems.append(ProblemFound("token_long", f"A token lasts one to {most} days."))
     if problems:
         raise RuleViolation(problems)
-    secret = _issue(session, person.email, "token", now, timedelta(days=days or most), name, scopes)
+    secret = _keep(session, _secret(), person.email, "token", now, timedelta(days=days or most), name, scopes)
     after = {"name": name, "scopes": list(scopes), "days": days or most}
     _journal(session, f"token:{_hash(secret)[:16]}", "user:token:issued", person.email, person.email, now, after)
     return secret
@@ -185,22 +176,8 @@ def who(session: Session, secret: str, now: datetime) -> SignedIn:
     return SignedIn(row[0].email, row[0].kind, tuple(row[0].scopes))
 
 
-def _issue(
+def _keep(
     session: Session,
-    email: str,
-    kind: str,
-    now: datetime,
-    life: timedelta,
-    name: str = "",
-    scopes: Sequence[str] = (EVERYTHING,),
-) -> str:
-    secret = secrets.token_urlsafe(32)
-    session.add(_row(secret, email, kind, now, life, name, scopes))
-    session.flush()
-    return secret
-
-
-def _row(
     secret: str,
     email: str,
     kind: str,
@@ -208,16 +185,25 @@ def _row(
     life: timedelta,
     name: str = "",
     scopes: Sequence[str] = (EVERYTHING,),
-) -> SignIn:
-    return SignIn(
-        token_hash=_hash(secret),
-        email=email,
-        kind=kind,
-        created_at=now,
-        expires_at=now + life,
-        name=name,
-        scopes=list(scopes),
+) -> str:
+    """Keep what a secret stands for, and give it back."""
+    session.add(
+        SignIn(
+            token_hash=_hash(secret),
+            email=email,
+            kind=kind,
+            created_at=now,
+            expires_at=now + life,
+            name=name,
+            scopes=list(scopes),
+        )
     )
+    session.flush()
+    return secret
+
+
+def _secret() -> str:
+    return secrets.token_urlsafe(32)
 
 
 def _hash(secret: str) -> str:

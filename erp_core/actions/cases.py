@@ -52,16 +52,17 @@ def close(command: CloseCase, context: Context) -> Change:
     if command.root_cause not in known:
         said = f"{command.root_cause} is none" if command.root_cause else "Say why it arose"
         raise RuleViolation([Problem("root_cause_unknown", f"{said}; root causes are {', '.join(known)}.")])
-    resolve(case, context, command.root_cause)
-    case.details = {**case.details, "resolution": command.resolution}
+    resolve(case, context, command.root_cause, command.resolution)
     return Change("case:desk:closed", f"case:{case.id}", before, {**snapshot(case), "resolution": command.resolution})
 
 
-def resolve(case: Case, context: Context, root_cause: str | None = None) -> None:
-    """Set an open case to resolved."""
+def resolve(case: Case, context: Context, root_cause: str | None = None, how: str | None = None) -> None:
+    """Set an open case to resolved: why it arose, and how it ended."""
     case.status = transition(CASE_STEPS, CaseStatus(case.status), CaseStatus.RESOLVED)
     case.resolved_at, case.root_cause = context.now, root_cause or case.root_cause or BY_ITSELF
     case.leased_by = case.leased_until = None
+    if how is not None:
+        case.details = {**case.details, "resolution": how}
     context.session.flush()
     if case.disruption_id is not None:
         _end_disruption(case.disruption_id, context)
@@ -107,8 +108,7 @@ def end_hold_case(order: SalesOrder, reason: HoldReason, context: Context, cause
     if context.session.scalars(query).first() is None:
         case = _open_one(f"hold_{reason.value}", order.number, context)
         if case is not None:
-            resolve(case, context)
-            case.details = {**case.details, "resolution": cause}
+            resolve(case, context, how=cause)
 
 
 def open_or_add(
@@ -158,8 +158,7 @@ def end(kind: str, subject: str, context: Context, cause: str) -> None:
     case = _open_one(kind, subject, context)
     if case is not None:
         before = snapshot(case)
-        resolve(case, context)
-        case.details = {**case.details, "resolution": cause}
+        resolve(case, context, how=cause)
         context.also(
             Change("case:desk:closed", f"case:{case.id}", before, {**snapshot(case), "resolution": cause}), case.id
         )

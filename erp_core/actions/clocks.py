@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import delete, func, insert, select, text
 from sqlalchemy.orm import Session
 
-from erp_core.actions import cases
+from erp_core.actions import cases, messages
 from erp_core.actions.context import Change, Context
 from erp_core.commands import CheckStep, PauseCase, ResumeCase
 from erp_core.errors import Problem, RuleViolation
 from erp_core.policy import Policy
 from erp_core.queries import desk, policies
 from erp_core.rules import queues
-from erp_core.tables.desk import Case, CaseStep, OutboxMail, QueueDepth, WorkingSpan
-from erp_core.values import OPEN_CASE_STATUSES, Queue, digest
+from erp_core.tables.desk import IS_OPEN, Case, CaseStep, QueueDepth, WorkingSpan
+from erp_core.values import Queue, digest, in_utc
 
 CLOCK = "clock"
 AT_ONCE = 50
@@ -55,7 +55,7 @@ def renew_spans(session: Session, now: datetime) -> None:
 def pause(command: PauseCase, context: Context) -> Change:
     """The due time stands still while the case waits for somebody outside, for a reason that policy knows and not for ever."""
     case = cases.locked(command.case, context)
-    rule, until = context.policy.clocks, command.until if command.until.tzinfo else command.until.replace(tzinfo=UTC)
+    rule, until = context.policy.clocks, in_utc(command.until)
     problems = []
     if command.waits_for not in rule.pauses:
         text_ = f"A case may wait for {', '.join(rule.pauses)}; not for {command.waits_for}."
@@ -128,9 +128,7 @@ def look(session: Session, now: datetime) -> int:
 
 
 def _some(session: Session, *which: Any) -> list[Case]:
-    query = (
-        select(Case).where(Case.status.in_(OPEN_CASE_STATUSES), *which).order_by(Case.due_at, Case.id).limit(AT_ONCE)
-    )
+    query = select(Case).where(IS_OPEN, *which).order_by(Case.due_at, Case.id).limit(AT_ONCE)
     return list(session.scalars(query.with_for_update(skip_locked=True)))
 
 
@@ -163,19 +161,8 @@ def _tell(case: Case, email: str, context: Context) -> None:
         "assignee": desk.name(context.session, email),
         "queue": case.queue.replace("_", " "),
     }
-    context.session.add(
-        OutboxMail(
-            case_id=case.id,
-            message_id=f"<{digest([context.key, email])[:24]}@countersign>",
-            to=email,
-            subject=f"Late: case {case.id}",
-            body=words.format_map(slots),
-            attachments=[],
-            status="waiting",
-            queued_at=context.now,
-        )
-    )
-    context.session.flush()
+    name, body = digest([context.key, email])[:24], words.format_map(slots)
+    messages.put_out(context.session, name, email, f"Late: case {case.id}", body, context.now, case.id)
 
 
 def count_queues(session: Session, now: datetime) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import select, text
@@ -21,6 +21,7 @@ from erp_core.rules import desk as rules
 from erp_core.rules import segregation as separation
 from erp_core.rules.desk import Subject
 from erp_core.tables.governance import PolicyActivation, PolicyBacktest, PolicyVersion
+from erp_core.values import in_utc
 
 VITAL = ("propose_policy", "activate_policy", "roll_back_policy", "save_user", "route_case", "close_case")
 FRESH = timedelta(days=7)
@@ -108,9 +109,7 @@ def activate(command: ActivatePolicy, context: Context) -> Change:
     context.session.execute(ONE_AT_A_TIME)
     found = policies.numbered(context.session, command.version)
     segregation.of_policy(found, context)
-    start = command.active_from or context.now
-    if start.tzinfo is None:
-        start = start.replace(tzinfo=UTC)
+    start = in_utc(command.active_from or context.now)
     problems = []
     if start < context.now:
         problems.append(Problem("starts_in_past", "A policy cannot come into force in the past."))
@@ -121,7 +120,7 @@ def activate(command: ActivatePolicy, context: Context) -> Change:
     if seen is None or seen.against != active or seen.run_at < context.now - FRESH:
         text_ = f"Replay version {found.id} over the last days first, against version {active} and within {FRESH.days} days."
         problems.append(Problem("backtest_missing", text_))
-    if found.id == policies.active_number(context.session, context.now) and start <= context.now:
+    if found.id == active and start <= context.now:
         problems.append(Problem("already_active", f"Version {found.id} is in force."))
     if problems:
         raise RuleViolation(problems)
@@ -157,11 +156,7 @@ def withdraw(command: WithdrawPolicy, context: Context) -> Change:
     session = context.session
     session.execute(ONE_AT_A_TIME)
     found = policies.numbered(session, command.version)
-    coming = [
-        a
-        for a in policies.activations(session, found.id)
-        if policies.stands(session, a) and a.active_from > context.now
-    ]
+    coming = [a for a in policies.coming(session, context.now) if a.version == found.id]
     if not coming:
         raise RuleViolation([Problem("not_scheduled", f"Version {found.id} is not waiting to come into force.")])
     before = _standing(session.get_one(PolicyVersion, policies.active_number(session, context.now)))
@@ -200,12 +195,7 @@ def roll_back(command: RollBackPolicy, context: Context) -> Change:
         raise RuleViolation(problems)
     policies.version(context.session, found.hash)
     done = _start(found, context.now, command.reason or "Rolled back", "policy:version:rolled_back", context)
-    coming = [
-        a
-        for a in policies.activations(context.session)
-        if a.active_from > context.now and policies.stands(context.session, a)
-    ]
-    _call_off(coming, "rolled back", context)
+    _call_off(policies.coming(context.session, context.now), "rolled back", context)
     return done
 
 

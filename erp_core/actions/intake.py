@@ -249,7 +249,6 @@ class _Writing:
                     "problems": [hold.problem.text],
                     "rule": rule.rule,
                     "margin": str(decided.margin),
-                    "expedited": False,
                 },
             }
         self.cases += opened.values()

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Literal
 
 from sqlalchemy import select
+from sqlalchemy.orm import Session
 
 from erp_core.actions.context import Change, Context
 from erp_core.commands import SendMessage
@@ -44,6 +46,25 @@ def send(command: SendMessage, context: Context) -> Change:
     return Change("message:outbox:queued", f"mail:{command.to}", None, after)
 
 
+def put_out(
+    session: Session, name: str, to: str, subject: str, body: str, now: datetime, case: int | None = None
+) -> None:
+    """A mail of the core's own words waits in the outbox; `name` makes its Message-ID."""
+    session.add(
+        OutboxMail(
+            case_id=case,
+            message_id=f"<{name}@countersign>",
+            to=to,
+            subject=subject,
+            body=body,
+            attachments=[],
+            status="waiting",
+            queued_at=now,
+        )
+    )
+    session.flush()
+
+
 def notify(order: SalesOrder, shipment: Shipment, what: Literal["shipped", "delayed"], context: Context) -> None:
     """Tell the customer what happened, in the words of the policy; a customer without a contact is told nothing."""
     words = context.policy.notices.get(what, "").strip()
@@ -58,19 +79,9 @@ def notify(order: SalesOrder, shipment: Shipment, what: Literal["shipped", "dela
         "tracking": shipment.tracking or "",
         "expected": f"{shipment.expected_at:%B %d}" if shipment.expected_at else "a later day",
     }
+    subject = f"{order.number}: {'on its way' if what == 'shipped' else 'late'}"
     name = digest([context.key, contact.email, what])[:24]
-    context.session.add(
-        OutboxMail(
-            message_id=f"<{name}@countersign>",
-            to=contact.email,
-            subject=f"{order.number}: {'on its way' if what == 'shipped' else 'late'}",
-            body=words.format_map(slots),
-            attachments=[],
-            status="waiting",
-            queued_at=context.now,
-        )
-    )
-    context.session.flush()
+    put_out(context.session, name, contact.email, subject, words.format_map(slots), context.now)
     context.also(Change("message:notice:queued", f"mail:{contact.email}", None, {"what": what, "order": order.number}))
 
 

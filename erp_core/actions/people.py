@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import delete
@@ -17,6 +16,7 @@ from erp_core.rules import segregation
 from erp_core.rules.desk import Capacity, Person
 from erp_core.tables.governance import AgentStop
 from erp_core.tables.parties import Delegation, Entity, SignIn, User
+from erp_core.values import in_utc
 
 ALL = "*"
 
@@ -82,7 +82,7 @@ def delegate(command: DelegateAuthority, context: Context) -> Change:
     """Only own roles, only to somebody who is not thereby able to do what must be apart, and never on and on."""
     session = context.session
     giver, taker = desk.person(session, context.actor), desk.person(session, command.to)
-    start, end = _moment(command.starts_at or context.now), _moment(command.ends_at)
+    start, end = in_utc(command.starts_at or context.now), in_utc(command.ends_at)
     limit = min(
         command.approval_limit if command.approval_limit is not None else giver.approval_limit, giver.approval_limit
     )
@@ -164,7 +164,3 @@ def _known_firm(code: str, context: Context) -> None:
     problems = _firms([code], context)
     if problems:
         raise RuleViolation(problems)
-
-
-def _moment(said: datetime) -> datetime:
-    return said if said.tzinfo is not None else said.replace(tzinfo=UTC)

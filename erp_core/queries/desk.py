@@ -8,14 +8,14 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, Text, and_, cast, func, or_, select, text
+from sqlalchemy import ColumnElement, Select, Text, and_, cast, func, or_, select
 from sqlalchemy.orm import Session, defer
 
 from erp_core.errors import NotFound
 from erp_core.policy import Policy
 from erp_core.rules.desk import Capacity, Person
 from erp_core.tables.desk import (
-    OPEN,
+    IS_OPEN,
     Case,
     CaseStep,
     CaseView,
@@ -186,8 +186,7 @@ def case_rows(session: Session, wanted: Filter, now: datetime, limit: int = 100,
 
 
 def _narrow(query: Any, wanted: Filter, now: datetime) -> Any:
-    # said as the indexes of open cases say it, for a prepared plan knows no parameters
-    query = query.where(text(f"case_file.{OPEN}") if not wanted.closed else Case.resolved_at.is_not(None))
+    query = query.where(IS_OPEN if not wanted.closed else Case.resolved_at.is_not(None))
     if not wanted.closed:
         asleep = Case.snoozed_until > now
         query = query.where(asleep if wanted.snoozed else or_(Case.snoozed_until.is_(None), ~asleep))

@@ -82,9 +82,9 @@ def _parsed(fingerprint: str) -> Policy:
     return policy.parse(*_TEXTS[fingerprint])
 
 
-def numbered(session: Session, number: int, *, lock: bool = False) -> PolicyVersion:
+def numbered(session: Session, number: int) -> PolicyVersion:
     """The version with a number. Raises NotFound."""
-    found = session.get(PolicyVersion, number, with_for_update=lock or None)
+    found = session.get(PolicyVersion, number)
     if found is None:
         raise NotFound(f"There is no policy version {number}.")
     return found
@@ -96,14 +96,15 @@ def latest_backtest(session: Session, number: int) -> PolicyBacktest | None:
     return session.scalars(query).one_or_none()
 
 
-def stands(session: Session, start: PolicyActivation) -> bool:
-    """Whether a start still counts: none was said after it for the same moment."""
-    same = (
-        select(PolicyActivation.id)
-        .where(PolicyActivation.active_from == start.active_from)
-        .order_by(PolicyActivation.id.desc())
-    )
-    return session.scalars(same.limit(1)).first() == start.id
+def coming(session: Session, now: datetime) -> list[PolicyActivation]:
+    """Starts still to come, the next first; of two said for one moment the later said counts."""
+    starts = _starts(session)
+    return [starts[moment] for moment in sorted(starts) if moment > now]
+
+
+def _starts(session: Session) -> dict[datetime, PolicyActivation]:
+    """The start that counts at each moment."""
+    return {a.active_from: a for a in sorted(activations(session), key=lambda a: (a.active_from, a.id))}
 
 
 def activations(session: Session, number: int | None = None) -> list[PolicyActivation]:
@@ -133,9 +134,7 @@ class VersionRow:
 
 def versions(session: Session, now: datetime) -> list[VersionRow]:
     """All versions, newest first."""
-    starts = {
-        a.active_from: a for a in sorted(activations(session), key=lambda a: (a.active_from, a.id))
-    }  # the later said counts
+    starts = _starts(session)
     moments = sorted(starts)
     spans: dict[int, list[tuple[datetime, datetime | None]]] = {}
     for start, end in zip(moments, [*moments[1:], None], strict=True):
