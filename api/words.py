@@ -116,6 +116,7 @@ TAGS = {
     "order:sales:rechecked": "Order checked anew",
     "order:sales:rest_cancelled": "Rest of the order cancelled",
     "order:stock:allocated": "Stock given to the order",
+    "order:stock:taken": "Stock taken from the order, because there is less than the books said",
     "order:stock:expired": "Reserved stock went back",
     "payment:customer:posted": "Payment posted",
     "price:master:set": "Price agreed",

@@ -317,6 +317,8 @@ def _unbind(level: StockLevel, quantity: Decimal, context: Context) -> list[str]
     for line, order in context.session.execute(query):
         taken = min(quantity, line.quantity_allocated)
         stock.give_back(order, line, taken, context)
+        lost = {str(line.line): f"{plain(taken)} of {line.sku} from {level.warehouse}"}
+        context.also(Change("order:stock:taken", f"sales_order:{order.number}", None, lost))
         losers.append(order.number)
         quantity -= taken
         if quantity <= 0:

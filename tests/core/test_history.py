@@ -7,11 +7,12 @@ import random
 import re
 import threading
 from collections import defaultdict
+from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.exc import DBAPIError
 
 from erp_core import db
@@ -28,55 +29,61 @@ from tests.core.books import books_are_right
 from tests.core.test_machine import many_hands
 from tests.core.test_order_to_cash import World, on_the_shelf
 
-GOT = re.compile(r"([\d.]+) of (\S+) from (\S+)")
+OF = re.compile(r"([\d.]+) of (\S+) from (\S+)")
+WAYS = {"order:stock:allocated": 1, "order:stock:taken": -1}
 
 
 class Serial:
     """One hand after the other: what is on each shelf, and what each order has bound and sent."""
 
-    def __init__(self, levels: dict[tuple[str, str], tuple[Decimal, Decimal]]) -> None:
-        self.on_hand = {place: on_hand for place, (on_hand, _) in levels.items()}
-        self.others = {place: bound for place, (_, bound) in levels.items()}  # bound by orders before the history
+    def __init__(self, warehouse: str, on_hand: dict[str, Decimal], lines: Sequence[OrderLine]) -> None:
+        self.warehouse, self.on_hand, self.steps = warehouse, on_hand, 0
         self.bound: dict[tuple[str, str, str], Decimal] = defaultdict(Decimal)  # order, line, item
         self.sent: dict[tuple[str, str], Decimal] = defaultdict(Decimal)  # order, line
-        self.steps = 0
+        for line in lines:
+            self.bound[line.order_number, str(line.line), line.sku] = line.quantity_allocated
+            self.sent[line.order_number, str(line.line)] = line.quantity_shipped
+        self.before = {line.order_number for line in lines}
 
-    def step(self, entry: JournalEntry, warehouse: str) -> None:
+    def step(self, entry: JournalEntry) -> None:
         kind, name = (entry.subject or ":").split(":", 1)
-        if kind == "sales_order" and entry.tag == "order:stock:allocated":
+        if kind == "sales_order" and entry.tag in WAYS:
             for line, words in (entry.after or {}).items():
-                quantity, sku, _ = re.fullmatch(GOT, words).groups()  # type: ignore[union-attr]
-                self.bound[name, line, sku] += Decimal(quantity)
-        elif kind == "sales_order" and entry.after and "lines" in entry.after:
-            self._order(name, entry, warehouse)
+                quantity, sku, warehouse = re.fullmatch(OF, words).groups()  # type: ignore[union-attr]
+                if warehouse == self.warehouse:
+                    self.bound[name, line, sku] += WAYS[entry.tag] * Decimal(quantity)
+        elif kind == "sales_order" and (name.startswith("H-") or name in self.before):
+            if entry.after and "lines" in entry.after:
+                self._order(name, entry)
         elif entry.tag == "stock:level:adjusted":
             self._adjusted(name, entry)
         self.steps += 1
 
-    def _order(self, name: str, entry: JournalEntry, warehouse: str) -> None:
+    def _order(self, name: str, entry: JournalEntry) -> None:
         for line, was in ((entry.before or {}).get("lines") or {}).items():
             assert self.sent[name, line] == Decimal(was["shipped"]), (entry.key, "another shipment was not seen")
+            assert self.bound[name, line, was["sku"]] == Decimal(was["allocated"]), (entry.key, "another's stock")
         for line, now in (entry.after or {})["lines"].items():
-            place = (warehouse, now["sku"])
-            self.on_hand[place] -= Decimal(now["shipped"]) - self.sent[name, line]
+            if left := Decimal(now["shipped"]) - self.sent[name, line]:
+                self.on_hand[now["sku"]] -= left
+                assert self.on_hand[now["sku"]] >= 0, (entry.key, now["sku"])
             self.sent[name, line] = Decimal(now["shipped"])
             self.bound[name, line, now["sku"]] = Decimal(now["allocated"])
-            assert self.on_hand[place] >= 0, (entry.key, place)
 
     def _adjusted(self, name: str, entry: JournalEntry) -> None:
-        warehouse, sku = name.split(":")
+        _, sku = name.split(":")
         assert entry.before is not None
         assert entry.after is not None
-        assert self.on_hand[warehouse, sku] == Decimal(entry.before["on_hand"]), (entry.key, "stock was not seen")
-        self.on_hand[warehouse, sku] = Decimal(entry.after["on_hand"])
+        assert self.on_hand[sku] == Decimal(entry.before["on_hand"]), (entry.key, "stock was not seen")
+        assert self.of(sku) == Decimal(entry.after["allocated"]), (entry.key, "what an order has bound was not seen")
+        self.on_hand[sku] = Decimal(entry.after["on_hand"])
 
     def of(self, sku: str) -> Decimal:
         return sum((q for (_, _, item), q in self.bound.items() if item == sku), Decimal(0))
 
 
-def levels(session: Session, warehouse: str) -> dict[tuple[str, str], tuple[Decimal, Decimal]]:
-    found = session.scalars(select(StockLevel).where(StockLevel.warehouse == warehouse))
-    return {(x.warehouse, x.sku): (x.quantity_on_hand, x.quantity_allocated) for x in found}
+def levels(session: Session, warehouse: str) -> dict[str, StockLevel]:
+    return {x.sku: x for x in session.scalars(select(StockLevel).where(StockLevel.warehouse == warehouse))}
 
 
 def history_fits(hands: int, turns: int, items: int) -> Serial:
@@ -85,21 +92,23 @@ def history_fits(hands: int, turns: int, items: int) -> Serial:
 
     def ready(warehouse: str) -> None:
         with db.reading(db.API) as session:
-            first.update(warehouse=warehouse, levels=levels(session, warehouse))
-            last = session.scalars(select(JournalEntry.id).order_by(JournalEntry.id.desc()).limit(1)).first()
-            first["entry"] = last or 0
+            on_hand = {sku: level.quantity_on_hand for sku, level in levels(session, warehouse).items()}
+            lines = select(OrderLine).join(SalesOrder, SalesOrder.number == OrderLine.order_number)
+            bound = session.scalars(lines.where(SalesOrder.warehouse == warehouse)).all()
+            first["serial"] = Serial(warehouse, on_hand, bound)
+            first["entry"] = session.scalar(select(func.max(JournalEntry.id))) or 0
 
     many_hands(hands, turns, items, ready)
-    serial = Serial(first["levels"])
+    serial: Serial = first["serial"]
     with db.reading(db.API) as session:
         # a command writes its entry while it holds its locks, so entries of commands in each other's way stand in the order they ran
         for entry in session.scalars(
             select(JournalEntry).where(JournalEntry.id > first["entry"]).order_by(JournalEntry.id)
         ):
-            serial.step(entry, first["warehouse"])
-        for place, (on_hand, bound) in levels(session, first["warehouse"]).items():
-            assert serial.on_hand[place] == on_hand, place
-            assert serial.of(place[1]) + serial.others[place] == bound, place
+            serial.step(entry)
+        for sku, level in levels(session, serial.warehouse).items():
+            assert serial.on_hand[sku] == level.quantity_on_hand, sku
+            assert serial.of(sku) == level.quantity_allocated, sku
         for line in session.scalars(select(OrderLine).where(OrderLine.order_number.like("H-%"))):
             assert serial.sent[line.order_number, str(line.line)] == line.quantity_shipped
     return serial

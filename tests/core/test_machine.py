@@ -185,7 +185,9 @@ def many_hands(hands: int, turns: int, items: int, ready: Callable[[str], None] 
     """
     with db.transaction(db.API) as session:
         made = World(session)
-        skus = list(session.scalars(select(StockLevel.sku).where(StockLevel.warehouse == made.warehouse).limit(items)))
+        # the items that orders before these have bound most of: a count that finds less takes it from them too
+        here = select(StockLevel.sku).where(StockLevel.warehouse == made.warehouse)
+        skus = list(session.scalars(here.order_by(StockLevel.quantity_allocated.desc(), StockLevel.sku).limit(items)))
         for level in session.scalars(select(StockLevel).where(StockLevel.sku.in_(skus))):
             on_the_shelf(session, level.warehouse, level.sku, int(level.quantity_allocated) + 60)
         session.get_one(Customer, "T1").credit_limit = Decimal(10**7)
