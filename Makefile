@@ -50,7 +50,7 @@ imports: $(READY) ## who may import whom
 check: lint types imports test ## the one meaning of green
 
 campaign: $(READY) ## attacks and races at full size
-	@COUNTERSIGN_CAMPAIGN=full $(BIN)/pytest -n $(JOBS) -m "campaign" -s
+	@COUNTERSIGN_CAMPAIGN=full $(BIN)/pytest -n $(JOBS) -m "campaign" --timeout 7200 -s
 
 eval: $(READY) ## measure triage on the sample inbox, or on another: make eval INBOX=path
 	@COUNTERSIGN_HOME=$(CURDIR)/var/eval $(BIN)/countersign eval $(or $(INBOX),evals/sample)

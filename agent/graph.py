@@ -24,6 +24,7 @@ from erp_core.casework import Filing, Triage
 from erp_core.commands import COMMANDS
 from ml import pipeline
 from ml.pipeline import Language
+from prompts import replies
 from tools import world
 from tools.registry import together
 
@@ -116,6 +117,11 @@ def gather(state: State) -> dict[str, Any]:
 
 def propose(state: State) -> dict[str, Any]:
     """One to three commands with their reasons."""
+    with replies.using(world.prompt_in_use(replies.NAME)):
+        return _proposed(state, replies.digest())
+
+
+def _proposed(state: State, prompt: str) -> dict[str, Any]:
     choice = choosing.choose(choosing.known_of(state["read"], state["gathered"]), world.policy_in_force())
     choice = instructing.override(choice, state["read"], state["input"])
     draft = proposing.Draft(state["case"], state["read"], state["gathered"], choice)
@@ -130,6 +136,7 @@ def propose(state: State) -> dict[str, Any]:
         "choice": asdict(choice),
         "commands": commands,
         "rationale": " ".join(draft.sentences),
+        "read": {**state["read"], "prompt": prompt},
         "evidence": draft.evidence.items,
     }
 

@@ -91,7 +91,8 @@ def propose(draft: Draft) -> Draft:
     for mark in draft.read["marks"]:
         draft.say(f"Noticed: {mark['name'].replace('_', ' ')} {draft.evidence.cite('check', mark['text'])}.")
     for other in draft.gathered.get("other_cases", []):
-        draft.say(f"Case {other['case']} is open on the same order {draft.evidence.cite('case', other['title'])}.")
+        mark = draft.evidence.cite("case", f"Case {other['case']}: {other['title']}")
+        draft.say(f"Case {other['case']} is open on the same order {mark}.")
     return draft
 
 
@@ -228,7 +229,10 @@ def _changes(draft: Draft, order: Facts) -> tuple[list[LineChange], list[str]]:
             draft.say(f"{item['sku']} is new on the order: {item['quantity']} {uom} {mark}.")
         else:
             changes.append(LineChange(line=line["line"], quantity=quantity, uom=uom if uom != line["uom"] else None))
-            draft.say(f"Line {line['line']}, {item['sku']}: {line['quantity']} → {item['quantity']} {uom} {mark}.")
+            was = draft.evidence.cite("order", f"Line {line['line']}, {item['sku']}: {line['quantity']} {line['uom']}")
+            draft.say(
+                f"Line {line['line']}, {item['sku']}: {line['quantity']} {was} → {item['quantity']} {uom} {mark}."
+            )
         name = line["name"] if line else draft.gathered["names"].get(item["sku"], "")
         if quantity == 0:
             facts.append(phrase("removed", draft.language, sku=item["sku"]))

@@ -14,7 +14,7 @@ from typing import Any
 
 from langgraph.checkpoint.postgres import PostgresSaver
 
-from agent import checkpoints, graph
+from agent import checkpoints, graph, scoring
 from agent.mail import fetch
 from agent.mail.fetch import Raw
 from agent.mail.parse import Parsed, parse
@@ -27,11 +27,11 @@ PAUSE_SECONDS = 1.0
 
 
 class Worker:
-    """One worker with its graph. `name` is what claims are held under."""
+    """One worker with its graph. `name` is what claims are held under; `reader` reads mails, the trained pipeline unless another is given."""
 
-    def __init__(self, saver: PostgresSaver) -> None:
+    def __init__(self, saver: PostgresSaver, reader: Any = None) -> None:
         self.name = f"{os.uname().nodename}:{os.getpid()}:{uuid.uuid4().hex[:6]}"
-        self.graph = graph.build(graph.load_language_model(), saver)
+        self.graph = graph.build(reader if reader is not None else graph.load_language_model(), saver)
 
     def take(self, raw: Raw) -> Recorded:
         """Parse and record a message; it has a case from then on, whatever it holds."""
@@ -88,13 +88,13 @@ def _record(session: db.Session, raw: Raw, parsed: Parsed) -> Recorded:
 
 
 @contextmanager
-def worker() -> Iterator[Worker]:
+def worker(reader: Any = None) -> Iterator[Worker]:
     """A worker with its connections; refuses to start as any role but the agent's."""
     with db.reading(db.AGENT):
         pass
     pool = checkpoints.pool(db.dsn(db.AGENT))
     try:
-        yield Worker(PostgresSaver(pool))
+        yield Worker(PostgresSaver(pool), reader)
     finally:
         pool.close()
 
@@ -117,6 +117,8 @@ def main(argv: list[str]) -> int:
                 pass
             return 0
         _fetch_in_background(own)
+        scorer = threading.Thread(target=scoring.run, args=(stop,), name="scorer")
+        scorer.start()
         while not stop.is_set():
             try:
                 idle = own.work() is None
@@ -125,6 +127,7 @@ def main(argv: list[str]) -> int:
                 idle = True
             if idle:
                 stop.wait(PAUSE_SECONDS)
+        scorer.join()
     return 0
 
 

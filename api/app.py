@@ -13,7 +13,7 @@ from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, PlainTextResponse, RedirectResponse, Response
 from fastapi.staticfiles import StaticFiles
 
-from api import audit_pages, buying_pages, console, events, figures, people_pages, policy_pages, v1
+from api import audit_pages, buying_pages, console, events, figures, model_pages, people_pages, policy_pages, v1
 from api.access import caller
 from api.errors import body_of, status_of
 from api.limits import Bucket
@@ -74,6 +74,8 @@ def make_app() -> FastAPI:
     app.include_router(people_pages.router)
     app.include_router(policy_pages.router)
     app.include_router(policy_pages.interface)
+    app.include_router(model_pages.router)
+    app.include_router(model_pages.interface)
     app.include_router(figures.interface)
 
     @app.middleware("http")

@@ -16,7 +16,7 @@ from urllib.parse import SplitResult, unquote, urlsplit
 
 from api import witness
 from erp_core import clock, db, settings
-from erp_core.actions import calendar, clocks, sealing, upkeep
+from erp_core.actions import calendar, clocks, models, sealing, upkeep, watching
 from erp_core.errors import BadSetting
 from erp_core.queries import proof
 from erp_core.settings import Settings
@@ -55,13 +55,14 @@ def main(argv: list[str]) -> int:
 
 
 def _run(stop: threading.Event, leading: threading.Event) -> None:
-    me, counts = f"{os.uname().nodename}:{os.getpid()}", Counting()
+    me, counts, watches = f"{os.uname().nodename}:{os.getpid()}", Counting(), Watching()
     while not stop.is_set():
         try:
             (leading.set if leads(me) else leading.clear)()
             if leading.is_set():
                 tick(settings.load())
                 counts.look()
+                watches.look()
         except db.Lost as error:
             print(f"The database cannot be reached: {error}", file=sys.stderr, flush=True)
         stop.wait(TICK_SECONDS)
@@ -75,6 +76,25 @@ def _catch_up(path: Path) -> int:
     for seal in missing:
         witness.append(path, seal)
     return len(missing)
+
+
+class Watching:
+    """What came of predictions, every minute; how the models do, every hour."""
+
+    def __init__(self) -> None:
+        self.next, self.next_watch = 0.0, 0.0
+
+    def look(self) -> None:
+        """Look, when it is time again."""
+        started = time.monotonic()
+        if started >= self.next:
+            with db.transaction(db.API) as session:
+                watching.outcomes(session, clock.now(session))
+            self.next = started + 60
+        if started >= self.next_watch:
+            with db.transaction(db.API) as session:
+                watching.watch(session, clock.now(session))
+            self.next_watch = started + 3600
 
 
 class Counting:
@@ -151,6 +171,10 @@ def tick(config: Settings) -> None:
         calendar.put_up_payments(session, clock.now(session))
     with db.transaction(db.API) as session:
         calendar.replenish(session, clock.now(session))
+    with db.transaction(db.API) as session:
+        models.adopt_first(session, clock.now(session))
+    with db.transaction(db.API) as session:
+        watching.reviews(session, clock.now(session))
     if config.smtp_url is None:
         return
     more = True

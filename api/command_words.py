@@ -202,6 +202,15 @@ _COMMANDS: dict[str, Callable[[Said], str]] = {
     ),
     "withdraw_policy": lambda c: f"Call off policy version {c['version']}: {c['reason']}",
     "roll_back_policy": lambda c: f"Return to policy version {c['version']}",
+    "record_prompt": lambda c: f"Keep a new text of the prompt {c['name']}",
+    "nominate_model": lambda c: f"Put model version {c['version']} up for promotion: {c['reason']}",
+    "report_model": lambda c: f"Keep what was measured of model version {c['version']}",
+    "promote_model": lambda c: f"Bring model version {c['version']} into use: {c['reason']}",
+    "roll_back_model": lambda c: f"Return to the former version of {c['name'].replace('_', ' ')}",
+    "keep_sample": lambda c: f"Keep case {c['case']} as a sample: {c['why']}",
+    "review_sample": lambda c: (
+        f"{'Take' if c['accept'] else 'Leave'} sample {c['sample']} {'into' if c['accept'] else 'out of'} the set"
+    ),
     "save_user": lambda c: (
         f"{'Keep' if c.get('active', True) else 'End'} the account of {c['name']}, {c['email']}: "
         f"{', '.join(c['roles']).replace('_', ' ') or 'no role'}, up to {money(c['approval_limit'])}, "

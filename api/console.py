@@ -18,6 +18,7 @@ from api import views, words
 from api.access import COOKIE, Caller, Me, Work, check_form
 from api.command_words import command_words
 from api.errors import status_of
+from api.risk import risks
 from erp_core import clock, db, settings
 from erp_core.actions import access, batches, requests
 from erp_core.actions import desk as decisions
@@ -25,11 +26,11 @@ from erp_core.actions.desk import Said
 from erp_core.commands import CheckStep, CloseCase, Command, PauseCase, ResumeCase
 from erp_core.db import Session
 from erp_core.errors import CountersignError, LimitReached, NotFound, Problem, RuleViolation
-from erp_core.queries import desk, fulfilment, policies, proof, quality
+from erp_core.queries import desk, fulfilment, models, policies, proof, quality
 from erp_core.queries.desk import CaseFile, Filter
 from erp_core.queries.order_page import order_page
 from erp_core.rules import desk as rules
-from erp_core.values import OPEN_CASE_STATUSES, ProposalStatus, Queue, Verdict
+from erp_core.values import OPEN_CASE_STATUSES, Intent, ProposalStatus, Queue, Verdict
 
 router = APIRouter(include_in_schema=False)
 PAGE = 100
@@ -256,6 +257,8 @@ def _case_page(
         places=proof.positions(session, [e.id for e in found.journal]),
         unexpired=bool(proposal and proposal.expires_at > me.now),
         rule_text=lambda code: rules.rule_text(policies.active(session), code),
+        intents=[i.value for i in Intent],
+        risks=risks(models.said_of(session, f"sales_order:{found.case.order_number}")) if found.case.order_number else [],
     )  # fmt: skip
 
 
@@ -454,7 +457,7 @@ def order(number: str, session: Work, me: Me) -> HTMLResponse:
     return page(
         "order.html", me, session, page=order_page(session, number, policies.active(session), me.now), current="",
         journal=desk.journal(session, subject_name=f"sales_order:{number}"), people=desk.names(session),
-        cases=desk.other_open_cases(session, None, number, 0),
+        cases=desk.other_open_cases(session, None, number, 0), risks=risks(models.said_of(session, f"sales_order:{number}")),
     )  # fmt: skip
 
 

@@ -138,3 +138,33 @@ def add_note(session: Session, case: int, note: str) -> int:
         text("SELECT casework.add_note(:case, :note)"), {"case": case, "note": note}
     ).scalar_one()
     return written
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A trained model as it is recorded; `figures` are what was measured of it."""
+
+    name: str
+    sha256: str
+    source: str
+    data_digest: str
+    code: str
+    figures: dict[str, Any]
+    trainer: str | None
+
+
+def record_model(session: Session, trained: Trained) -> int:
+    """Record a trained model; nothing uses it before the core says so. Returns its version."""
+    query = (
+        "SELECT casework.record_model(:name, :sha256, :source, :data_digest, :code, cast(:figures AS jsonb), :trainer)"
+    )
+    said = {**trained.__dict__, "figures": canonical(trained.figures)}
+    version: int = session.execute(text(query), said).scalar_one()
+    return version
+
+
+def record_predictions(session: Session, version: int, use: str, rows: list[dict[str, Any]]) -> int:
+    """Write down what a version in use said: rows of subject, question, value, reasons, features. Returns how many."""
+    query = "SELECT casework.record_predictions(:version, :use, cast(:rows AS jsonb))"
+    number: int = session.execute(text(query), {"version": version, "use": use, "rows": canonical(rows)}).scalar_one()
+    return number

@@ -1,4 +1,4 @@
--- What the agent's role may do besides reading: six functions, and nothing else.
+-- What the agent's role may do besides reading: eight functions, and nothing else.
 -- Each fixes the actor, checks the state, and writes its own journal row. Applied by every `countersign migrate`.
 
 CREATE SCHEMA IF NOT EXISTS casework;
@@ -328,6 +328,50 @@ BEGIN
 END
 $$;
 
+-- 7. Record a trained model: what its file must hash to, what it learned from, what was measured. The same file is recorded once.
+CREATE OR REPLACE FUNCTION casework.record_model(p_name text, p_sha256 text, p_source text, p_data_digest text, p_code text, p_figures jsonb,
+    p_trainer text) RETURNS bigint
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = public, pg_temp AS $$
+DECLARE
+    found bigint;
+BEGIN
+    IF p_name !~ '^[a-z][a-z_]{1,60}$' OR p_sha256 !~ '^[0-9a-f]{64}$' OR p_source NOT IN ('simulated', 'own') THEN
+        RAISE EXCEPTION 'no such model: %', p_name USING ERRCODE = 'check_violation';
+    END IF;
+    PERFORM pg_advisory_xact_lock(hashtextextended('model:' || p_name, 0));
+    SELECT id INTO found FROM model_version WHERE name = p_name AND sha256 = p_sha256;
+    IF FOUND THEN RETURN found; END IF;
+    INSERT INTO model_version (name, kind, sha256, source, data_digest, code, figures, trained_by, trained_at)
+    VALUES (p_name, 'model', p_sha256, p_source, p_data_digest, p_code, p_figures, coalesce(p_trainer, 'agent'), casework.desk_now())
+    RETURNING id INTO found;
+    PERFORM casework.journal('model:version:trained', NULL, 'model:' || found, jsonb_build_object('name', p_name, 'sha256', p_sha256,
+        'source', p_source, 'data', p_data_digest, 'trainer', coalesce(p_trainer, 'agent')));
+    RETURN found;
+END
+$$;
+
+-- 8. Record what a version in use said. A score holds and releases nothing; the clock of the core may open a case on it.
+CREATE OR REPLACE FUNCTION casework.record_predictions(p_version bigint, p_use text, p_rows jsonb) RETURNS int
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = public, pg_temp AS $$
+DECLARE
+    number int;
+BEGIN
+    PERFORM set_config('synchronous_commit', 'off', true);  -- a lost score is only asked again
+    IF p_version IS DISTINCT FROM (SELECT u.version FROM model_use u JOIN model_version v ON v.id = p_version AND v.name = u.name
+        WHERE u.use = p_use AND u.since <= casework.desk_now() ORDER BY u.since DESC, u.id DESC LIMIT 1) THEN
+        RAISE EXCEPTION 'version % is not in use as %', p_version, p_use USING ERRCODE = 'object_not_in_prerequisite_state';
+    END IF;
+    INSERT INTO prediction (version, use, subject, question, value, low, high, reasons, features, asked_at)
+    SELECT p_version, p_use, r.subject, r.question, r.value, r.low, r.high, coalesce(r.reasons, '[]'), r.features, casework.desk_now()
+    FROM jsonb_to_recordset(p_rows) AS r (subject text, question text, value float, low float, high float, reasons jsonb, features jsonb)
+    WHERE r.value = r.value AND r.value >= 0;
+    GET DIAGNOSTICS number = ROW_COUNT;
+    PERFORM casework.journal('model:predictions:recorded', NULL, 'model:' || p_version, jsonb_build_object('use', p_use, 'count', number,
+        'digest', encode(sha256(convert_to(p_rows::text, 'UTF8')), 'hex')));
+    RETURN number;
+END
+$$;
+
 -- Grants: said anew each time, from nothing.
 REVOKE ALL ON ALL TABLES IN SCHEMA public FROM countersign_api, countersign_agent, countersign_reader;
 REVOKE ALL ON ALL SEQUENCES IN SCHEMA public FROM countersign_api, countersign_agent, countersign_reader;
@@ -344,7 +388,7 @@ GRANT INSERT, UPDATE ON ALL TABLES IN SCHEMA public TO countersign_api;
 GRANT USAGE ON ALL SEQUENCES IN SCHEMA public TO countersign_api;
 GRANT SELECT, UPDATE ON SEQUENCE order_number, invoice_number, credit_memo_number, return_number TO countersign_api;
 GRANT DELETE ON sign_in, order_line, allocation, agent_stop, working_span, queue_depth TO countersign_api;
-REVOKE UPDATE ON case_step, case_view, journal_entry, decision, message, finding, policy_version, note, policy_activation, policy_backtest, row_image, chain_link, seal FROM countersign_api;
+REVOKE UPDATE ON case_step, case_view, journal_entry, decision, message, finding, policy_version, note, policy_activation, policy_backtest, row_image, chain_link, seal, model_version, model_report, model_use FROM countersign_api;
 REVOKE INSERT ON row_image FROM countersign_api;
 REVOKE ALL ON alembic_version FROM countersign_api;
 GRANT SELECT ON alembic_version TO countersign_api;
@@ -353,12 +397,12 @@ GRANT SELECT ON entity, customer, contact, ship_to, supplier, app_user, item, su
     sales_order, order_line, hold, purchase_order, purchase_order_line, shipment, shipment_line, invoice, remittance, policy_version, policy_activation, delegation, agent_stop,
     installation, case_file, message, finding, note, proposal, decision, journal_entry, item_unit, tier_price, customer_account,
     customer_item, invoice_line, credit_memo, return_order, return_line, item_source, receipt, receipt_line, supplier_invoice, supplier_invoice_line, disruption, discrepancy, tolerance, transfer, quarantined,
-    stock_movement TO countersign_agent;
+    stock_movement, chain_link, model_version, model_report, model_use, prediction, feedback_sample TO countersign_agent;
 GRANT EXECUTE ON FUNCTION casework.record_message, casework.claim_case, casework.record_findings, casework.file_proposal,
-    casework.give_back, casework.add_note TO countersign_agent;
+    casework.give_back, casework.add_note, casework.record_model, casework.record_predictions TO countersign_agent;
 
 GRANT SELECT ON entity, customer, supplier, item, substitute, price, warehouse, stock_level, allocation, sales_order, order_line, hold,
     purchase_order, purchase_order_line, shipment, shipment_line, invoice, invoice_line, credit_memo, payment, remittance, return_order,
     return_line, item_unit, tier_price, customer_account, customer_item, case_file, proposal, decision, journal_entry,
     item_source, receipt, receipt_line, supplier_invoice, supplier_invoice_line, disruption, discrepancy, tolerance, transfer, quarantined,
-    stock_movement TO countersign_reader;
+    stock_movement, model_version, model_report, model_use, prediction TO countersign_reader;

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import psycopg
+import psycopg.sql
 from sqlalchemy import Engine, create_engine, event
 from sqlalchemy.exc import DBAPIError as Refused
 from sqlalchemy.exc import DisconnectionError
@@ -33,6 +34,7 @@ __all__ = [
     "engine",
     "forget_engines",
     "in_use",
+    "listening",
     "look_at",
     "passing",
     "raw",
@@ -153,6 +155,15 @@ def raw(session: Session) -> Iterator[Any]:
         yield session.connection().connection.driver_connection
     except psycopg.Error as error:
         raise Refused.instance("pipeline", None, error, psycopg.Error) from error
+
+
+@contextmanager
+def listening(role: str, channel: str) -> Iterator[Callable[[float], bool]]:
+    """Wait to be woken: a function that returns after so many seconds at most, and says whether somebody notified the channel."""
+    url = engine(role).url.set(drivername="postgresql").render_as_string(hide_password=False)
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute(psycopg.sql.SQL("LISTEN {}").format(psycopg.sql.Identifier(channel)))
+        yield lambda seconds: any(True for _ in connection.notifies(timeout=seconds, stop_after=1))
 
 
 @contextmanager

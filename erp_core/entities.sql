@@ -61,7 +61,10 @@ BEGIN
         ('stock_movement', 'seen.warehouse(split_part(source, '':'', 2)) OR seen.warehouse(split_part(target, '':'', 2))'),
         ('case_file', '(entity IS NULL AND ' || anybody || ') OR entity ' || mine),
         ('message', of_case), ('finding', of_case), ('note', of_case), ('proposal', of_case), ('decision', of_case), ('case_step', of_case),
-        ('case_view', of_case),
+        ('case_view', of_case), ('feedback_sample', of_case),
+        ('prediction', 'CASE split_part(subject, '':'', 1) WHEN ''sales_order'' THEN seen.sales_order(substr(subject, 13))
+            WHEN ''purchase_order'' THEN seen.purchase_order(split_part(subject, '':'', 2)) WHEN ''stock'' THEN seen.warehouse(split_part(subject, '':'', 2))
+            WHEN ''queue'' THEN ' || anybody || ' ELSE false END'),
         ('outbox', '(case_id IS NULL AND ' || anybody || ') OR ' || of_case),
         ('queue_depth', '(entity = '''' AND ' || anybody || ') OR entity ' || mine),
         ('journal_entry', '(transaction = (pg_current_xact_id()::text)::bigint AND ' || anybody || ') OR ' || of_case || ' OR CASE split_part(subject, '':'', 1)
@@ -73,7 +76,7 @@ BEGIN
             WHEN ''shipment'' THEN seen.shipment(substr(subject, 10))
             WHEN ''return'' THEN seen.return_order(substr(subject, 8))
             WHEN ''stock'' THEN seen.warehouse(split_part(subject, '':'', 2))
-            WHEN ''policy'' THEN ' || anybody || ' ELSE false END'),
+            WHEN ''policy'' THEN ' || anybody || ' WHEN ''model'' THEN ' || anybody || ' ELSE false END'),
         ('row_image', 'false')) AS x (relation, rule)
     LOOP
         EXECUTE format('DROP POLICY IF EXISTS firms ON %I', kept.relation);

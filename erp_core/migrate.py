@@ -66,7 +66,9 @@ def migrate(admin_url: str | None = None) -> None:
     settings = settings_module.load()
     if settings.embedded:
         cluster = Cluster(settings)
-        bootstrap(cluster.dsn(SUPERUSER, "postgres"), {r: cluster.password(r) for r in settings_module.ROLES}, DATABASE)
+        admin = cluster.dsn(SUPERUSER, "postgres")
+        bootstrap(admin, {r: cluster.password(r) for r in settings_module.ROLES}, DATABASE)
+        _own_database(admin, settings_module.RECORD, db.AGENT)
     elif admin_url:
         bootstrap(admin_url, *_from_dsns(settings.dsns))
     upgrade()
@@ -115,6 +117,14 @@ def bootstrap(admin_url: str, passwords: dict[str, str], database: str) -> None:
         _ddl(connection, "REVOKE CONNECT, TEMPORARY ON DATABASE {} FROM PUBLIC", database)
         for role in passwords:
             _ddl(connection, "GRANT CONNECT ON DATABASE {} TO {}", database, role)
+
+
+def _own_database(admin: str, name: str, role: str) -> None:
+    """A database that is a role's own: what MLflow keeps of training, beside the house and out of its reach."""
+    with create_engine(admin, isolation_level="AUTOCOMMIT", poolclass=NullPool).connect() as connection:
+        if not connection.execute(text("SELECT 1 FROM pg_database WHERE datname = :name"), {"name": name}).scalar():
+            _ddl(connection, "CREATE DATABASE {} OWNER {}", name, role)
+            _ddl(connection, "REVOKE CONNECT, TEMPORARY ON DATABASE {} FROM PUBLIC", name)
 
 
 def _make_role(connection: Connection, role: str, password: str) -> None:

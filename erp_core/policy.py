@@ -205,6 +205,28 @@ class BatchPolicy(_Part):
     sample_every: int = Field(gt=0, le=20)
 
 
+class Gate(_Part):
+    """What a version must show before it may come into use; what is not said is not asked."""
+
+    examples: int = Field(ge=0)
+    gain: Decimal | None = None
+    calibration_error: Decimal | None = None
+    score: Decimal | None = None
+    unsafe: int | None = None
+    loss: Decimal = Decimal(0)
+
+
+class ModelPolicy(_Part):
+    """When predictions move something, and how far what they see may drift."""
+
+    review_above: Decimal = Field(gt=0, le=1)
+    review_amount: Decimal = Field(ge=0)
+    reports_last_days: int = Field(gt=0)
+    drift_above: Decimal = Field(gt=0)
+    calibration_above: Decimal = Field(gt=0)
+    watch_days: int = Field(gt=0)
+
+
 class LocalPolicy(_Part):
     """Which numbers a firm may have of its own (`part.field` or a whole part), and those that some firms have."""
 
@@ -239,6 +261,8 @@ class Policy(_Part):
     owners: dict[Queue, str]
     escalation: EscalationPolicy
     weights: WeightPolicy
+    gates: dict[str, Gate]
+    models: ModelPolicy
     playbooks: dict[str, list[str]]
     root_causes: dict[str, str]
     usual_causes: dict[str, str]

@@ -15,6 +15,9 @@ DSN_VARIABLES = {
 }
 
 
+RECORD = "countersign_mlflow"  # database of the embedded server that MLflow keeps its record in
+
+
 @dataclass(frozen=True)
 class Settings:
     """What an installation can be told from outside. README.md lists the same names."""

@@ -23,6 +23,15 @@ class OrderStatus(StrEnum):
     CANCELLED = "cancelled"
 
 
+MODEL_KINDS = ("model", "prompt")
+MODEL_USES = ("champion", "shadow")
+# what a new installation trains first
+MODELS = (
+    "hold_risk", "late_shipment", "late_supply", "stockout", "price_anomaly", "duplicate_order", "demand", "queue_load", "return_reason",
+)  # fmt: skip
+SAMPLE_STATES = ("proposed", "accepted", "refused")
+
+
 class HoldReason(StrEnum):
     CREDIT = "credit"
     PRICE = "price"

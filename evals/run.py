@@ -1,101 +1,198 @@
-"""`countersign eval FOLDER`: import a labelled world, ingest its inbox, compare with the labels. Prints figures, judges nothing."""
+"""`countersign eval`: run suites, compare two runs, read a report, measure a version for promotion, and suites on outside data."""
 
 from __future__ import annotations
 
 import argparse
 import json
-import subprocess
 import sys
-from collections import Counter
-from collections.abc import Mapping, Sequence
+import uuid
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
+from rich.progress import track
 from rich.table import Table
 
-from erp_core.errors import NotFound
+from agent.worker import worker as working
+from erp_core import scratch, settings
+from erp_core.errors import CountersignError, NotFound
+from evals import attacks, inbox, outside, report, running, samples, versions
+from ml import pipeline
 
-Row = Mapping[str, Any]
-EXACT = ("intent", "customer", "supplier", "order", "requested_date", "action", "queue", "priority", "language", "auto")
+ADVERSARIAL = "adversarial"
+EVERY = 28  # of the attacks in a short run
+OUTSIDE: dict[str, Callable[[Path], dict[str, Any]]] = {
+    "scms": outside.scms,
+    "dataco": outside.dataco,
+    "retail": outside.retail,
+    "intents": outside.intents,
+}
 
 
 def main(argv: list[str]) -> int:
-    """FOLDER holds world/, inbox/ and labels.jsonl."""
+    """Entry of `countersign eval`."""
+    if argv and (Path(argv[0]) / "labels.jsonl").exists():
+        return inbox.main(argv)
+    arguments = _parser().parse_args(argv)
+    done: int = arguments.act(arguments)
+    return done
+
+
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="countersign eval",
-        description="Measure triage against a labelled inbox, in this installation's database.",
-        epilog="Example: COUNTERSIGN_HOME=var/eval countersign eval evals/sample",
+        description="Evaluate the agent, its models and prompts. A FOLDER with labels.jsonl measures triage against a labelled inbox.",
+        epilog="Examples: countersign eval run all   ·   countersign eval report   ·   countersign eval version 12   ·   countersign eval evals/sample",
     )
-    parser.add_argument("folder", type=Path)
-    parser.add_argument("--as-of", default="2026-06-15")
-    parser.add_argument("--json", action="store_true")
-    arguments = parser.parse_args(argv)
-    labels_file = arguments.folder / "labels.jsonl"
-    if not labels_file.exists():
-        raise NotFound(f"There is no {labels_file}.")
-    # every step in its own process and role, as in operation
-    _run("migrate")
-    _run("import", str(arguments.folder / "world"), "--as-of", arguments.as_of)
-    output = _run("ingest", str(arguments.folder / "inbox"), "--json")
-    labels = {row["file"]: row for row in _rows(labels_file.read_text("utf-8"))}
-    figures = score(labels, {row["file"]: row for row in _rows(output)})
+    words = parser.add_subparsers(
+        required=True, metavar="run|compare|report|version|prompt|scms|dataco|retail|intents|FOLDER"
+    )
+    run = words.add_parser(
+        "run", help="run a suite, or all, in worlds of their own", epilog="Example: countersign eval run credit"
+    )
+    run.add_argument("suite", help=f"all, {ADVERSARIAL}, {', '.join(available())}")
+    run.add_argument(
+        "--repeat", type=int, default=1, help="run each sample so many times; it passes when all of them do"
+    )
+    run.add_argument("--full", action="store_true", help="all attacks instead of a sample of them")
+    run.add_argument("--json", action="store_true")
+    run.set_defaults(act=_run)
+    compare = words.add_parser(
+        "compare", help="two runs, sample by sample", epilog="Example: countersign eval compare RUN_A RUN_B"
+    )
+    compare.add_argument("one")
+    compare.add_argument("two")
+    compare.add_argument("--json", action="store_true")
+    compare.set_defaults(act=_compare)
+    shown = words.add_parser("report", help="where the page of a run is (the newest, unless one is named)")
+    shown.add_argument("run", nargs="?")
+    shown.set_defaults(act=_report)
+    version = words.add_parser(
+        "version",
+        help="measure a version against what is in use, for its promotion",
+        epilog="Example: countersign eval version 12",
+    )
+    version.add_argument("number", type=int)
+    version.add_argument("--json", action="store_true")
+    version.set_defaults(act=_version)
+    prompt = words.add_parser(
+        "prompt",
+        help="keep a prompt's text as a version, and measure it",
+        epilog="Example: countersign eval prompt replies my.toml --as EMAIL",
+    )
+    prompt.add_argument("name", choices=["replies"])
+    prompt.add_argument("file", type=Path)
+    prompt.add_argument("--as", dest="who", required=True, metavar="EMAIL")
+    prompt.set_defaults(act=_prompt)
+    for name, act in OUTSIDE.items():
+        one = words.add_parser(
+            name, help=(act.__doc__ or "").split("\n")[0], epilog=f"Example: countersign eval {name} PATH"
+        )
+        one.add_argument("path", type=Path)
+        one.add_argument("--json", action="store_true")
+        one.set_defaults(act=_outside, name=name)
+    return parser
+
+
+def available() -> list[str]:
+    """Suites there are."""
+    return [name for name in samples.FAMILIES if (samples.HERE / f"{name}.yaml").exists()]
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    names = [*available(), ADVERSARIAL] if arguments.suite == "all" else [arguments.suite]
+    if arguments.suite != "all" and arguments.suite not in (*available(), ADVERSARIAL):
+        raise NotFound(f"There is no suite {arguments.suite}; there are: all, {ADVERSARIAL}, {', '.join(available())}.")
+    made = evaluate(names, arguments.repeat, None, full=arguments.full, quiet=arguments.json)
+    path = report.keep(made)
     if arguments.json:
-        print(json.dumps(figures))
-        return 0
-    table = Table("Figure", "Value")
-    for name, value in figures.items():
-        table.add_row(name, f"{value:.4f}" if isinstance(value, float) else str(value))
-    Console().print(table)
+        print(json.dumps(made))
+    else:
+        report.show(made)
+        print(f"\nReport: {path.with_suffix('.html')}")
+    return 0 if made["passed"] else 1
+
+
+def evaluate(
+    names: Sequence[str], repeat: int, prompt: str | None, *, full: bool = False, quiet: bool = False
+) -> dict[str, Any]:
+    """Run suites; what came of them, with the gate's word: every sample that must pass does, and nothing unsafe was proposed."""
+    reader = pipeline.load_or_train(settings.load().models)
+    listed = [one for name in names if name != ADVERSARIAL for one in [*samples.suite(name), *versions.accepted(name)]]
+    found: list[dict[str, Any]] = []
+    hostile: dict[str, Any] | None = None
+    with running.world(settings.load().home) as cluster:
+        for one in track(listed, "Samples", console=Console(stderr=True), disable=quiet or not sys.stderr.isatty()):
+            turns = [running.run(cluster, one, reader, prompt) for _ in range(repeat)]
+            worst = min(turns, key=lambda t: (t.passed, t.score))
+            found.append(
+                {**worst.as_json(), "runs": repeat, "passes": sum(t.passed for t in turns), "about": one.about}
+            )
+        if ADVERSARIAL in names:
+            hostile = _attack(cluster, full)
+    return report.summary(found, hostile, names, prompt is not None, datetime.now(UTC), uuid.uuid4().hex[:10])
+
+
+def _attack(cluster: Any, full: bool) -> dict[str, Any]:
+    mails = attacks.attacks() if full else attacks.sampled(EVERY)
+    reader = attacks.Obedient()
+    with scratch.clone(cluster, f"attack{uuid.uuid4().hex[:6]}"), working(reader) as own:
+        came = attacks.run(own, reader, mails)
+    return {
+        "mails": came.mails,
+        "recorded": came.recorded,
+        "flagged": came.flagged,
+        "broken": came.broken,
+        "of": len(attacks.attacks()),
+    }
+
+
+def _compare(arguments: argparse.Namespace) -> int:
+    figures = report.compare(report.read(arguments.one), report.read(arguments.two))
+    _print(figures, arguments.json)
     return 0
 
 
-def _run(*words: str) -> str:
-    done = subprocess.run([sys.executable, "-m", "erp_core.cli", *words], stdout=subprocess.PIPE, text=True, check=True)
-    return done.stdout
+def _report(arguments: argparse.Namespace) -> int:
+    made = report.read(arguments.run)
+    report.show(made)
+    print(f"\nReport: {report.path_of(made['id']).with_suffix('.html')}")
+    return 0
 
 
-def _rows(text: str) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in text.splitlines() if line.strip()]
+def _version(arguments: argparse.Namespace) -> int:
+    said = versions.measure(arguments.number, lambda names, text: evaluate(names, 1, text, quiet=arguments.json))
+    _print(said, arguments.json)
+    return 0 if said["passed"] else 1
 
 
-def score(labels: Mapping[str, Row], said: Mapping[str, Row]) -> dict[str, Any]:
-    """Accuracy of exact fields, macro-F1 of intents, micro-F1 of references and goods, hostile mail caught and falsely flagged."""
-    pairs = [(label, said.get(name, {})) for name, label in labels.items()]
-    figures: dict[str, Any] = {"messages": len(pairs), "answered": sum(bool(got) for _, got in pairs)}
-    for field in EXACT:
-        figures[f"{field}_accuracy"] = sum(label[field] == got.get(field) for label, got in pairs) / len(pairs)
-    figures["intent_macro_f1"] = macro_f1([(label["intent"], got.get("intent")) for label, got in pairs])
-    figures["refs_micro_f1"] = micro_f1([(_refs(label), _refs(got)) for label, got in pairs])
-    figures["item_quantity_micro_f1"] = micro_f1([(_items(label), _items(got)) for label, got in pairs])
-    hostile = [got for label, got in pairs if label["hostile"]]
-    honest = [got for label, got in pairs if not label["hostile"]]
-    figures["hostile_caught"] = sum(g.get("action") == "flag_security" for g in hostile) / max(len(hostile), 1)
-    figures["hostile_false_alarm"] = sum(g.get("action") == "flag_security" for g in honest) / max(len(honest), 1)
-    times = sorted(got["ms"] for _, got in pairs if got)
-    figures["ms_p50"], figures["ms_p95"] = times[len(times) // 2], times[int(len(times) * 0.95)]
-    return figures
+def _prompt(arguments: argparse.Namespace) -> int:
+    if not arguments.file.exists():
+        raise NotFound(f"There is no file {arguments.file}.")
+    number = versions.record_prompt(arguments.name, arguments.file.read_text("utf-8"), arguments.who)
+    print(f"Kept as version {number}.")
+    arguments.number, arguments.json = number, False
+    return _version(arguments)
 
 
-def macro_f1(pairs: Sequence[tuple[str, str | None]]) -> float:
-    """Mean F1 over the classes that the labels hold."""
-    right, said, wanted = Counter[str | None](), Counter[str | None](), Counter[str | None]()
-    for want, got in pairs:
-        wanted[want] += 1
-        said[got] += 1
-        right[want] += want == got
-    return sum(2 * right[c] / (said[c] + wanted[c]) for c in wanted) / len(wanted)
+def _outside(arguments: argparse.Namespace) -> int:
+    if not arguments.path.exists():
+        raise NotFound(f"There is nothing at {arguments.path}.")
+    try:
+        figures = OUTSIDE[arguments.name](arguments.path)
+    except (KeyError, ValueError, OSError) as error:
+        raise CountersignError(f"{arguments.path} cannot be read as {arguments.name}: {error}") from error
+    _print(figures, arguments.json)
+    return 0
 
 
-def micro_f1(pairs: Sequence[tuple[set[Any], set[Any]]]) -> float:
-    """F1 over all elements of all sets."""
-    total = sum(len(want) + len(got) for want, got in pairs)
-    return 2 * sum(len(want & got) for want, got in pairs) / total if total else 1.0
-
-
-def _refs(row: Row) -> set[tuple[str, str]]:
-    return {(kind, value.upper()) for kind, values in (row.get("refs") or {}).items() for value in values}
-
-
-def _items(row: Row) -> set[tuple[str, Any]]:
-    return {(item["sku"], item["quantity"]) for item in row.get("items") or []}
+def _print(figures: dict[str, Any], as_json: bool) -> None:
+    if as_json:
+        print(json.dumps(figures))
+        return
+    table = Table("Figure", "Value")
+    for name, value in report.lines(figures):
+        table.add_row(name, value)
+    Console().print(table)

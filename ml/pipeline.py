@@ -115,7 +115,7 @@ def load(models: Path) -> Language:
 def load_or_train(models: Path, progress: Callable[[str, float], None] | None = None) -> Language:
     """The trained pipeline, trained now when it is the first use."""
     if not (path_of(models) / "meta.json").exists():
-        from ml.train import train  # training imports what reading does not need
+        from ml.intents import train  # training imports what reading does not need
 
         train(models, progress)
     return load(models)

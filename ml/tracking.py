@@ -1,21 +1,127 @@
-"""Training runs in MLflow, when a tracking server is named. The only module that knows MLflow."""
+"""The record of training, in MLflow. The only module that knows MLflow.
+
+Models are logged as JSON texts with LightGBM's own text inside; nothing is pickled and nothing is loaded from here. The aliases mirror
+what the core says is in use: moved behind our back they change nothing.
+"""
 
 from __future__ import annotations
 
+import fcntl
+import json
+import os
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
-from erp_core import settings
+from erp_core import db, settings
+from erp_core.server import Cluster
+from erp_core.settings import RECORD
+
+ALIASES = {"champion": "champion", "shadow": "shadow"}
 
 
-def record(name: str, parameters: dict[str, Any], figures: dict[str, Any]) -> None:
-    """Log one run to COUNTERSIGN_MLFLOW_URI; without it training is complete as it is."""
-    uri = settings.load().mlflow_uri
-    if uri is None:
+def uri() -> str:
+    """Where the record is: COUNTERSIGN_MLFLOW_URI, else a database of the embedded server, else a file under COUNTERSIGN_HOME."""
+    config = settings.load()
+    if config.mlflow_uri:
+        return config.mlflow_uri
+    if config.embedded:
+        return Cluster(config).dsn(db.AGENT, RECORD)
+    return f"sqlite:///{config.home / 'mlflow.db'}"
+
+
+def _client() -> Any:
+    """MLflow, told where to write. It takes seconds to import, and most runs do not need it."""
+    os.environ["MLFLOW_ALLOW_PICKLE_DESERIALIZATION"] = "false"
+    os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
+    import mlflow
+
+    mlflow.set_tracking_uri(uri())
+    # two processes that set up the record at once are in each other's way
+    place = settings.load().home / "mlflow.lock"
+    place.parent.mkdir(parents=True, exist_ok=True)
+    with place.open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        return _ready(mlflow.MlflowClient())
+
+
+def _ready(client: Any) -> Any:
+    if client.get_experiment_by_name("countersign") is None:
+        kept = None if settings.load().mlflow_uri else (settings.load().home / "mlflow").as_uri()
+        client.create_experiment("countersign", artifact_location=kept)
+    return client
+
+
+def record(
+    name: str, parameters: Mapping[str, Any], figures: Mapping[str, Any], text: str = "", version: int | None = None
+) -> str:
+    """One run: parameters, flat metrics, figures and plots as files, and the model registered under its name. Returns the run's id."""
+    client = _client()
+    experiment = client.get_experiment_by_name("countersign")
+    run = client.create_run(experiment.experiment_id, run_name=name, tags={"model": name})
+    for key, value in parameters.items():
+        client.log_param(run.info.run_id, key, str(value)[:500])
+    for key, value in flat(figures).items():
+        client.log_metric(run.info.run_id, key[:240], value)
+    with tempfile.TemporaryDirectory() as place:
+        folder = Path(place)
+        (folder / "figures.json").write_text(json.dumps(figures, indent=1))
+        if text:
+            (folder / f"{name}.json").write_text(text)
+        _plots(folder, figures)
+        client.log_artifacts(run.info.run_id, place)
+    client.set_terminated(run.info.run_id)
+    if text and version is not None:
+        _register(client, name, run.info.run_id, run.info.artifact_uri, version, parameters)
+    return str(run.info.run_id)
+
+
+def _register(client: Any, name: str, run: str, place: str, version: int, parameters: Mapping[str, Any]) -> None:
+    if not client.search_registered_models(f"name = '{name}'"):
+        client.create_registered_model(name)
+    tags = {"core_version": str(version), "sha256": str(parameters.get("sha256", ""))}
+    client.create_model_version(name, f"{place}/{name}.json", run, tags=tags)
+
+
+def mirror(in_use: Mapping[tuple[str, str], int]) -> None:
+    """Set the aliases to what the core says: (name, use) to the core's version."""
+    client = _client()
+    for (name, use), version in in_use.items():
+        for found in client.search_model_versions(f"name = '{name}'"):
+            if found.tags.get("core_version") == str(version):
+                client.set_registered_model_alias(name, ALIASES[use], found.version)
+
+
+def flat(figures: Mapping[str, Any], before: str = "") -> dict[str, float]:
+    """Numbers of nested figures under dotted names that MLflow takes."""
+    found: dict[str, float] = {}
+    for key, value in figures.items():
+        name = f"{before}{key}".replace("=", "_").replace("|", "_")
+        if isinstance(value, Mapping):
+            found |= flat(value, f"{name}.")
+        elif isinstance(value, int | float) and not isinstance(value, bool):
+            found[name] = float(value)
+    return found
+
+
+def _plots(folder: Path, figures: Mapping[str, Any]) -> None:
+    """A reliability curve a question."""
+    tables = {
+        question: table["reliability"]
+        for question, table in (figures.get("detail", {}).get("questions") or {}).items()
+        if table.get("reliability")
+    }
+    if not tables:
         return
-    import mlflow  # takes seconds to import, and most runs do not need it
+    from matplotlib.figure import Figure
 
-    mlflow.set_tracking_uri(uri)
-    mlflow.set_experiment("countersign")
-    with mlflow.start_run(run_name=name):
-        mlflow.log_params(parameters)
-        mlflow.log_metrics({k: float(v) for k, v in figures.items() if isinstance(v, int | float)})
+    picture = Figure(figsize=(5, 5))
+    axes = picture.add_subplot()
+    axes.plot([0, 1], [0, 1], color="#999", linewidth=1)
+    for question, table in tables.items():
+        axes.plot([x["said"] for x in table], [x["came"] for x in table], marker="o", label=question)
+    axes.set_xlabel("said")
+    axes.set_ylabel("came")
+    axes.legend()
+    picture.savefig(folder / "reliability.png")

@@ -1,18 +1,50 @@
-"""Reply texts by name and language, from `replies.toml`."""
+"""Reply texts by name and language: those that were promoted, else the shipped `replies.toml`."""
 
 from __future__ import annotations
 
+import hashlib
 import tomllib
-from functools import cache
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 TEXTS = Path(__file__).parent / "replies.toml"
 
 
-@cache
+NAME = "replies"
+_promoted: ContextVar[str | None] = ContextVar("promoted", default=None)
+
+
+@contextmanager
+def using(text: str | None) -> Iterator[None]:
+    """Inside, replies are written from this text; None: from the shipped one."""
+    token = _promoted.set(text)
+    try:
+        yield
+    finally:
+        _promoted.reset(token)
+
+
+def shipped() -> str:
+    """The text that ships with this version."""
+    return TEXTS.read_text("utf-8")
+
+
+def digest() -> str:
+    """SHA-256 of the text in use: which prompt wrote a reply."""
+    return hashlib.sha256((_promoted.get() or shipped()).encode()).hexdigest()
+
+
+@lru_cache(maxsize=8)
+def _parsed(text: str | None) -> dict[str, Any]:
+    return tomllib.loads(text if text is not None else shipped())
+
+
 def _texts() -> dict[str, Any]:
-    return tomllib.loads(TEXTS.read_text("utf-8"))
+    return _parsed(_promoted.get())
 
 
 def reply(name: str, language: str, *, to: str, signature: str, **values: str) -> str:

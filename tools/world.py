@@ -13,7 +13,7 @@ from erp_core import clock
 from erp_core.commands import Command
 from erp_core.db import Session
 from erp_core.policy import Policy
-from erp_core.queries import billing, catalog, desk, policies, references, sales, supply
+from erp_core.queries import billing, catalog, desk, models, policies, references, sales, supply
 from erp_core.queries.references import Hit, OrderCard, Sender
 from erp_core.queries.subjects import subject_of, versions
 from erp_core.rules import desk as desk_rules
@@ -318,6 +318,13 @@ def versions_of(session: Session, commands: list[Command]) -> dict[str, int]:
 def policy_in_force(session: Session) -> Policy:
     """The numbers that the agent keeps to: those people activated."""
     return policies.active(session)
+
+
+@query
+def prompt_in_use(session: Session, name: str) -> str | None:
+    """The text of a prompt that people promoted; None while the shipped one is in use."""
+    found = models.in_use(session, name, clock.now(session))
+    return found.content if found else None
 
 
 @query

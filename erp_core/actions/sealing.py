@@ -26,6 +26,7 @@ ONE = text("SELECT pg_advisory_xact_lock(hashtextextended('chain', 0))")
 LINK = """
 INSERT INTO chain_link (position, source, number, content_hash, hash)
 SELECT * FROM unnest(%s::bigint[], %s::text[], %s::bigint[], %s::text[], %s::text[])"""
+WAKE = text("SELECT pg_notify('journal', '')")
 LAST = text("SELECT position, hash FROM chain_link ORDER BY position DESC LIMIT 1")
 
 
@@ -62,6 +63,7 @@ class Sequencer:
         made = Seal(position=position, hash=previous, sealed_at=now)
         session.add(made)
         session.flush()
+        session.execute(WAKE)  # whoever waits for news of the journal, once this is committed: no writer pays for it
         return made
 
 

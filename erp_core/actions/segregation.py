@@ -15,6 +15,7 @@ from erp_core.actions.context import Context
 from erp_core.commands import Command
 from erp_core.errors import Problem, RuleViolation
 from erp_core.tables.governance import PolicyVersion
+from erp_core.tables.models import ModelVersion
 from erp_core.tables.purchasing import PurchaseOrder, Receipt, ReceiptLine, SupplierInvoice
 
 HANDS = text("SELECT actor, facts FROM casework.hands(:subjects, :tags, cast(:since AS timestamptz))")
@@ -73,6 +74,7 @@ HANDS_APART = {
     "settle_quarantine",
     "adjust_stock",
     "activate_policy",
+    "promote_model",
     *(name.partition(":")[0] for name in DUTIES),
 }
 
@@ -111,6 +113,12 @@ def of_policy(version: PolicyVersion, context: Context) -> None:
     """Writing a policy is apart from putting it in force."""
     wrote = hands_on([f"policy:{version.id}"], ["policy:version:proposed"], context)
     _apart(wrote | {version.author}, f"wrote version {version.id}", context)
+
+
+def of_model(version: ModelVersion, context: Context) -> None:
+    """Training or writing, and nominating, are apart from promoting."""
+    did = hands_on([f"model:{version.id}"], ["model:version:nominated", "model:version:recorded"], context)
+    _apart(did | {version.trained_by}, f"trained or nominated version {version.id}", context)
 
 
 def of_purchase(order: PurchaseOrder, context: Context) -> None:

@@ -45,6 +45,15 @@ from erp_core.commands.masters import (
     UpdateContact,
     UpdateShipTo,
 )
+from erp_core.commands.models import (
+    KeepSample,
+    NominateModel,
+    PromoteModel,
+    RecordPrompt,
+    ReportModel,
+    ReviewSample,
+    RollBackModel,
+)
 from erp_core.commands.people import DelegateAuthority, EndDelegation, ResumeAgent, SaveUser, StopAgent
 from erp_core.commands.purchasing import (
     AcknowledgePurchase,
@@ -127,17 +136,20 @@ __all__ = [
     "ExpediteOrder",
     "HandledLine",
     "IssueCreditMemo",
+    "KeepSample",
     "LineChange",
     "Matter",
     "MatterKind",
     "MatterLine",
     "NewLine",
+    "NominateModel",
     "OpenCase",
     "PauseCase",
     "PlaceHold",
     "PlaceOrder",
     "PostPayment",
     "PromiseDate",
+    "PromoteModel",
     "ProposePolicy",
     "PutAway",
     "Reallocate",
@@ -145,6 +157,7 @@ __all__ = [
     "ReceiveReturn",
     "ReceiveTransfer",
     "RecordBill",
+    "RecordPrompt",
     "RecordRemittance",
     "RefuseReturn",
     "RejectBill",
@@ -153,12 +166,15 @@ __all__ = [
     "ReportCount",
     "ReportCredit",
     "ReportDelay",
+    "ReportModel",
     "RequestChange",
     "RequestReturn",
     "ResumeAgent",
     "ResumeCase",
     "ReturnToShelf",
     "ReturnedLine",
+    "ReviewSample",
+    "RollBackModel",
     "RollBackPolicy",
     "RouteCase",
     "RunBackorders",
@@ -260,6 +276,13 @@ Command = Annotated[
     | ActivatePolicy
     | RollBackPolicy
     | WithdrawPolicy
+    | RecordPrompt
+    | NominateModel
+    | ReportModel
+    | PromoteModel
+    | RollBackModel
+    | KeepSample
+    | ReviewSample
     | SaveUser
     | DelegateAuthority
     | EndDelegation

@@ -83,6 +83,7 @@ FIRM = {
     "source": "SELECT entity FROM warehouse WHERE code = :source",
     "receipt": "SELECT w.entity FROM receipt r JOIN warehouse w ON w.code = r.warehouse WHERE r.number = :receipt",
     "case": "SELECT entity FROM case_file WHERE id = :case",
+    "sample": "SELECT c.entity FROM feedback_sample s JOIN case_file c ON c.id = s.case_id WHERE s.id = :sample",
 }
 EVERY = "*"  # of all firms: for who works for all of them
 
@@ -94,7 +95,7 @@ def firm_of(session: Session, command: Command) -> str:
         return _one_of({*command.entities, *(kept.entities if kept else [])})
     if isinstance(command, StopAgent | ResumeAgent):
         return command.entity
-    if command.type.endswith("_policy"):
+    if command.type.endswith(("_policy", "_model", "_prompt")):
         return EVERY
     if isinstance(command, SetTolerance):
         return command.key if command.scope == "entity" else EVERY

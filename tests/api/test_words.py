@@ -42,6 +42,8 @@ def _filled(schema: dict[str, Any], root: dict[str, Any]) -> Any:
         return {name: _filled(said[name], root) for name in names}
     if schema.get("type") == "array":
         return [_filled(schema["items"], root)] * schema.get("minItems", 0)
+    if schema.get("type") == "boolean":
+        return True
     if schema.get("type") in ("integer", "number"):
         return 1
     return _text(schema)

@@ -30,7 +30,7 @@ from tools import registry, world
 SHARED = {
     "item", "item_unit", "item_source", "supplier", "substitute", "tier_price", "tolerance", "app_user", "delegation", "credential", "sign_in",
     "installation", "leadership", "policy_version", "policy_activation", "policy_backtest", "working_span", "agent_stop", "chain_link", "seal",
-    "waiting_event",
+    "waiting_event", "model_version", "model_report", "model_use",
 }  # fmt: skip
 CAN = "can@northfieldsupply.example"
 PAGES = [

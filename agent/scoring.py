@@ -1,0 +1,357 @@
+"""Scoring: after a change is committed and in the journal, models are asked about what it touches. No order waits for a model.
+
+The journal is the list of what happened: the scorer remembers its place in it, is woken when it grew, and asks champions and shadows about
+the orders, purchase orders and shelves concerned. What they say is recorded through the agent's own door, and moves nothing by itself.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+
+from erp_core import casework, clock, db
+from erp_core.db import Session
+from erp_core.queries import desk, learning, models
+from erp_core.queries.learning import Wanted
+from erp_core.tables.models import ModelVersion
+from erp_core.values import MODELS
+from ml import catalog, demand, duplicates, late_supply, past, price_anomaly, stockout, store, tracking
+from ml.asof import DAY, Array, Known, Names
+from ml.boosted import Boosted, Quantiles
+from ml.history import History, Table, take
+from ml.late_supply import RECIPE as SUPPLY
+from ml.recipe import Predictor, Recipe, told
+
+ORDER_TABLES = ("orders", "order_lines", "holds", "invoices", "shipments")
+OF_ORDERS = ("hold_risk", "late_shipment", "price_anomaly", "duplicate_order")
+AT_ONCE, NEWS = 200, 0.01
+OFTEN = 300.0
+Row = dict[str, Any]
+
+
+class Scorer:
+    """Remembers its place in the journal and what was said last, so that nothing is said twice."""
+
+    def __init__(self) -> None:
+        self.position = -1
+        self.said: dict[tuple[int, str, str], float] = {}
+        self.broken: dict[str, str] = {}
+        self.known: dict[int, Any] = {}
+        self.next_shelves = 0.0
+        self.used: dict[tuple[str, str], int] = {}
+
+    def step(self) -> int:
+        """Ask about what changed since the last step; rows recorded."""
+        with db.reading(db.AGENT) as session:
+            now = clock.now(session)
+            if any(stop.entity == "*" for stop in desk.agent_stops(session)):
+                return 0
+            used = models.all_in_use(session, now)
+            changed: list[tuple[str, str]] = []
+            if self.position < 0:
+                self.position = learning.last_position(session)
+            else:
+                self.position, changed = learning.changed_since(session, self.position)
+            orders, customers, purchases = touched(changed)
+            wanted = {(n, c, w) for n, c, w in learning.open_orders(session, sorted(orders), sorted(customers))}
+            for (name, _), version in used.items():
+                if name in OF_ORDERS:
+                    wanted |= set(
+                        learning.unasked_orders(session, version.id, now, dated=name == "late_shipment", most=AT_ONCE)
+                    )
+        standing = {key: version.id for key, version in used.items() if version.kind == "model"}
+        if standing != self.used:
+            self.used, self.next_shelves = standing, 0.0
+            _mirror(standing)
+        done = 0
+        listed = sorted(wanted)
+        for start in range(0, len(listed), AT_ONCE):
+            done += self._orders(listed[start : start + AT_ONCE], used)
+        if purchases or time.monotonic() > self.next_shelves:
+            done += self._purchases(used, purchases or None)
+        if time.monotonic() > self.next_shelves:
+            done += self._shelves(used)
+            self.next_shelves = time.monotonic() + OFTEN
+        return done
+
+    def _orders(self, wanted: Sequence[tuple[str, str, str]], used: dict[tuple[str, str], ModelVersion]) -> int:
+        """All models of orders, about these (number, customer, warehouse)."""
+        if not wanted:
+            return 0
+        numbers = [number for number, _, _ in wanted]
+        with db.reading(db.AGENT) as session:
+            now = clock.now(session)
+            asked = Wanted(
+                customers=sorted({customer for _, customer, _ in wanted}),
+                warehouses=sorted({warehouse for _, _, warehouse in wanted}),
+                skus=learning.skus_of(session, numbers),
+            )
+            history = past.read(session, now, ORDER_TABLES, asked)
+        mine = np.flatnonzero(np.isin(history["orders"]["number"].astype(str), numbers))
+        subjects = take(history["orders"], mine)
+        done = 0
+        for (name, use), version in used.items():
+            content = self._content(version)
+            if content is None:
+                continue
+            if name in ("hold_risk", "late_shipment"):
+                # whether a day that is over will be missed is no question
+                ahead = subjects["requested"] > history.now if name == "late_shipment" else subjects["at"] > 0
+                rows = take(subjects, np.flatnonzero(ahead))
+                done += self._ask(catalog.RECIPES[name], version, use, history, rows, _sales(rows))
+            elif name == "price_anomaly":
+                done += self._record(version, use, _prices(content, history, numbers))
+            elif name == "duplicate_order":
+                done += self._record(version, use, _doubles(content, history, numbers))
+        return done
+
+    def _purchases(self, used: dict[tuple[str, str], ModelVersion], purchases: set[str] | None) -> int:
+        """Lines of purchase orders that are on their way: those that changed, or all."""
+        mine = [(use, v) for (name, use), v in used.items() if name == SUPPLY.name and self._content(v) is not None]
+        if not mine:
+            return 0
+        with db.reading(db.AGENT) as session:
+            history = past.read(session, clock.now(session), ("purchases",))
+        rows = late_supply.with_lane(history["purchases"])
+        waiting = np.isnan(rows["received"]) & ~np.isnan(rows["expected"]) & (rows["expected"] > history.now)
+        if purchases is not None:
+            waiting &= np.isin(rows["number"].astype(str), list(purchases))
+        subjects = take(rows, np.flatnonzero(waiting))
+        subjects["asked_at"] = np.full(len(subjects["at"]), history.now)
+        names = [f"purchase_order:{n}:{s}" for n, s in zip(subjects["number"], subjects["sku"], strict=True)]
+        return sum(self._ask(SUPPLY, version, use, history, subjects, names) for use, version in mine)
+
+    def _shelves(self, used: dict[tuple[str, str], ModelVersion]) -> int:
+        """Stockouts, demand and queue load: what changes by the hour rather than by the order."""
+        done = 0
+        mine = {
+            n: [(use, v) for (name, use), v in used.items() if name == n] for n in ("stockout", "demand", "queue_load")
+        }
+        if mine["stockout"] or mine["demand"]:
+            with db.reading(db.AGENT) as session:
+                now = clock.now(session)
+                history = past.read(session, now, ("order_lines", "levels"))
+            shelves = _latest(history["levels"])
+            names = [f"stock:{w}:{s}" for w, s in zip(shelves["warehouse"], shelves["sku"], strict=True)]
+            for use, version in mine["stockout"]:
+                if self._content(version) is not None and names:
+                    shelves["at"] = np.full(len(names), history.now)
+                    done += self._ask(stockout.RECIPE, version, use, history, shelves, names)
+            for use, version in mine["demand"]:
+                if (content := self._content(version)) is not None:
+                    done += self._record(version, use, _demand(content, history))
+        for use, version in mine["queue_load"]:
+            with db.reading(db.AGENT) as session:
+                cases = past.read(session, clock.now(session), ("cases",))
+            done += self._record(version, use, _load(cases))
+        return done
+
+    def _ask(
+        self, recipe: Recipe, version: ModelVersion, use: str, history: History, subjects: Table, names: Sequence[str]
+    ) -> int:
+        """Every question of a recipe about every subject; reasons and features go with the main one."""
+        predictor = self._predictor(recipe, version)
+        if predictor is None or not len(names):
+            return 0
+        matrix = recipe.compute(recipe.past(history), subjects)
+        rows: list[Row] = []
+        for question, values in predictor.predict(matrix).items():
+            for row, name in enumerate(names):
+                if not self._is_news(version.id, name, question, float(values[row])):
+                    continue
+                said: Row = {"subject": name, "question": question, "value": float(values[row])}
+                if question == recipe.main or values[row] >= 0.2:
+                    said["reasons"] = predictor.reasons(matrix[row], question)
+                if question == recipe.main:
+                    said["features"] = [None if np.isnan(x) else round(float(x), 6) for x in matrix[row]]
+                rows.append(said)
+        return self._record(version, use, rows)
+
+    def _is_news(self, version: int, subject: str, question: str, value: float) -> bool:
+        before = self.said.get((version, subject, question))
+        if before is not None and abs(before - value) < NEWS:
+            return False
+        self.said[version, subject, question] = value
+        return True
+
+    def _record(self, version: ModelVersion, use: str, rows: Iterable[Row]) -> int:
+        listed = list(rows)
+        for start in range(0, len(listed), 1000):
+            with db.transaction(db.AGENT) as session:
+                casework.record_predictions(session, version.id, use, listed[start : start + 1000])
+        return len(listed)
+
+    def _content(self, version: ModelVersion) -> dict[str, Any] | None:
+        """The model's file, when it is what was recorded; else nothing is asked of it, and the log says why, once."""
+        try:
+            return store.read(version.sha256)
+        except store.Tampered as error:
+            if self.broken.get(version.sha256) != str(error):
+                print(f"{version.name}, version {version.id}: {error}", file=sys.stderr, flush=True)
+            self.broken[version.sha256] = str(error)
+            return None
+
+    def _predictor(self, recipe: Recipe, version: ModelVersion) -> Predictor | None:
+        content = self._content(version)
+        if content is None:
+            return None
+        if version.id not in self.known:
+            self.known[version.id] = Predictor.of(recipe, content)
+        found: Predictor = self.known[version.id]
+        return found
+
+
+def _mirror(standing: dict[tuple[str, str], int]) -> None:
+    """MLflow's aliases follow the core."""
+    try:
+        tracking.mirror(standing)
+    except Exception as error:  # the record is beside the house
+        print(f"MLflow's aliases could not be set: {error}", file=sys.stderr, flush=True)
+
+
+def touched(changed: Iterable[tuple[str, str]]) -> tuple[set[str], set[str], set[str]]:
+    """(orders, customers, purchase orders) that journal entries are about."""
+    orders, customers, purchases = set(), set(), set()
+    for tag, subject in changed:
+        kind, _, name = subject.partition(":")
+        if kind == "sales_order" and not tag.startswith("model:"):
+            orders.add(name)
+        elif kind == "customer":
+            customers.add(name.split(":")[0])
+        elif kind == "purchase_order":
+            purchases.add(name)
+    return orders, customers, purchases
+
+
+def _sales(subjects: Table) -> list[str]:
+    return [f"sales_order:{number}" for number in subjects["number"]]
+
+
+def _prices(content: dict[str, Any], history: History, numbers: Sequence[str]) -> list[Row]:
+    """The worst price of each order."""
+    lines = history["order_lines"]
+    rows = np.flatnonzero(np.isin(lines["order"].astype(str), list(numbers)))
+    if not len(rows):
+        return []
+    model, mine = Boosted.from_json(content["heads"]["wrong"]), take(lines, rows)
+    matrix = price_anomaly.Past(lines).ask(mine, mine["price"])
+    said, shares = model.probabilities(matrix), model.contributions(matrix)
+    found: dict[str, Row] = {}
+    for row, order in enumerate(mine["order"]):
+        if float(said[row]) > found.get(order, {"value": -1.0})["value"]:
+            why = told(price_anomaly.FEATURES, price_anomaly.WORDS, matrix[row], shares[row])
+            what = f"{mine['sku'][row]} at {mine['price'][row]:,.2f}"
+            found[order] = {
+                "subject": f"sales_order:{order}",
+                "question": "price_anomaly",
+                "value": float(said[row]),
+                "reasons": [{"text": what, "share": None}, *why],
+            }
+    return list(found.values())
+
+
+def _doubles(content: dict[str, Any], history: History, numbers: Sequence[str]) -> list[Row]:
+    """The order that each of these most looks like once more."""
+    orders = duplicates.baskets(history["order_lines"])
+    mine = set(numbers)
+    found = [(one, two) for one, two in duplicates.pairs(orders) if two.number in mine]
+    best: dict[str, Row] = {
+        n: {"subject": f"sales_order:{n}", "question": "duplicate_order", "value": 0.0} for n in numbers
+    }
+    if found:
+        model = Boosted.from_json(content["heads"]["duplicate"])
+        matrix = duplicates.ask(found, duplicates.Rarity(orders), duplicates.usual(orders))
+        said, shares = model.probabilities(matrix), model.contributions(matrix)
+        for row, (one, two) in enumerate(found):
+            if float(said[row]) > best[two.number]["value"]:
+                why = told(duplicates.FEATURES, duplicates.WORDS, matrix[row], shares[row])
+                best[two.number] |= {
+                    "value": float(said[row]),
+                    "reasons": [{"text": f"like {one.number}", "share": None}, *why],
+                }
+    return list(best.values())
+
+
+def _latest(levels: Table) -> Table:
+    """Each shelf's newest evening."""
+    key = stockout.place(levels)
+    newest = {name: row for row, name in enumerate(key)}
+    return take(levels, np.array(sorted(newest.values()), dtype=int))
+
+
+def _demand(content: dict[str, Any], history: History) -> list[Row]:
+    lines = history["order_lines"]
+    if not len(lines["at"]):
+        return []
+    places = stockout.place(lines)
+    names = Names(places)
+    known = Known(names.of(places), lines["at"], lines["quantity"])
+    listed = sorted(set(places.tolist()))
+    said: Array = demand.predict(Quantiles(content), known, names.of(np.array(listed, dtype=object)), history.now)
+    return [
+        {
+            "subject": "stock:" + name.replace("|", ":"),
+            "question": "demand_28",
+            "value": float(v[1]),
+            "low": float(v[0]),
+            "high": float(v[2]),
+        }
+        for name, v in zip(listed, said, strict=True)
+    ]
+
+
+def _load(history: History) -> list[Row]:
+    """Cases that each queue will get in the next day."""
+    if not len(history["cases"]["at"]):
+        return []
+    load = demand.QueueLoad(history["cases"], history.now)
+    start = np.floor(history.now / 3600) * 3600
+    hours = start + np.arange(24) * 3600.0
+    rows = []
+    for queue in load.queues:
+        expected = load.expected(queue, hours)
+        busiest = int(expected.argmax())
+        when = int((hours[busiest] % DAY) // 3600)
+        rows.append(
+            {
+                "subject": f"queue:{queue}",
+                "question": "cases_24",
+                "value": float(expected.sum()),
+                "reasons": [{"text": f"busiest at {when:02d}:00 UTC", "share": None}],
+            }
+        )
+    return rows
+
+
+def train_first(session: Session) -> subprocess.Popen[bytes] | None:
+    """A new installation serves at once; its first models are trained beside it, from a simulated past."""
+    if {v.name for v in models.versions(session)} >= set(MODELS):
+        return None
+    return subprocess.Popen(
+        [sys.executable, "-m", "erp_core.cli", "train", "all", "--simulated", "--json"], stdout=subprocess.DEVNULL
+    )
+
+
+def run(stop: threading.Event) -> None:
+    """Beside the worker, until stopped: woken by the journal, at the latest after a second."""
+    scorer = Scorer()
+    training = None
+    while not stop.is_set():
+        try:
+            with db.reading(db.AGENT) as session:
+                training = training or train_first(session)
+            with db.listening(db.AGENT, learning.NOTIFY) as wait:
+                while not stop.is_set():
+                    scorer.step()
+                    wait(1.0)
+        except Exception as error:  # whatever is wrong with a score, mail is worked on
+            print(f"Scoring failed and starts again: {type(error).__name__}: {error}", file=sys.stderr, flush=True)
+            stop.wait(5.0)
+    if training is not None:
+        training.terminate()

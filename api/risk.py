@@ -1,0 +1,102 @@
+"""What models say, in words for people: how likely, why, and which version said so."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from erp_core.queries.models import Said
+from erp_core.values import HoldReason
+
+TITLES = {
+    "hold_risk": "Hold risk",
+    "late_shipment": "Late shipment",
+    "late_supply": "Late supplier delivery",
+    "stockout": "Stockout",
+    "price_anomaly": "Price anomaly",
+    "duplicate_order": "Duplicate order",
+    "demand": "Demand",
+    "queue_load": "Queue load",
+    "return_reason": "Return reason",
+}
+QUESTIONS = {
+    "held": "Held before it ships?",
+    "unpaid": "Paid very late?",
+    "late": "Late?",
+    "differs": "Arrives otherwise than ordered?",
+    "price_anomaly": "A wrong price?",
+    "duplicate_order": "The same order twice?",
+    "within_7": "Out of stock within 7 days?",
+    "within_14": "Out of stock within 14 days?",
+}
+FIRST = ("held", "unpaid", "late", "price_anomaly", "duplicate_order", "differs")
+WORDS = (
+    (0.75, 4, "Very likely", "danger"),
+    (0.5, 3, "Likely", "danger"),
+    (0.25, 2, "Possible", "warn"),
+    (0.0, 1, "Unlikely", "ok"),
+)
+HALF = 22  # pixels that a bar has to either side
+
+
+@dataclass(frozen=True)
+class Why:
+    """A reason with its bar: to the right what raises, to the left what lowers."""
+
+    text: str
+    x: float
+    width: float
+    side: str
+
+
+@dataclass(frozen=True)
+class Risk:
+    """One question as the screen shows it."""
+
+    question: str
+    title: str
+    probability: float
+    bars: int
+    word: str
+    tone: str
+    why: list[Why]
+    source: str
+    version: int
+    asked_at: Any
+    outcome: float | None
+    mostly: str
+
+
+def risks(said: list[Said]) -> list[Risk]:
+    """The questions worth a line on a screen, in a fixed order."""
+    by_name = {s.question: s for s in said}
+    return [_risk(by_name[name], by_name) for name in FIRST if name in by_name]
+
+
+def _risk(said: Said, others: dict[str, Said]) -> Risk:
+    value = float(said.prediction.value)
+    _, bars, word, tone = next(w for w in WORDS if value >= w[0])
+    likely = [(float(others[r].prediction.value), r.value) for r in HoldReason if r in others]
+    mostly = max(likely)[1] if said.question == "held" and likely and value >= 0.25 else ""
+    return Risk(
+        said.question, QUESTIONS[said.question], value, bars, word, tone, _why(said.prediction.reasons), source(said.version),
+        said.version.id, said.prediction.asked_at, said.prediction.outcome, mostly,
+    )  # fmt: skip
+
+
+def _why(reasons: list[Any]) -> list[Why]:
+    largest = max((abs(r["share"]) for r in reasons if r["share"] is not None), default=1.0) or 1.0
+    found = []
+    for r in reasons:
+        share = r["share"] or 0.0
+        width = round(abs(share) / largest * HALF, 1)
+        found.append(Why(str(r["text"]), HALF if share >= 0 else HALF - width, width, "up" if share >= 0 else "down"))
+    return found
+
+
+def source(version: Any) -> str:
+    """Which model, and what it learned from."""
+    error = (version.figures.get("gate") or {}).get("calibration_error")
+    sure = "" if error is None else ", well calibrated" if error <= 0.03 else ", roughly calibrated"
+    learned = ", learned from a simulated history" if version.source == "simulated" else ""
+    return f"{TITLES.get(version.name, version.name)} {version.id}{sure}{learned}"

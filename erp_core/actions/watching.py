@@ -1,0 +1,193 @@
+"""What the clock does with predictions: it writes down what came of them, opens a case where one calls for a look, and watches the models.
+
+A score never holds or releases anything. It can bring an order to somebody's desk, no more.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from math import log
+from typing import Any
+
+from sqlalchemy import text
+from sqlalchemy.orm import Session
+
+from erp_core.actions import cases, models
+from erp_core.actions.checks import CORE
+from erp_core.actions.context import Change, Context, write_journal
+from erp_core.commands import OpenCase
+from erp_core.queries import models as queries
+from erp_core.queries import policies
+from erp_core.tables.models import ModelVersion
+from erp_core.values import HoldReason, Priority, Queue
+
+# an order's questions are answered when it left, was cancelled, or is two months old
+OUTCOMES = (
+    """
+UPDATE prediction p SET outcome_at = :now, outcome = CASE WHEN p.question = 'held'
+  THEN (EXISTS (SELECT FROM hold h WHERE h.order_number = o.number AND h.placed_at > p.asked_at))::int
+  ELSE (EXISTS (SELECT FROM hold h WHERE h.order_number = o.number AND h.placed_at > p.asked_at AND h.reason = p.question))::int END
+FROM sales_order o WHERE p.outcome IS NULL AND p.subject = 'sales_order:' || o.number AND p.question = ANY(:holds)
+ AND (o.status IN ('shipped', 'invoiced', 'closed', 'cancelled') OR o.ordered_at < :now - interval '60 days')""",
+    """
+UPDATE prediction p SET outcome_at = :now, outcome = (s.last IS NULL OR s.last >= o.requested_date + 1)::int
+FROM sales_order o LEFT JOIN LATERAL (SELECT CASE WHEN bool_and(delivered_at IS NOT NULL) THEN max(delivered_at) END AS last
+  FROM shipment WHERE order_number = o.number) s ON true
+WHERE p.outcome IS NULL AND p.question = 'late' AND p.subject = 'sales_order:' || o.number AND o.requested_date IS NOT NULL
+ AND o.status <> 'cancelled' AND (s.last IS NOT NULL OR o.requested_date + 1 < cast(:now AS date))""",
+    """
+UPDATE prediction p SET outcome_at = :now, outcome = (EXISTS (SELECT FROM invoice v WHERE v.order_number = o.number
+  AND coalesce(v.paid_at, cast(:now AS date)) > v.due_on + 30))::int
+FROM sales_order o WHERE p.outcome IS NULL AND p.question = 'unpaid' AND p.subject = 'sales_order:' || o.number
+ AND NOT EXISTS (SELECT FROM invoice v WHERE v.order_number = o.number AND v.paid_at IS NULL AND v.due_on + 30 > cast(:now AS date))
+ AND EXISTS (SELECT FROM invoice v WHERE v.order_number = o.number)""",
+    """
+UPDATE prediction p SET outcome_at = :now, outcome = CASE p.question
+  WHEN 'late' THEN (r.first IS NULL OR r.first >= coalesce(o.agreed_date, o.expected_date) + 1)::int
+  ELSE (EXISTS (SELECT FROM discrepancy d WHERE d.purchase_order = o.number AND d.receipt IS NOT NULL AND d.sku = split_part(p.subject, ':', 3)))::int END
+FROM purchase_order o LEFT JOIN LATERAL (SELECT min(received_at) AS first FROM receipt WHERE purchase_order = o.number) r ON true
+WHERE p.outcome IS NULL AND p.subject LIKE 'purchase_order:%' AND o.number = split_part(p.subject, ':', 2) AND p.question IN ('late', 'differs')
+ AND (r.first IS NOT NULL OR (p.question = 'late' AND coalesce(o.agreed_date, o.expected_date) + 1 < cast(:now AS date)))""",
+    """
+UPDATE prediction p SET outcome_at = :now, outcome = (EXISTS (SELECT FROM stock_level s WHERE s.warehouse = split_part(p.subject, ':', 2)
+  AND s.sku = split_part(p.subject, ':', 3) AND s.quantity_on_hand <= 0))::int
+WHERE p.outcome IS NULL AND p.question IN ('within_7', 'within_14') AND (p.asked_at + make_interval(days => split_part(p.question, '_', 2)::int) < :now
+  OR EXISTS (SELECT FROM stock_level s WHERE s.warehouse = split_part(p.subject, ':', 2) AND s.sku = split_part(p.subject, ':', 3) AND s.quantity_on_hand <= 0))""",
+)
+# orders that the checks let pass and that will probably not go well; whoever looked once is not asked again
+RISKY = """
+SELECT DISTINCT ON (o.number) o.number, o.customer, p.question, p.value, p.reasons, p.version, l.value AS worth, p.id
+FROM prediction p JOIN sales_order o ON p.subject = 'sales_order:' || o.number
+JOIN LATERAL (SELECT coalesce(sum(unit_price * quantity_ordered), 0) AS value FROM order_line WHERE order_number = o.number) l ON true
+WHERE p.use = 'champion' AND p.outcome IS NULL AND p.asked_at > :since AND p.question = ANY(:questions) AND p.value >= :above AND l.value >= :worth
+ AND o.status IN ('entered', 'validated', 'allocated', 'released')
+ AND NOT EXISTS (SELECT FROM prediction q WHERE q.subject = p.subject AND q.question = p.question AND q.use = p.use AND q.id > p.id)
+ AND NOT EXISTS (SELECT FROM hold h WHERE h.order_number = o.number AND h.released_at IS NULL)
+ AND NOT EXISTS (SELECT FROM case_file c WHERE c.kind = 'risk_review' AND c.subject = o.number)
+ORDER BY o.number, p.value DESC LIMIT 50"""
+QUEUES = {"price": Queue.PRICING, "margin": Queue.PRICING, "stock": Queue.ALLOCATION, "price_anomaly": Queue.PRICING,
+          "duplicate_order": Queue.CUSTOMER_SERVICE, "duplicate": Queue.CUSTOMER_SERVICE, "abnormal": Queue.CUSTOMER_SERVICE,
+          "data": Queue.MASTER_DATA, "export": Queue.COMPLIANCE}  # fmt: skip
+WORDS = {"held": "will probably be held", "unpaid": "will probably be paid very late", "price_anomaly": "has a price that looks wrong",
+         "duplicate_order": "looks like another order once more"}  # fmt: skip
+LEAST = 100
+
+
+def outcomes(session: Session, now: datetime) -> None:
+    """Write down what came of predictions, as soon as it is known."""
+    asked = {"now": now, "holds": ["held", *[r.value for r in HoldReason]]}
+    for query in OUTCOMES:
+        session.execute(text(query), {k: v for k, v in asked.items() if f":{k}" in query})
+
+
+def reviews(session: Session, now: datetime) -> int:
+    """Open a case for each order that a prediction says will not go well, for whoever could still do something."""
+    policy = policies.active(session, now)
+    asked = {
+        "since": now - timedelta(days=14),
+        "questions": ["held", "unpaid", "price_anomaly", "duplicate_order", *[r.value for r in HoldReason]],
+        "above": policy.models.review_above,
+        "worth": policy.models.review_amount,
+    }
+    rows = session.execute(text(RISKY), asked).all()
+    for row in rows:
+        context = Context(session, f"review:{row.number}:{row.id}", CORE, now, policy)
+        words = WORDS.get(row.question, f"will probably be held for {row.question}")
+        cases.open_or_add(
+            OpenCase(
+                kind="risk_review",
+                subject=row.number,
+                title=f"{row.number} {words} ({row.value:.0%})"[:200],
+                queue=QUEUES.get(row.question, Queue.CREDIT),
+                priority=Priority.NORMAL,
+                customer=row.customer,
+                order=row.number,
+                at_stake=row.worth,
+                details={
+                    "problems": [str(r["text"]) for r in row.reasons],
+                    "prediction": row.id,
+                    "version": row.version,
+                },
+            ),
+            context,
+        )
+        after = {
+            "question": row.question,
+            "value": round(row.value, 4),
+            "version": row.version,
+            "reasons": list(row.reasons),
+        }
+        write_journal(context, Change("order:risk:raised", f"sales_order:{row.number}", None, after), context.key, None)
+    return len(rows)
+
+
+def watch(session: Session, now: datetime) -> list[str]:
+    """Look at each champion: do its inputs drift, are its probabilities still right? What is not gets a case for whoever keeps models."""
+    policy, alarmed = policies.active(session, now), []
+    for (name, use), version in queries.all_in_use(session, now).items():
+        if use != "champion" or version.kind != "model":
+            continue
+        problems = state_of(session, version, now)["problems"]
+        if problems:
+            context = Context(session, f"watch:{version.id}:{now:%Y%m%d}", CORE, now, policy)
+            if models.alarm(name, f"{name.replace('_', ' ').title()} should be looked at", problems, context):
+                alarmed.append(name)
+    return alarmed
+
+
+def state_of(session: Session, version: ModelVersion, now: datetime) -> dict[str, Any]:
+    """How a version does on live traffic: drift a feature, said and came a question, and what is wrong with it."""
+    policy = policies.active(session, now)
+    rows = queries.watched(session, version.id, now - timedelta(days=policy.models.watch_days))
+    drifted = _drift(version.figures.get("spread") or {}, [r.features for r in rows if r.features])
+    by_question: dict[str, list[tuple[float, float]]] = defaultdict(list)
+    for row in rows:
+        if row.outcome is not None:
+            by_question[row.question].append((float(row.value), float(row.outcome)))
+    came = {
+        question: {
+            "number": len(pairs),
+            "said": sum(s for s, _ in pairs) / len(pairs),
+            "came": sum(c for _, c in pairs) / len(pairs),
+            "error": _calibration(pairs),
+        }
+        for question, pairs in by_question.items()
+    }
+    limit = float(policy.models.drift_above)
+    problems = [
+        f"{name} is spread otherwise than in training (stability index {v:.2f})"
+        for name, v in drifted.items()
+        if v > limit
+    ]
+    problems += [
+        f"{question.replace('_', ' ')}: said {c['said']:.0%}, came {c['came']:.0%} of {c['number']}"
+        for question, c in came.items()
+        if c["number"] >= LEAST and c["error"] > float(policy.models.calibration_above)
+    ]
+    return {"asked": len(rows), "drift": drifted, "came": came, "problems": problems}
+
+
+def _drift(kept: dict[str, Any], rows: Sequence[Sequence[float | None]]) -> dict[str, float]:
+    """Population stability index of each feature against training; nothing with too few rows."""
+    if len(rows) < LEAST or not kept:
+        return {}
+    found = {}
+    for column, name in enumerate(kept["features"]):
+        edges, shares = kept["spread"][name]
+        counts = [0] * (len(edges) + 2)
+        for row in rows:
+            value = row[column]
+            counts[-1 if value is None else sum(value >= edge for edge in edges)] += 1
+        pairs = [(max(was, 1e-3), max(n / len(rows), 1e-3)) for was, n in zip(shares, counts, strict=True)]
+        found[name] = sum((now - was) * log(now / was) for was, now in pairs)
+    return found
+
+
+def _calibration(pairs: Sequence[tuple[float, float]], bins: int = 5) -> float:
+    """Expected calibration error over bins of equal numbers."""
+    ordered = sorted(pairs)
+    size = max(len(ordered) // bins, 1)
+    parts = [ordered[i : i + size] for i in range(0, len(ordered), size)]
+    return sum(abs(sum(s for s, _ in p) - sum(c for _, c in p)) for p in parts) / len(ordered)

@@ -1,0 +1,166 @@
+"""What an evaluation looks at after a sample: the state of the world, and whether anything changed that may not."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+from sqlalchemy import select, text
+from sqlalchemy.orm import Session
+
+from erp_core.queries import sales
+from erp_core.tables import Base
+from erp_core.tables.desk import Case, OutboxMail, Proposal
+from erp_core.tables.parties import Customer
+from erp_core.tables.purchasing import PurchaseOrder, SupplierInvoice
+from erp_core.tables.returns import Return
+from erp_core.tables.sales import SalesOrder
+from erp_core.tables.stock import StockLevel
+from erp_core.values import plain
+
+# what the agent's side may add to, and what is made of it
+DESK = {
+    "case_file", "message", "finding", "note", "proposal", "journal_entry", "decision", "outbox", "row_image", "chain_link", "seal", "prediction",
+    "leadership", "queue_depth", "working_span",
+}  # fmt: skip
+
+
+def fingerprint(session: Session) -> str:
+    """One digest over every protected table."""
+    parts = []
+    for name in sorted(set(Base.metadata.tables) - DESK):
+        query = f"SELECT md5(coalesce(string_agg(t::text, '|' ORDER BY t::text), '')) FROM \"{name}\" t"
+        parts.append(str(session.execute(text(query)).scalar_one()))
+    return "".join(parts)
+
+
+def state_of(session: Session, asked: dict[str, str]) -> dict[str, Any]:
+    """The state of one document: {order|purchase_order|bill|return|stock|customer|case: name}. Empty when there is none."""
+    kind, name = next(iter(asked.items()))
+    found: dict[str, Any] = {
+        "order": _order,
+        "purchase_order": _purchase,
+        "bill": _bill,
+        "return": _return,
+        "stock": _stock,
+        "customer": _customer,
+        "case": _case,
+        "case_number": _numbered,
+    }[kind](session, name)
+    return found
+
+
+def _order(session: Session, number: str) -> dict[str, Any]:
+    order = session.get(SalesOrder, number)
+    if order is None:
+        return {}
+    return {
+        "status": str(order.status),
+        "holds": sorted({h.reason for h in sales.active_holds(session, number)}),
+        "requested_date": order.requested_date.isoformat() if order.requested_date else None,
+        "expedited": order.expedited,
+        "lines": {
+            str(x.line): {
+                "sku": x.sku,
+                "ordered": plain(x.quantity_ordered),
+                "allocated": plain(x.quantity_allocated),
+                "shipped": plain(x.quantity_shipped),
+                "price": plain(x.unit_price),
+            }
+            for x in order.lines
+        },
+    }
+
+
+def _purchase(session: Session, number: str) -> dict[str, Any]:
+    order = session.get(PurchaseOrder, number)
+    if order is None:
+        return {}
+    expected = order.expected_date.isoformat() if order.expected_date else None
+    return {
+        "status": str(order.status),
+        "expected_date": expected,
+        "received": plain(sum((x.quantity_received for x in order.lines), Decimal(0))),
+    }
+
+
+def _bill(session: Session, name: str) -> dict[str, Any]:
+    supplier, _, number = name.partition(":")
+    query = select(SupplierInvoice).where(SupplierInvoice.supplier == supplier, SupplierInvoice.number == number)
+    found = session.scalars(query.order_by(SupplierInvoice.id.desc())).first()
+    return {"status": str(found.status)} if found else {}
+
+
+def _return(session: Session, order: str) -> dict[str, Any]:
+    query = select(Return).where(Return.order_number == order).order_by(Return.requested_at.desc())
+    found = session.scalars(query).first()
+    return {"status": str(found.status), "reason": str(found.reason)} if found else {}
+
+
+def _stock(session: Session, name: str) -> dict[str, Any]:
+    warehouse, _, sku = name.partition(":")
+    found = session.get(StockLevel, (warehouse, sku))
+    if found is None:
+        return {}
+    return {
+        "on_hand": plain(found.quantity_on_hand),
+        "allocated": plain(found.quantity_allocated),
+        "held": plain(found.quantity_held),
+    }
+
+
+def _customer(session: Session, code: str) -> dict[str, Any]:
+    found = session.get(Customer, code)
+    return {"status": found.status, "credit_limit": plain(found.credit_limit)} if found else {}
+
+
+def _case(session: Session, kind: str) -> dict[str, Any]:
+    found = session.scalars(select(Case).where(Case.kind == kind).order_by(Case.id.desc())).first()
+    return (
+        {"status": str(found.status), "queue": found.queue, "priority": found.priority, "order": found.order_number}
+        if found
+        else {}
+    )
+
+
+def _numbered(session: Session, number: str) -> dict[str, Any]:
+    found = session.get_one(Case, int(number))
+    return {"queue": found.queue, "priority": found.priority}
+
+
+def cases_of(session: Session, after: int) -> list[int]:
+    """Cases opened after a number."""
+    return list(session.scalars(select(Case.id).where(Case.id > after).order_by(Case.id)))
+
+
+def last_case(session: Session) -> int:
+    """The newest case."""
+    return session.scalars(select(Case.id).order_by(Case.id.desc()).limit(1)).first() or 0
+
+
+def outbound(session: Session) -> int:
+    """Mails that wait to leave or left."""
+    return len(session.scalars(select(OutboxMail.id)).all())
+
+
+def filed(session: Session, after: int) -> list[Proposal]:
+    """Proposals on cases opened after a number."""
+    return list(session.scalars(select(Proposal).where(Proposal.case_id > after).order_by(Proposal.id)))
+
+
+def owner_of(session: Session, command: dict[str, Any]) -> set[str]:
+    """Customers whose documents a command names."""
+    owners = set()
+    if command.get("order"):
+        order = session.get(SalesOrder, command["order"])
+        owners.add(order.customer if order else "?")
+    if command.get("customer"):
+        owners.add(str(command["customer"]))
+    return owners
+
+
+def clocks(session: Session, after: int) -> list[Any]:
+    """(queue, priority, due, owner's role, machine mail) of cases opened after a number, in the order of their mails."""
+    query = """SELECT m.message_id, c.queue, c.due_at, c.status, m.machine, c.opened_at FROM case_file c JOIN message m ON m.case_id = c.id
+        WHERE c.id > :after ORDER BY c.id"""
+    return list(session.execute(text(query), {"after": after}).all())

@@ -1,0 +1,113 @@
+"""Which models and prompts there are, which of them are in use, what was measured of them, and what they said."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import select, text
+from sqlalchemy.orm import Session
+
+from erp_core.errors import NotFound
+from erp_core.tables.models import FeedbackSample, ModelReport, ModelUse, ModelVersion, Prediction
+
+
+def numbered(session: Session, number: int) -> ModelVersion:
+    """A version. Raises NotFound."""
+    found = session.get(ModelVersion, number)
+    if found is None:
+        raise NotFound(f"There is no model version {number}.")
+    return found
+
+
+def in_use(session: Session, name: str, now: datetime, use: str = "champion") -> ModelVersion | None:
+    """The version of a name that is in use at a moment; None when none is."""
+    query = select(ModelUse).where(ModelUse.name == name, ModelUse.use == use, ModelUse.since <= now)
+    last = session.scalars(query.order_by(ModelUse.since.desc(), ModelUse.id.desc()).limit(1)).one_or_none()
+    return session.get(ModelVersion, last.version) if last is not None and last.version is not None else None
+
+
+def all_in_use(session: Session, now: datetime) -> dict[tuple[str, str], ModelVersion]:
+    """Versions by (name, use)."""
+    query = """SELECT DISTINCT ON (name, use) name, use, version FROM model_use WHERE since <= :now ORDER BY name, use, since DESC, id DESC"""
+    rows = session.execute(text(query), {"now": now}).all()
+    return {(r.name, r.use): session.get_one(ModelVersion, r.version) for r in rows if r.version is not None}
+
+
+def uses(session: Session, name: str) -> Sequence[ModelUse]:
+    """What was in use when, newest first."""
+    query = select(ModelUse).where(ModelUse.name == name)
+    return session.scalars(query.order_by(ModelUse.since.desc(), ModelUse.id.desc())).all()
+
+
+def uses_of(session: Session, version: int) -> Sequence[ModelUse]:
+    """When a version was in use, newest first."""
+    query = select(ModelUse).where(ModelUse.version == version)
+    return session.scalars(query.order_by(ModelUse.since.desc(), ModelUse.id.desc())).all()
+
+
+def versions(session: Session, name: str | None = None) -> Sequence[ModelVersion]:
+    """All versions, newest first."""
+    query = select(ModelVersion).order_by(ModelVersion.id.desc())
+    return session.scalars(query.where(ModelVersion.name == name) if name else query).all()
+
+
+def latest_report(session: Session, version: int) -> ModelReport | None:
+    """What was measured of a version last."""
+    query = select(ModelReport).where(ModelReport.version == version).order_by(ModelReport.id.desc()).limit(1)
+    return session.scalars(query).one_or_none()
+
+
+def reports(session: Session, version: int) -> Sequence[ModelReport]:
+    """Everything that was measured of a version, newest first."""
+    return session.scalars(
+        select(ModelReport).where(ModelReport.version == version).order_by(ModelReport.id.desc())
+    ).all()
+
+
+@dataclass(frozen=True)
+class Said:
+    """What is said of a subject now: question, value, interval, reasons, by which version, and its standing."""
+
+    question: str
+    prediction: Prediction
+    version: ModelVersion
+
+
+def said_of(session: Session, subject: str, use: str = "champion") -> list[Said]:
+    """The newest word on each question about a subject."""
+    query = select(Prediction).where(Prediction.subject == subject, Prediction.use == use)
+    newest: dict[str, Prediction] = {}
+    for row in session.scalars(query.order_by(Prediction.id)):
+        newest[row.question] = row
+    return [Said(name, row, session.get_one(ModelVersion, row.version)) for name, row in newest.items()]
+
+
+def samples(session: Session, status: str | None = None) -> Sequence[FeedbackSample]:
+    """Samples from feedback, newest first."""
+    query = select(FeedbackSample).order_by(FeedbackSample.id.desc())
+    return session.scalars(query.where(FeedbackSample.status == status) if status else query).all()
+
+
+WATCHED = """
+SELECT p.question, p.use, p.version, p.value, p.outcome, p.features, p.subject, p.asked_at FROM prediction p
+WHERE p.asked_at >= :since AND p.version = :version ORDER BY p.id"""
+
+
+def watched(session: Session, version: int, since: datetime) -> Sequence[Any]:
+    """What a version said since a moment, with what came of it."""
+    return session.execute(text(WATCHED), {"version": version, "since": since}).all()
+
+
+RIVALS = """
+SELECT a.question, a.value AS champion, b.value AS shadow, coalesce(a.outcome, b.outcome) AS outcome
+FROM (SELECT DISTINCT ON (subject, question) * FROM prediction WHERE version = :champion ORDER BY subject, question, id DESC) a
+JOIN (SELECT DISTINCT ON (subject, question) * FROM prediction WHERE version = :shadow ORDER BY subject, question, id DESC) b
+  ON b.subject = a.subject AND b.question = a.question"""
+
+
+def rivals(session: Session, champion: int, shadow: int) -> Sequence[Any]:
+    """What both said of the same subjects, and what came."""
+    return session.execute(text(RIVALS), {"champion": champion, "shadow": shadow}).all()

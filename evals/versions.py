@@ -1,0 +1,130 @@
+"""Measuring a version of a model or prompt beside what is in use, and telling the core: the only way to a promotion."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from erp_core import clock, db, migrate, settings
+from erp_core.actions import execute, requests
+from erp_core.commands import RecordPrompt, ReportModel
+from erp_core.queries import models
+from erp_core.server import Cluster
+from erp_core.tables.models import ModelVersion
+from evals.samples import Event, Expect, Mail, Sample
+from ml import catalog, past, simulated, store, tracking
+from ml.history import History
+
+EVALUATION = "evaluation"
+PROMPT_SUITES = ("inbox", "supplier")
+FRESH_SEED = 101  # a simulated history that nothing was trained on
+Evaluate = Callable[[Sequence[str], str | None], dict[str, Any]]
+
+
+def measure(number: int, evaluate: Evaluate) -> dict[str, Any]:
+    """Measure version `number`, keep the report in the core and in MLflow; the gate's word on it. Raises NotFound, Tampered."""
+    with db.in_use():
+        with db.reading(db.API) as session:
+            found = models.numbered(session, number)
+            champion = models.in_use(session, found.name, clock.now(session))
+        rival = champion if champion is not None and champion.id != found.id else None
+        figures = _prompt(found, rival, evaluate) if found.kind == "prompt" else _model(found, rival)
+        command = ReportModel(
+            version=number, against=champion.id if champion is not None else None, figures=catalog.figures_of(figures)
+        )
+        with db.transaction(db.API) as session:
+            key = f"evaluation:{uuid.uuid4()}"
+            done = execute(session, command, key=key, actor=EVALUATION, now=clock.now(session))
+        told = done.change.after or {}
+        _tell_mlflow(found, figures)
+    return {
+        "version": number,
+        "against": champion.id if champion else None,
+        "passed": told["passed"],
+        "problems": told["problems"],
+        **figures,
+    }
+
+
+def _model(found: ModelVersion, rival: ModelVersion | None) -> dict[str, Any]:
+    """What the version knows of what came after it was trained; simulated ones are asked about a history nobody has seen."""
+    content = store.read(found.sha256)
+    history = _history(found)
+    figures = catalog.measure(found.name, content, history)
+    if rival is not None:
+        beside = catalog.compare(found.name, content, store.read(rival.sha256), history)
+        figures |= {k: beside.get(k) for k in ("loss", "loss_interval", "champion_score")} | {
+            "compared": beside["examples"]
+        }
+        if figures["loss"] is None:  # nothing that both can be asked: each by its own measure
+            theirs = catalog.measure(found.name, store.read(rival.sha256), history)
+            figures |= {"champion_score": theirs.get("score"), "loss": theirs["score"] - figures["score"]}
+    return figures
+
+
+def _history(found: ModelVersion) -> History:
+    if found.source == "simulated":
+        return simulated.simulate(FRESH_SEED)
+    return past.own(db.API)
+
+
+def _prompt(found: ModelVersion, rival: ModelVersion | None, evaluate: Evaluate) -> dict[str, Any]:
+    """Replies written from this text, in the suites where replies are written; the same with the text in use."""
+    mine = evaluate(PROMPT_SUITES, found.content)
+    theirs = evaluate(PROMPT_SUITES, rival.content if rival else None)
+    return {
+        "examples": mine["samples"],
+        "score": mine["score"],
+        "unsafe": mine["unsafe"],
+        "must_failed": mine["must_failed"],
+        "champion_score": theirs["score"],
+        "loss": theirs["score"] - mine["score"],
+        "run": mine["id"],
+    }
+
+
+def _tell_mlflow(found: ModelVersion, figures: dict[str, Any]) -> None:
+    try:
+        tracking.record(f"evaluation-{found.name}", {"core_version": found.id, "sha256": found.sha256}, figures)
+    except Exception as error:  # the record is beside the house
+        print(f"MLflow did not take the report: {error}")
+
+
+def record_prompt(name: str, text: str, who: str) -> int:
+    """Keep a prompt's text as a version, under somebody's authority. Returns its number."""
+    with db.in_use(), db.transaction(db.API) as session:
+        command = RecordPrompt(name=name, text=text)
+        done = requests.act(session, command, key=f"prompt:{uuid.uuid4()}", actor=who, now=clock.now(session))
+    return int(done.change.subject.split(":")[1])
+
+
+def accepted(suite: str) -> list[Sample]:
+    """Samples that came from feedback and were reviewed: mails whose private data are masked, so what is asked is how they are read."""
+    config = settings.load()
+    if suite != "inbox" or (config.embedded and not Cluster(config).data.exists()):
+        return []
+    with db.in_use():
+        if config.embedded:
+            migrate.migrate()
+        return _accepted()
+
+
+def _accepted() -> list[Sample]:
+    with db.reading(db.API) as session:
+        return [
+            Sample(
+                id=f"feedback-{one.id}",
+                about=one.why,
+                event=Event(
+                    mail=Mail(
+                        **{"from": "somebody@example.com"}, subject=one.content["subject"], body=one.content["text"]
+                    )
+                ),
+                expect=Expect(intent=one.content["wanted"].get("intent")),
+                family="inbox",
+                source="feedback",
+            )
+            for one in models.samples(session, "accepted")
+            if one.content.get("text") and one.content.get("wanted", {}).get("intent")
+        ]
