@@ -1,6 +1,7 @@
 # One image for every process; the command says which (see docker-compose.yml).
 FROM python:3.11-slim-bookworm
 WORKDIR /app
+RUN apt-get update && apt-get install -y --no-install-recommends libgomp1 && rm -rf /var/lib/apt/lists/*
 COPY requirements.lock ./
 RUN pip install --no-cache-dir --require-hashes -r requirements.lock
 COPY . .

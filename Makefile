@@ -52,8 +52,8 @@ check: lint types imports test ## the one meaning of green
 campaign: $(READY) ## attacks and races at full size
 	@COUNTERSIGN_CAMPAIGN=full $(BIN)/pytest -n $(JOBS) -m "campaign" --timeout 7200 -s
 
-eval: $(READY) ## measure triage on the sample inbox, or on another: make eval INBOX=path
-	@COUNTERSIGN_HOME=$(CURDIR)/var/eval $(BIN)/countersign eval $(or $(INBOX),evals/sample)
+eval: $(READY) ## all suites in worlds of their own, with a report; or a labelled inbox: make eval INBOX=path
+	@COUNTERSIGN_HOME=$(CURDIR)/var/eval $(BIN)/countersign eval $(or $(INBOX),run all)
 
 bench: $(READY) ## measure speed; prints, judges nothing
 	@COUNTERSIGN_HOME=$(CURDIR)/var/bench $(BIN)/countersign bench

@@ -398,6 +398,12 @@ def schema() -> str:
 
 
 @cache
+def samples() -> dict[str, list[dict[str, Any]]]:
+    """What every policy must do, as it ships: situations and what must come of them."""
+    return tomllib.loads((HERE / "policy_samples.toml").read_text("utf-8"))
+
+
+@cache
 def texts() -> tuple[str, str]:
     """The two texts that ship with this version: numbers and authority."""
     return (HERE / "policy.toml").read_text(), (HERE / "authority.cedar").read_text()

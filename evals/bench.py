@@ -7,6 +7,7 @@ import importlib
 
 SUITES = {
     "inbox": "evals.bench_inbox",
+    "models": "evals.bench_models",
     "orders": "evals.bench_orders",
     "desk": "evals.bench_desk",
     "backorders": "evals.bench_backorders",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
+from zlib import crc32
 
 import numpy as np
 
@@ -252,7 +253,11 @@ def _by_phrasing(frame: Any) -> tuple[list[str], Array, Array]:
     """(texts, intents, group): rows of one phrasing, its words without fillers, share a group."""
     texts = frame["utterance"].astype(str).tolist()
     stems = [" ".join(sorted(set(prepare.normal("", t).split())))[:60] for t in texts]
-    return texts, frame["intent"].to_numpy(object), np.array([hash(" ".join(s.split()[:4])) % 997 for s in stems])
+    return (
+        texts,
+        frame["intent"].to_numpy(object),
+        np.array([crc32(" ".join(s.split()[:4]).encode()) % 997 for s in stems]),
+    )
 
 
 def intents(path: Path) -> dict[str, Any]:

@@ -17,7 +17,7 @@ FEATURES = (
     "value", "lines", "requested_days", "weekday", "hour", "by_email", "tier", "limit_used", "limit_used_after", "overdue_share",
     "margin", "price_off", "quantity_off", "short", "abroad", "orders_90", "days_since_order", "value_to_usual", "held_rate",
     "credit_rate", "price_rate", "stock_rate", "slip_rate", "days_late_recent", "days_late_ever", "late_share", "late_spread",
-    "unpaid_bills", "orders_3", "segment_held", "item_stock_rate",
+    "unpaid_bills", "orders_3", "item_stock_rate",
 )  # fmt: skip
 
 
@@ -27,7 +27,6 @@ class Past:
     def __init__(self, history: History) -> None:
         orders, holds, bills = history["orders"], history["holds"], history["invoices"]
         self.names = Names(orders["customer"])
-        self.segments = Names(orders["segment"])
         who, held, billed = (self.names.of(x["customer"]) for x in (orders, holds, bills))
         self.orders, self.values = (
             Known(who, orders["at"]),
@@ -42,10 +41,6 @@ class Past:
         self.paid = Known(billed[paid], bills["paid"][paid], behind[paid])
         self.late = Known(billed[paid], bills["paid"][paid], (behind[paid] > 5).astype(float))
         self.billed = Known(billed, bills["at"])
-        of_order = dict(zip(orders["number"].tolist(), self.segments.of(orders["segment"]).tolist(), strict=True))
-        segment = np.array([of_order.get(x, -1) for x in holds["order"]], dtype=np.int64)
-        self.segment_holds = Known(segment[segment >= 0], holds["at"][segment >= 0])
-        self.segment_orders = Known(self.segments.of(orders["segment"]), orders["at"])
         lines = history["order_lines"]
         self.items = Names(lines["sku"])
         self.lines = lines
@@ -70,7 +65,6 @@ class Past:
 def features(past: Past, orders: Table) -> Array:
     """float64 (orders, FEATURES): each as of its order's entry."""
     who, at = past.names.of(orders["customer"]), orders["at"]
-    segment = past.segments.of(orders["segment"])
     number, usual = past.orders.count(who, at, 365), past.values.mean(who, at, 365)
     recent, bills = past.paid.mean(who, at, 60), past.paid.count(who, at, 365)
     slips = sum(past.by_reason[name].count(who, at, 365) for name in ("duplicate", "abnormal", "data"))
@@ -107,9 +101,6 @@ def features(past: Past, orders: Table) -> Array:
         "unpaid_bills": past.billed.count(who, at) - past.paid.count(who, at),
         "orders_3": past.orders.count(who, at, 3),
         "item_stock_rate": past.worst_item(orders),
-        "segment_held": rate(
-            past.segment_holds.count(segment, at, 180), past.segment_orders.count(segment, at, 180), 0.12
-        ),
     }
     return np.stack([columns[name] for name in FEATURES], axis=1)
 
@@ -173,7 +164,6 @@ WORDS = {
     "requested_days": lambda x: f"it is wanted in {x:.0f} days",
     "tier": lambda x: f"the customer is tier {'CBA'[int(x)]}",
     "item_stock_rate": lambda x: f"an item of it is in {x:.0%} of cases in orders held for stock",
-    "segment_held": lambda x: f"{x:.0%} of orders of its segment are held",
     "weekday": lambda x: f"it came on a {DAYS[int(x)]}",
     "hour": lambda x: f"it came at {x:.0f} o'clock",
 }

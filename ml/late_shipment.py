@@ -10,7 +10,7 @@ from ml.recipe import Heads, Recipe, all_of
 
 FEATURES = (
     "requested_days", "lines", "value", "weekday", "hour", "short", "waiting", "waiting_own", "warehouse_late", "warehouse_behind",
-    "warehouse_late_14", "customer_late", "channel_late", "limit_used", "overdue_share", "held", "abroad", "days_in_transit",
+    "warehouse_late_14", "customer_late", "limit_used", "overdue_share", "held", "abroad", "days_in_transit",
 )  # fmt: skip
 
 
@@ -20,7 +20,6 @@ class Past:
     def __init__(self, history: History) -> None:
         orders, sent = history["orders"], history["shipments"]
         self.places, self.customers = Names(orders["warehouse"]), Names(orders["customer"])
-        self.channels = Names(orders["channel"])
         there = ~np.isnan(sent["delivered"])
         behind = (sent["delivered"] - sent["requested"]) / DAY
         late = (behind > 0).astype(float)
@@ -32,9 +31,6 @@ class Past:
             Known(place[there], sent["delivered"][there], behind[there]),
         )
         self.own = Known(who[there], known[there], late[there])
-        channel = dict(zip(orders["number"].tolist(), self.channels.of(orders["channel"]).tolist(), strict=True))
-        by = np.array([channel.get(x, -1) for x in sent["order"].tolist()], dtype=np.int64)
-        self.channel = Known(by[there], known[there], late[there])
         transit = (sent["delivered"] - sent["at"]) / DAY
         self.transit = Known(place[there], sent["delivered"][there], transit[there])
         self.entered, self.left = Known(self.places.of(orders["warehouse"]), orders["at"]), Known(place, sent["at"])
@@ -47,7 +43,6 @@ class Past:
 def features(past: Past, orders: Table) -> Array:
     """float64 (orders, FEATURES): each as of its order's entry."""
     place, who, at = past.places.of(orders["warehouse"]), past.customers.of(orders["customer"]), orders["at"]
-    channel = past.channels.of(orders["channel"])
     limit = np.where(orders["limit"] > 0, orders["limit"], np.nan)
     days = np.floor(at / DAY)
     columns = {
@@ -63,7 +58,6 @@ def features(past: Past, orders: Table) -> Array:
         "warehouse_behind": past.behind.mean(place, at, 30),
         "warehouse_late_14": rate(past.late.total(place, at, 14), past.late.count(place, at, 14), 0.2),
         "customer_late": rate(past.own.total(who, at, 365), past.own.count(who, at, 365), 0.2),
-        "channel_late": rate(past.channel.total(channel, at, 90), past.channel.count(channel, at, 90), 0.2),
         "limit_used": (orders["exposure"] + orders["value"]) / limit,
         "overdue_share": orders["overdue"] / limit,
         "held": orders["held"],
@@ -106,7 +100,6 @@ WORDS = {
     "warehouse_behind": lambda x: f"its deliveries came {abs(x):.1f} days {'after' if x > 0 else 'before'} the date",
     "warehouse_late_14": lambda x: f"{x:.0%} of the warehouse's deliveries of two weeks were late",
     "customer_late": lambda x: f"{x:.0%} of this customer's deliveries were late",
-    "channel_late": lambda x: f"{x:.0%} of orders of this channel were late",
     "limit_used": lambda x: f"the order takes the customer to {x:.0%} of its credit limit",
     "overdue_share": lambda x: f"overdue bills come to {x:.0%} of the credit limit" if x > 0 else "nothing is overdue",
     "held": lambda x: "it was held at entry" if x else "it was not held at entry",

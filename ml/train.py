@@ -30,7 +30,8 @@ def main(argv: list[str]) -> int:
         description="Train a model and record it as a version. Nothing uses it before it passed its gate and somebody else promoted it.",
         epilog="Example: countersign train hold_risk --as lee@northfield.example",
     )
-    parser.add_argument("what", choices=[INTENTS, "all", *catalog.ENTRIES])
+    parser.add_argument("--uri", action="store_true", help="print where MLflow's record is, and stop")
+    parser.add_argument("what", nargs="?", choices=[INTENTS, "all", *catalog.ENTRIES])
     parser.add_argument(
         "--simulated", action="store_true", help="learn from a simulated distributor instead of our own orders"
     )
@@ -38,6 +39,11 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--as", dest="trainer", metavar="EMAIL", help="who trains; that person may not promote it")
     parser.add_argument("--json", action="store_true", help="print the figures as JSON")
     arguments = parser.parse_args(argv)
+    if arguments.uri:
+        print(tracking.uri())
+        return 0
+    if arguments.what is None:
+        parser.error("name a model, or `all`")
     with _bar() as said:
         if arguments.what == INTENTS:
             found: dict[str, Any] = {INTENTS: intents.train(settings.load().models, said)}

@@ -18,6 +18,7 @@ from erp_core.policy import Policy
 from erp_core.queries import backtest as replays
 from erp_core.queries import desk, policies
 from erp_core.rules import desk as rules
+from erp_core.rules import must_pass
 from erp_core.rules import segregation as separation
 from erp_core.rules.desk import Subject
 from erp_core.tables.governance import PolicyActivation, PolicyBacktest, PolicyVersion
@@ -65,6 +66,7 @@ def backtest(command: BacktestPolicy, context: Context) -> Change:
     candidate = policies.version(context.session, found.hash)
     result = replays.replay(context.session, candidate, context.policy, context.now, command.days)
     result["open"] = _open_orders(candidate, context)
+    result["must"] = must_pass.failures(candidate)
     result["totals"]["open_differ"] = len(result["open"])
     against = policies.active_number(context.session, context.now)
     context.session.add(
@@ -124,7 +126,9 @@ def activate(command: ActivatePolicy, context: Context) -> Change:
         problems.append(Problem("already_active", f"Version {found.id} is in force."))
     if problems:
         raise RuleViolation(problems)
-    locked = _usable(policies.version(context.session, found.hash), context)
+    candidate = policies.version(context.session, found.hash)
+    failed = [Problem("must_pass", words) for words in must_pass.failures(candidate)]
+    locked = [*failed, *_usable(candidate, context)]
     if locked:
         raise RuleViolation(locked)
     return _start(found, start, command.reason, "policy:version:activated", context)

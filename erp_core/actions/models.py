@@ -176,8 +176,8 @@ def keep_sample(command: KeepSample, context: Context) -> Change:
 
 PRIVATE = [
     (re.compile(r"[\w.+-]+@[\w-]+\.[\w.-]+"), "somebody@example.com"),
+    (re.compile(r"\b[A-Z]{2}\d{2}(?: ?[A-Z0-9]{4}){3,7}(?: ?[A-Z0-9]{1,3})?\b"), "XX00 0000 0000 0000"),
     (re.compile(r"(?<![\w-])\+?\d[\d ()/.-]{7,}\d(?![\w-])"), "+1 555 0100"),
-    (re.compile(r"\b[A-Z]{2}\d{2}(?: ?[A-Z0-9]{4}){3,7}\b"), "XX00 0000 0000 0000"),
     (
         re.compile(
             r"(?im)^((?:best|kind|warm)? ?regards|thanks|thank you|cheers|saludos|grüße|cordialement)[,!. ]*\n+.{0,80}$"

@@ -128,6 +128,24 @@ def _numbered(session: Session, number: str) -> dict[str, Any]:
     return {"queue": found.queue, "priority": found.priority}
 
 
+FACTS = """
+SELECT jsonb_build_array((SELECT to_jsonb(c) FROM customer c WHERE c.code = :customer),
+ (SELECT jsonb_agg(to_jsonb(o)) FROM sales_order o WHERE o.customer = :customer),
+ (SELECT jsonb_agg(to_jsonb(l) || jsonb_build_object('back', l.quantity_base - l.quantity_allocated - l.quantity_shipped)) FROM order_line l
+   JOIN sales_order o ON o.number = l.order_number WHERE o.customer = :customer),
+ (SELECT jsonb_agg(to_jsonb(s)) FROM shipment s JOIN sales_order o ON o.number = s.order_number WHERE o.customer = :customer),
+ (SELECT jsonb_agg(to_jsonb(v)) FROM invoice v WHERE v.customer = :customer),
+ (SELECT jsonb_agg(jsonb_build_array(i.sku, i.name, i.list_price)) FROM item i JOIN order_line l ON l.sku = i.sku
+   JOIN sales_order o ON o.number = l.order_number WHERE o.customer = :customer),
+ (SELECT jsonb_agg(jsonb_build_array(p.sku, p.unit_price, p.min_quantity)) FROM price p WHERE p.customer = :customer),
+ (SELECT jsonb_agg(jsonb_build_array(p.expected_date, l.sku, l.quantity)) FROM purchase_order p JOIN purchase_order_line l ON l.order_number = p.number))::text"""
+
+
+def facts_of(session: Session, customer: str) -> str:
+    """Everything the house knows of a customer, as text: what a reply to it may say."""
+    return str(session.execute(text(FACTS), {"customer": customer}).scalar_one())
+
+
 def cases_of(session: Session, after: int) -> list[int]:
     """Cases opened after a number."""
     return list(session.scalars(select(Case.id).where(Case.id > after).order_by(Case.id)))

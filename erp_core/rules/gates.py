@@ -51,10 +51,11 @@ def _problems(figures: Mapping[str, Any], gate: Gate) -> Iterator[Problem]:
     score = _number(figures, "score")
     if gate.score is not None and (score is None or score < float(gate.score)):
         yield _problem("score_low", f"It scores {_said(score)}; {gate.score} is wanted.", figures)
-    if figures.get("against") is not None:
+    if figures.get("against") is not None or "loss" in figures:
         loss = _number(figures, "loss")
         if loss is None or loss > float(gate.loss):
-            words = f"It is {_said(loss)} worse than version {figures['against']}, which is in use; {gate.loss} is let pass."
+            rival = f"version {figures['against']}, which" if figures.get("against") else "what"
+            words = f"It is {_said(loss)} worse than {rival} is in use; {gate.loss} is let pass."
             yield _problem("worse", words, figures)
 
 

@@ -1,0 +1,160 @@
+"""Scores come after the commit, from the journal's news; what is narrowed to an order says what the whole past says."""
+
+from __future__ import annotations
+
+import json
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from agent import scoring
+from agent.scoring import Scorer
+from erp_core import casework, clock, db
+from erp_core.actions import execute, models, sealing
+from erp_core.casework import Trained
+from erp_core.commands import NewLine, PlaceOrder, StopAgent
+from erp_core.db import Session
+from erp_core.queries import learning
+from erp_core.queries import models as queries
+from erp_core.queries.learning import Wanted
+from ml import catalog, past, simulated, store, tracking
+from ml.history import take
+from tests.conftest import TODAY
+
+SIZE = simulated.Size(orders=6000, customers=120, items=80, suppliers=12, days=300)
+NAMES = ("hold_risk", "late_shipment", "price_anomaly", "duplicate_order")
+
+
+@pytest.fixture(scope="module")
+def made() -> list[catalog.Trained]:
+    history = simulated.simulate(5, SIZE)
+    return [catalog.train(name, history) for name in NAMES]
+
+
+@pytest.fixture
+def scorer(database: str, made: list[catalog.Trained], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Scorer:
+    """A scorer with models in use, from a small simulated past; MLflow is left alone."""
+    monkeypatch.setattr(tracking, "mirror", lambda _: None)
+    monkeypatch.setattr(store, "folder", lambda: tmp_path)
+    with db.transaction(db.AGENT) as session:
+        for one in made:
+            store.keep(one.text)
+            figures = {"gate": {"examples": 5000, "gain_low": 0.1, "calibration_error": 0.0, "score": 1.0}}
+            casework.record_model(session, Trained(one.name, one.sha256, "simulated", "d", "c", figures, None))
+    with db.transaction(db.API) as session:
+        assert set(models.adopt_first(session, TODAY)) == set(NAMES)
+    own = Scorer()
+    own.step()
+    return own
+
+
+def place(number: str, quantity: int = 5) -> None:
+    with db.transaction(db.API) as session:
+        lines = [NewLine(sku="VAL-1166", quantity=Decimal(quantity))]
+        command = PlaceOrder(
+            customer="C1006", number=number, customer_po=number, warehouse="W01", requested_date=None, lines=lines
+        )
+        execute(session, command, key=number, actor="test", now=clock.now(session))
+
+
+def seal() -> None:
+    with db.transaction(db.API) as session:
+        while sealing.sequencer().step(session, TODAY, 0.0) is not None:
+            pass
+
+
+def said(session: Session, order: str) -> dict[str, Any]:
+    return {s.question: s for s in queries.said_of(session, f"sales_order:{order}")}
+
+
+def test_a_new_order_is_scored_once_the_journal_tells_of_it(scorer: Scorer, api: Session) -> None:
+    place("SC-1")
+    scorer.next_shelves = float("inf")
+    seal()
+    assert scorer.step() > 0
+    found = said(api, "SC-1")
+    assert {"held", "credit", "price_anomaly", "duplicate_order"} <= set(found)
+    held = found["held"]
+    assert 0 <= held.prediction.value <= 1
+    assert len(held.prediction.reasons) == 3
+    assert held.version.name == "hold_risk"
+    assert held.prediction.features is not None
+    assert scorer.step() == 0  # nothing new, nothing said again
+
+
+def test_orders_that_were_there_before_a_model_are_asked_about(scorer: Scorer, api: Session) -> None:
+    assert "held" in said(api, "SO-40285")
+    # whether a day that is over is missed is no question
+    assert "late" not in said(api, "SO-40262")
+
+
+def test_a_stopped_agent_scores_nothing(scorer: Scorer, api: Session) -> None:
+    with db.transaction(db.API) as session:
+        execute(
+            session,
+            StopAgent(entity="*", reason="look first"),
+            key="stop",
+            actor="ida.marsh@northfieldsupply.example",
+            now=TODAY,
+        )
+    place("SC-2")
+    seal()
+    assert scorer.step() == 0
+    assert said(api, "SC-2") == {}
+
+
+def test_a_file_that_was_changed_is_not_asked(scorer: Scorer, api: Session, capsys: pytest.CaptureFixture[str]) -> None:
+    with db.reading(db.API) as session:
+        version = queries.in_use(session, "hold_risk", TODAY)
+    assert version is not None
+    path = store.folder() / f"{version.sha256}.json"
+    kept = path.read_text()
+    try:
+        path.write_text(kept.replace('"name":"hold_risk"', '"name":"evil_risk"'))
+        place("SC-3")
+        seal()
+        fresh = Scorer()
+        fresh.position = scorer.position
+        fresh.next_shelves = float("inf")
+        fresh.step()
+    finally:
+        path.write_text(kept)
+    found = said(api, "SC-3")
+    assert "held" not in found
+    assert "price_anomaly" in found
+    assert "is not the file that was recorded" in capsys.readouterr().err
+
+
+def test_what_is_read_for_one_order_says_what_the_whole_past_says(scorer: Scorer, api: Session) -> None:
+    """One feature function, in training over everything and in use over what an order needs."""
+    order, customer, warehouse = "SO-40285", "C1031", "W01"
+    with db.reading(db.AGENT) as session:
+        now = clock.now(session)
+        wanted = Wanted([customer], [warehouse], learning.skus_of(session, [order]))
+        narrow = past.read(session, now, scoring.ORDER_TABLES, wanted)
+        whole = past.read(session, now, scoring.ORDER_TABLES)
+    for name in ("hold_risk", "late_shipment"):
+        one = catalog.RECIPES[name]
+        rows = [
+            one.compute(one.past(h), take(h["orders"], np.flatnonzero(h["orders"]["number"] == order)))
+            for h in (narrow, whole)
+        ]
+        for column in range(len(one.features)):
+            np.testing.assert_allclose(
+                rows[0][0, column], rows[1][0, column], equal_nan=True, err_msg=one.features[column]
+            )
+
+
+def test_own_orders_are_read_as_columns(database: str) -> None:
+    whole = past.own()
+    orders = whole["orders"]
+    assert len(orders["number"]) > 100
+    assert np.isfinite(orders["value"]).all()
+    row = np.flatnonzero(orders["number"] == "SO-40443")[0]
+    assert orders["held"][row] == 1.0
+    assert orders["value"][row] == pytest.approx(16731, abs=1)
+    assert whole.digest == past.own().digest
+    assert json.dumps({name: len(t["at"]) for name, t in whole.tables.items()})

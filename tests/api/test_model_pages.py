@@ -1,0 +1,154 @@
+"""Models in the console: what is in use and why, promotion by two people's hands, what an order's page shows, and feedback in one click."""
+
+from __future__ import annotations
+
+import re
+import uuid
+from typing import Any
+
+import pytest
+from sqlalchemy import select
+
+from erp_core import casework, db
+from erp_core.actions import access, execute, models
+from erp_core.commands import ReportModel
+from erp_core.queries import models as queries
+from erp_core.tables.models import FeedbackSample
+from tests.api.test_http import AVA, PASSWORD, TestClient, client  # noqa: F401 - the fixture
+from tests.conftest import TODAY
+from tests.core.test_model_versions import GOOD, IDA, JON, trained
+
+LEE = "lee.voss@northfieldsupply.example"
+
+
+def sign_in(client: TestClient, email: str) -> str:  # noqa: F811
+    client.cookies.clear()
+    with db.transaction(db.API) as session:
+        access.set_password(session, email, PASSWORD)
+    client.post("/signin", data={"email": email, "password": PASSWORD})
+    found = re.search(r'name="token" value="([^"]+)"', client.get("/models").text)
+    assert found is not None
+    return found.group(1)
+
+
+@pytest.fixture
+def champion(database: str) -> int:
+    """A version that is in use, and what it said of an order."""
+    version = trained(source="simulated")
+    with db.transaction(db.API) as session:
+        models.adopt_first(session, TODAY)
+    rows: list[dict[str, Any]] = [
+        {
+            "subject": "sales_order:SO-40285", "question": "held", "value": 0.81,
+            "reasons": [{"text": "about 60% of its bills of a year were paid late", "share": 1.4}, {"text": "nothing is overdue", "share": -0.3}],
+        },
+        {"subject": "sales_order:SO-40285", "question": "credit", "value": 0.7},
+    ]  # fmt: skip
+    with db.transaction(db.AGENT) as session:
+        casework.record_predictions(session, version, "champion", rows)
+    return version
+
+
+def test_an_orders_page_shows_the_score_its_reasons_and_which_version_said_so(
+    client: TestClient, champion: int
+) -> None:  # noqa: F811
+    sign_in(client, AVA)
+    page = client.get("/orders/SO-40285").text
+    assert "Held before it ships?" in page
+    assert "Very likely, 81 %" in page
+    assert "mostly for credit" in page
+    assert "About 60% of its bills of a year were paid late" in page
+    assert f'href="/models/{champion}"' in page
+    assert "learned from a simulated history" in page
+    said = client.get("/api/v1/orders/SO-40285/predictions").json()
+    assert {(s["question"], s["version"]) for s in said} == {("held", champion), ("credit", champion)}
+
+
+def test_the_models_page_says_what_is_in_use_and_what_is_still_trained(client: TestClient, champion: int) -> None:  # noqa: F811
+    sign_in(client, AVA)
+    page = client.get("/models").text
+    assert "First models are being trained from a simulated history: 1 of 9" in page
+    assert "Hold risk" in page
+    assert client.get("/api/v1/models").json()[0]["version"] == champion
+    assert client.get("/models/999").status_code == 404
+
+
+def test_a_better_version_comes_into_use_by_two_peoples_hands(client: TestClient, champion: int) -> None:  # noqa: F811
+    version = trained(trainer=JON)
+    token = sign_in(client, JON)
+    assert (
+        client.post(
+            f"/models/{version}/nominate", data={"token": token, "reason": "our own past"}, follow_redirects=False
+        ).status_code
+        == 303
+    )
+    refused = client.post(f"/models/{version}/promote", data={"token": token, "reason": "mine"})
+    assert refused.status_code == 422
+    token = sign_in(client, IDA)
+    early = client.post(f"/models/{version}/promote", data={"token": token, "reason": "looks good"})
+    assert "countersign eval version" in early.text
+    with db.transaction(db.API) as session:
+        command = ReportModel(version=version, against=champion, figures={**GOOD, "loss": -0.02})
+        execute(session, command, key=f"t:{uuid.uuid4()}", actor="evaluation", now=TODAY)
+    page = client.get(f"/models/{version}").text
+    assert "Passes." in page
+    done = client.post(f"/models/{version}/promote", data={"token": token, "reason": "better"}, follow_redirects=False)
+    assert done.status_code == 303
+    with db.reading(db.API) as session:
+        found = queries.in_use(session, "hold_risk", TODAY.replace(year=2030))
+        assert found is not None
+        assert found.id == version
+    assert client.post(f"/models/{version}/back", data={"token": token}, follow_redirects=False).status_code == 303
+    with db.reading(db.API) as session:
+        found = queries.in_use(session, "hold_risk", TODAY.replace(year=2030))
+        assert found is not None
+        assert found.id == champion
+
+
+def test_a_worse_version_cannot_be_signed(client: TestClient, champion: int) -> None:  # noqa: F811
+    version = trained(trainer=JON)
+    token = sign_in(client, JON)
+    client.post(f"/models/{version}/nominate", data={"token": token, "reason": "new"})
+    with db.transaction(db.API) as session:
+        command = ReportModel(version=version, against=champion, figures={**GOOD, "loss": 0.08})
+        execute(session, command, key=f"t:{uuid.uuid4()}", actor="evaluation", now=TODAY)
+    token = sign_in(client, IDA)
+    page = client.get(f"/models/{version}").text
+    assert "worse than version" in page
+    assert re.search(r"disabled[^>]*>.{0,200}Bring into use", page, re.S)
+    answer = client.post(f"/models/{version}/promote", data={"token": token, "reason": "anyway"})
+    assert answer.status_code == 422
+    assert "worse than version" in answer.text
+
+
+def test_an_auditor_looks_and_changes_nothing(client: TestClient, champion: int) -> None:  # noqa: F811
+    version = trained(trainer=JON)
+    token = sign_in(client, LEE)
+    assert client.get(f"/models/{version}").status_code == 200
+    for path in (f"/models/{version}/nominate", f"/models/{version}/promote", f"/models/{champion}/back"):
+        assert client.post(path, data={"token": token, "reason": "because"}).status_code == 422
+
+
+def test_this_was_wrong_keeps_a_sample_that_somebody_else_reviews(client: TestClient, champion: int) -> None:  # noqa: F811
+    with db.transaction(db.AGENT) as session:
+        told = {
+            "source": None,
+            "sender": "a@b.example",
+            "sender_name": "A",
+            "subject": "Hi",
+            "sent_at": None,
+            "raw": b"x",
+            "parsed": {"newest": "Where is it?"},
+        }
+        case = casework.record_message(session, message_id="<w@x>", **told).case  # type: ignore[arg-type]
+    token = sign_in(client, AVA)
+    client.post(f"/cases/{case}/sample", data={"token": token, "why": "it was a complaint", "intent": "complaint"})
+    client.post("/samples/1", data={"token": token, "verdict": "accept"})
+    with db.reading(db.API) as session:
+        kept = session.scalars(select(FeedbackSample)).one()
+    assert (kept.status, kept.kept_by, kept.content["wanted"]) == ("proposed", AVA, {"intent": "complaint"})
+    token = sign_in(client, IDA)
+    assert "it was a complaint" in client.get("/models").text
+    client.post(f"/samples/{kept.id}", data={"token": token, "verdict": "accept"})
+    with db.reading(db.API) as session:
+        assert session.scalars(select(FeedbackSample)).one().status == "accepted"

@@ -1,0 +1,306 @@
+"""A version comes into use by two people's hands and through its gate; the agent can record, and no more; a score moves nothing by itself."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from sqlalchemy import select, text
+
+from erp_core import casework, db
+from erp_core.actions import execute, models, requests, watching
+from erp_core.casework import Trained
+from erp_core.commands import (
+    KeepSample,
+    NominateModel,
+    PromoteModel,
+    RecordPrompt,
+    ReportModel,
+    ReviewSample,
+    RollBackModel,
+)
+from erp_core.db import Session
+from erp_core.errors import NotAuthorised, RuleViolation
+from erp_core.queries import models as queries
+from erp_core.queries import sales
+from erp_core.tables.desk import Case, JournalEntry
+from erp_core.tables.models import FeedbackSample, ModelUse, Prediction
+from tests.conftest import TODAY
+
+JON, CARA, IDA, KAY = (f"{n}@northfieldsupply.example" for n in ("jon.bell", "cara.lim", "ida.marsh", "kay.dunn"))
+GOOD: dict[str, Any] = {"examples": 5000, "gain_low": 0.08, "calibration_error": 0.01, "score": 0.8, "too_good": []}
+
+
+def trained(name: str = "hold_risk", *, source: str = "own", trainer: str | None = JON, **gate: Any) -> int:
+    """A version as the agent records it."""
+    made = Trained(name, uuid.uuid4().hex * 2, source, "data", "code", {"gate": {**GOOD, **gate}}, trainer)
+    with db.transaction(db.AGENT) as session:
+        return casework.record_model(session, made)
+
+
+def act(session: Session, command: Any, who: str, now: Any = TODAY) -> Any:
+    with session.begin_nested():
+        return requests.act(session, command, key=f"t:{uuid.uuid4()}", actor=who, now=now)
+
+
+def measured(session: Session, version: int, **figures: Any) -> None:
+    champion = queries.in_use(session, queries.numbered(session, version).name, TODAY)
+    command = ReportModel(version=version, against=champion.id if champion else None, figures={**GOOD, **figures})
+    execute(session, command, key=f"t:{uuid.uuid4()}", actor="evaluation", now=TODAY)
+
+
+def promoted(session: Session) -> int:
+    """A champion, by the book."""
+    version = trained()
+    act(session, NominateModel(version=version, reason="trained on our own past"), JON)
+    measured(session, version)
+    act(session, PromoteModel(version=version, reason="beats the rule"), IDA)
+    return version
+
+
+def test_two_people_and_a_passed_gate_bring_a_version_into_use(api: Session) -> None:
+    version = promoted(api)
+    found = queries.in_use(api, "hold_risk", TODAY)
+    assert found is not None
+    assert found.id == version
+    assert queries.in_use(api, "hold_risk", TODAY, "shadow") is None
+    tags = api.scalars(
+        select(JournalEntry.tag).where(JournalEntry.subject == f"model:{version}").order_by(JournalEntry.id)
+    ).all()
+    assert tags == [
+        "model:version:trained",
+        "model:version:nominated",
+        "model:version:measured",
+        "model:version:promoted",
+    ]
+
+
+@pytest.mark.parametrize("who", [JON, CARA])
+def test_who_trains_or_nominates_has_no_authority_to_promote(api: Session, who: str) -> None:
+    version = trained()
+    act(api, NominateModel(version=version, reason="better"), JON)
+    measured(api, version)
+    with pytest.raises(NotAuthorised):
+        act(api, PromoteModel(version=version, reason="mine"), who)
+
+
+def test_who_trained_it_does_not_promote_it_with_the_right_role_either(api: Session) -> None:
+    version = trained(trainer=IDA)
+    act(api, NominateModel(version=version, reason="better"), JON)
+    measured(api, version)
+    with pytest.raises(RuleViolation, match="trained or nominated"):
+        act(api, PromoteModel(version=version, reason="mine"), IDA)
+    act(api, PromoteModel(version=version, reason="looked at it"), KAY)
+
+
+@pytest.mark.parametrize(
+    ("figures", "words"),
+    [
+        ({"loss": 0.05}, "worse than"),
+        ({"loss": None}, "worse than"),
+        ({"gain_low": -0.1}, "rule of thumb"),
+        ({"calibration_error": 0.3}, "off by"),
+        ({"too_good": [["paid_at", 0.99]]}, "written afterwards"),
+        ({"examples": 3}, "examples"),
+    ],
+)
+def test_a_worse_candidate_is_refused_by_the_gate(api: Session, figures: dict[str, Any], words: str) -> None:
+    champion = promoted(api)
+    version = trained()
+    act(api, NominateModel(version=version, reason="new"), JON)
+    measured(api, version, **{"loss": -0.01, **figures})
+    with pytest.raises(RuleViolation, match=words):
+        act(api, PromoteModel(version=version, reason="new is always better"), IDA)
+    found = queries.in_use(api, "hold_risk", TODAY)
+    assert found is not None
+    assert found.id == champion
+
+
+def test_nothing_is_promoted_unmeasured_or_on_an_old_report(api: Session) -> None:
+    version = trained()
+    act(api, NominateModel(version=version, reason="new"), JON)
+    with pytest.raises(RuleViolation, match="countersign eval version"):
+        act(api, PromoteModel(version=version, reason="trust me"), IDA)
+    measured(api, version)
+    with pytest.raises(RuleViolation, match="countersign eval version"):
+        act(api, PromoteModel(version=version, reason="late"), IDA, TODAY + timedelta(days=40))
+
+
+def test_nothing_is_promoted_that_nobody_nominated(api: Session) -> None:
+    version = trained()
+    measured(api, version)
+    with pytest.raises(RuleViolation, match="put version"):
+        act(api, PromoteModel(version=version, reason="on my own"), IDA)
+
+
+def test_one_step_returns_to_the_version_before(api: Session) -> None:
+    first = promoted(api)
+    second = trained()
+    act(api, NominateModel(version=second, reason="newer"), JON)
+    measured(api, second, loss=-0.02)
+    later = TODAY + timedelta(minutes=1)
+    act(api, PromoteModel(version=second, reason="better"), IDA, later)
+    act(api, RollBackModel(name="hold_risk", reason="it does harm"), KAY, later + timedelta(minutes=1))
+    found = queries.in_use(api, "hold_risk", later + timedelta(minutes=2))
+    assert found is not None
+    assert found.id == first
+    # which version spoke on that day stays known
+    then = queries.in_use(api, "hold_risk", later)
+    assert then is not None
+    assert then.id == second
+    assert [u.version for u in queries.uses(api, "hold_risk") if u.use == "champion"] == [first, second, first]
+
+
+def test_a_first_version_from_a_simulated_past_is_adopted_when_it_passes(api: Session) -> None:
+    good, bad = trained(source="simulated"), trained("stockout", source="simulated", gain_low=-1.0)
+    own = trained("late_shipment", source="own")
+    assert models.adopt_first(api, TODAY) == ["hold_risk"]
+    assert queries.in_use(api, "stockout", TODAY) is None
+    assert queries.in_use(api, "late_shipment", TODAY) is None
+    assert models.adopt_first(api, TODAY) == []
+    assert {good, bad, own} == {v.id for v in queries.versions(api)}
+    after = trained(source="simulated")
+    assert models.adopt_first(api, TODAY) == []
+    assert queries.in_use(api, "hold_risk", TODAY).id == good != after  # type: ignore[union-attr]
+
+
+def test_the_agents_role_records_and_no_more(database: str) -> None:
+    trained()
+    for statement in (
+        "INSERT INTO model_use (name, use, version, since, said_by, reason) VALUES ('hold_risk', 'champion', 1, now(), 'agent', 'x')",
+        "UPDATE model_version SET sha256 = 'x'",
+        "INSERT INTO model_report (version, figures, gate, problems, run_by, run_at) VALUES (1, '{}', '{}', '[]', 'agent', now())",
+        "INSERT INTO prediction (version, use, subject, question, value, reasons, asked_at) VALUES (1, 'champion', 'x', 'y', 1, '[]', now())",
+        "UPDATE prediction SET value = 0",
+        "INSERT INTO feedback_sample (case_id, content, why, status, kept_by, kept_at) VALUES (1, '{}', 'x', 'accepted', 'agent', now())",
+    ):
+        with pytest.raises(db.Refused), db.transaction(db.AGENT) as session:
+            session.execute(text(statement))
+
+
+def test_predictions_are_taken_of_versions_in_use_alone(database: str) -> None:
+    version = trained(source="simulated")
+    row = {"subject": "sales_order:SO-40395", "question": "held", "value": 0.9, "reasons": [{"text": "x", "share": 1}]}
+    with pytest.raises(db.Refused, match="not in use"), db.transaction(db.AGENT) as session:
+        casework.record_predictions(session, version, "champion", [row])
+    with db.transaction(db.API) as session:
+        models.adopt_first(session, TODAY)
+    with db.transaction(db.AGENT) as session:
+        assert casework.record_predictions(session, version, "champion", [row, {**row, "value": -1}]) == 1
+    with pytest.raises(db.Refused), db.transaction(db.AGENT) as session:
+        casework.record_predictions(session, version, "shadow", [row])
+
+
+def said(question: str, value: float, order: str, version: int) -> None:
+    row = {
+        "subject": f"sales_order:{order}",
+        "question": question,
+        "value": value,
+        "reasons": [{"text": "late payer", "share": 2.0}],
+    }
+    with db.transaction(db.AGENT) as session:
+        casework.record_predictions(session, version, "champion", [row])
+
+
+def snapshot(session: Session, order: str) -> Any:
+    session.expire_all()
+    return sales.snapshot_of(session, sales.order(session, order))
+
+
+def test_a_score_opens_a_case_and_holds_or_releases_nothing(api: Session, database: str) -> None:
+    version = trained(source="simulated")
+    with db.transaction(db.API) as session:
+        models.adopt_first(session, TODAY)
+    free, held = "SO-40285", "SO-40395"
+    before = snapshot(api, free), snapshot(api, held)
+    api.rollback()
+    for order in (free, held):
+        said("held", 0.99, order, version)
+    said("unpaid", 0.95, "SO-40409", version)  # worth less than anybody looks at
+    with db.transaction(db.API) as session:
+        assert watching.reviews(session, TODAY) == 1
+        assert watching.reviews(session, TODAY) == 0
+    found = api.scalars(select(Case).where(Case.kind == "risk_review")).one()
+    assert (found.order_number, found.queue, found.details["problems"]) == (free, "credit", ["late payer"])
+    assert (snapshot(api, free), snapshot(api, held)) == before
+
+
+def test_what_came_of_a_prediction_is_written_beside_it(api: Session, database: str) -> None:
+    version = trained(source="simulated")
+    with db.transaction(db.API) as session:
+        models.adopt_first(session, TODAY)
+    for order in ("SO-40412", "SO-40285"):  # one has left, one has not
+        said("held", 0.3, order, version)
+    with db.transaction(db.API) as session:
+        watching.outcomes(session, TODAY)
+    rows = {p.subject: p.outcome for p in api.scalars(select(Prediction))}
+    assert rows == {"sales_order:SO-40412": 0.0, "sales_order:SO-40285": None}
+
+
+def test_a_model_whose_word_no_longer_holds_gets_a_case(api: Session) -> None:
+    version = promoted(api)
+    for number in range(150):
+        api.add(
+            Prediction(
+                version=version, use="champion", subject=f"sales_order:X{number}", question="held", value=0.9, reasons=[], features=None,
+                asked_at=TODAY, outcome=0.0, outcome_at=TODAY,
+            )
+        )  # fmt: skip
+    api.flush()
+    assert watching.watch(api, TODAY) == ["hold_risk"]
+    case = api.scalars(select(Case).where(Case.kind == "model_alarm")).one()
+    assert "said 90%, came 0% of 150" in case.details["problems"][0]
+    watching.watch(api, TODAY)
+    assert len(api.scalars(select(Case).where(Case.kind == "model_alarm")).all()) == 1
+
+
+def test_inputs_that_drift_are_noticed(api: Session) -> None:
+    kept = {"features": ["size"], "spread": {"size": ([10.0, 20.0], [0.3, 0.4, 0.3, 0.0])}}
+    steady = watching._drift(kept, [[5.0]] * 60 + [[15.0]] * 80 + [[25.0]] * 60)
+    moved = watching._drift(kept, [[25.0]] * 150 + [[None]] * 50)
+    assert steady["size"] < 0.01
+    assert moved["size"] > 0.25
+    assert watching._drift(kept, [[5.0]] * 10) == {}
+
+
+def test_a_prompt_goes_the_same_way(api: Session) -> None:
+    done = act(api, RecordPrompt(name="replies", text="[greeting]\nen = 'Hi'"), JON)
+    version = int(done.change.subject.split(":")[1])
+    with pytest.raises(RuleViolation, match="already"):
+        act(api, RecordPrompt(name="replies", text="[greeting]\nen = 'Hi'"), JON)
+    act(api, NominateModel(version=version, reason="shorter"), JON)
+    figures = {"examples": 60, "score": 0.99, "unsafe": 2, "loss": 0.0}
+    execute(api, ReportModel(version=version, figures=figures), key="t:prompt", actor="evaluation", now=TODAY)
+    with pytest.raises(RuleViolation, match="unsafe"):
+        act(api, PromoteModel(version=version, reason="shorter"), IDA)
+
+
+def test_feedback_is_masked_and_reviewed_by_another(api: Session) -> None:
+    with db.transaction(db.AGENT) as session:
+        body = "Hi, call me at +1 (555) 010-2299 or mail bob.smith@gmail.example. IBAN DE89 3704 0044 0532 0130 00.\n\nBest regards,\nBob Smith"
+        recorded = casework.record_message(
+            session, message_id="<f@x>", source=None, sender="bob.smith@gmail.example", sender_name="Bob", subject="Order of bob.smith@gmail.example",
+            sent_at=None, raw=body.encode(), parsed={"newest": body},
+        )  # fmt: skip
+    act(api, KeepSample(case=recorded.case, why="this was a complaint", intent="complaint"), JON)
+    kept = api.scalars(select(FeedbackSample)).one()
+    text_ = json.dumps(kept.content)
+    for private in ("bob.smith", "010-2299", "DE89", "Bob Smith"):
+        assert private not in text_
+    with pytest.raises(RuleViolation, match="somebody else"):
+        act(api, ReviewSample(sample=kept.id, accept=True), JON)
+    act(api, ReviewSample(sample=kept.id, accept=True), CARA)
+    assert (kept.status, kept.reviewed_by) == ("accepted", CARA)
+    with pytest.raises(RuleViolation, match="already"):
+        act(api, ReviewSample(sample=kept.id, accept=False), IDA)
+
+
+def test_uses_are_never_changed(database: str) -> None:
+    with pytest.raises(db.Refused), db.transaction(db.API) as session:
+        session.execute(text("UPDATE model_use SET version = 1"))
+    with pytest.raises(db.Refused), db.transaction(db.API) as session:
+        session.execute(text("UPDATE model_version SET figures = '{}'"))
+    assert ModelUse.__tablename__ == "model_use"
