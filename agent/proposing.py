@@ -11,7 +11,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from agent import inbound, replies
+from agent import inbound, replies, returning
 from agent.choosing import Choice
 from agent.evidence import Evidence
 from erp_core.commands import (
@@ -347,6 +347,11 @@ def _reply_item(draft: Draft, item: Facts) -> str:
 
 
 def _return(draft: Draft) -> None:
+    told = returning.reason_of(draft.read["own_words"])
+    if told:
+        reason, version = told
+        mark = draft.evidence.cite("model", f"return reason, version {version}: {reason.replace('_', ' ')}")
+        draft.say(f"Why it comes back reads like: {reason.replace('_', ' ')} {mark}.")
     draft.add(_route(draft, "return"))
     draft.add(
         replies.compose("create_return", draft.read, draft.case, [_reply_item(draft, i) for i in draft.read["items"]])

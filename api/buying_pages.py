@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from datetime import timedelta
 from typing import Any
 
 from fastapi import APIRouter
@@ -10,12 +11,15 @@ from fastapi.responses import HTMLResponse
 
 from api.access import Me, Work
 from api.console import page
+from api.risk import risks
+from erp_core.db import Session
 from erp_core.queries import buying_pages as pages
-from erp_core.queries import desk, policies, purchasing, supply
+from erp_core.queries import desk, models, policies, purchasing, supply
 from erp_core.values import INBOUND_PURCHASE_STATUSES
 
 router = APIRouter(include_in_schema=False)
 interface = APIRouter(prefix="/api/v1", tags=["Buying"])
+LIKELY = 0.25  # of running empty, to be worth a line
 
 
 @router.get("/purchasing")
@@ -27,7 +31,14 @@ def purchasing_page(session: Work, me: Me) -> HTMLResponse:
         coming=purchasing.orders(session, INBOUND_PURCHASE_STATUSES), apart=pages.set_apart(session),
         transfers=pages.transfers(session), bills=pages.blocked_bills(session), late=me.now.date(),
         suppliers=purchasing.scorecard(session, me.now.date()),
+        empty=[s for s in models.newest(session, ["within_7"], "stock:%", me.now - timedelta(days=2)) if s.prediction.value >= LIKELY],
     )  # fmt: skip
+
+
+def _foreseen(session: Session, number: str) -> list[models.Said]:
+    """What models expect of the lines of a purchase order."""
+    lines = purchasing.order(session, number).lines
+    return [s for line in lines for s in models.said_of(session, f"purchase_order:{number}:{line.sku}")]
 
 
 @router.get("/purchase-orders/{number}")
@@ -36,6 +47,7 @@ def purchase_order(number: str, session: Work, me: Me) -> HTMLResponse:
     return page(
         "purchase_order.html", me, session, page=pages.purchase_page(session, number, policies.active(session), me.now), people=desk.names(session),
         current="", journal=desk.journal(session, subject_name=f"purchase_order:{number}"),
+        foreseen=[(s.prediction.subject.split(":")[2], r) for s in _foreseen(session, number) for r in risks([s])],
     )  # fmt: skip
 
 

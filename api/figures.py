@@ -11,7 +11,7 @@ from fastapi.responses import HTMLResponse
 from api.access import Me, Work
 from api.console import page
 from erp_core.errors import NotFound
-from erp_core.queries import kpis, supply
+from erp_core.queries import desk, kpis, models, supply
 
 router = APIRouter(include_in_schema=False)
 interface = APIRouter(prefix="/api/v1", tags=["Figures"])
@@ -28,7 +28,8 @@ def figures_page(session: Work, me: Me, days: Days = 90, entity: str | None = No
     return page(
         "figures.html", me, session, figures=kpis.figures(session, since, me.now, entity or None), days=days, entity=entity or "",
         margins=kpis.margins(session, since, me.now, entity or None), entities=entities, between=supply.intercompany(session, since),
-        current="Figures",
+        expected=models.newest(session, ["cases_24"], "queue:%", me.now - timedelta(hours=6)), reviewers=models.reviewers(session, since),
+        people=desk.names(session), current="Figures",
     )  # fmt: skip
 
 

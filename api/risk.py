@@ -29,6 +29,14 @@ QUESTIONS = {
     "within_7": "Out of stock within 7 days?",
     "within_14": "Out of stock within 14 days?",
 }
+SHORT = {
+    "held": "a hold before it ships",
+    "unpaid": "a bill paid very late",
+    "late": "a late arrival",
+    "differs": "a difference at the dock",
+    "price_anomaly": "a wrong price",
+    "duplicate_order": "the same order twice",
+}
 FIRST = ("held", "unpaid", "late", "price_anomaly", "duplicate_order", "differs")
 WORDS = (
     (0.75, 4, "Very likely", "danger"),
@@ -66,6 +74,16 @@ class Risk:
     outcome: float | None
     mostly: str
 
+    @property
+    def worth_a_look(self) -> bool:
+        """Whether it deserves more than a word."""
+        return self.probability >= WORDS[2][0]
+
+    @property
+    def short(self) -> str:
+        """The question as a phrase."""
+        return SHORT[self.question]
+
 
 def risks(said: list[Said]) -> list[Risk]:
     """The questions worth a line on a screen, in a fixed order."""
@@ -97,6 +115,7 @@ def _why(reasons: list[Any]) -> list[Why]:
 def source(version: Any) -> str:
     """Which model, and what it learned from."""
     error = (version.figures.get("gate") or {}).get("calibration_error")
+    if version.source == "simulated":  # how well it is calibrated is known of the simulated history alone
+        return f"{TITLES.get(version.name, version.name)} {version.id}, learned from a simulated history"
     sure = "" if error is None else ", well calibrated" if error <= 0.03 else ", roughly calibrated"
-    learned = ", learned from a simulated history" if version.source == "simulated" else ""
-    return f"{TITLES.get(version.name, version.name)} {version.id}{sure}{learned}"
+    return f"{TITLES.get(version.name, version.name)} {version.id}{sure}"

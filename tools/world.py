@@ -328,6 +328,13 @@ def prompt_in_use(session: Session, name: str) -> str | None:
 
 
 @query
+def model_in_use(session: Session, name: str) -> tuple[int, str] | None:
+    """(version, SHA-256 of its file) of the model that is in use under a name."""
+    found = models.in_use(session, name, clock.now(session))
+    return (found.id, found.sha256) if found else None
+
+
+@query
 def firm_of(session: Session, customer: str) -> str:
     """The firm of ours that sells to a customer."""
     return session.get_one(Customer, customer).entity

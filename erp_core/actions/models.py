@@ -28,7 +28,7 @@ from erp_core.queries import desk, models, policies
 from erp_core.rules import gates
 from erp_core.tables.desk import Case
 from erp_core.tables.models import FeedbackSample, ModelReport, ModelUse, ModelVersion
-from erp_core.values import Priority, Queue
+from erp_core.values import MODELS, Priority, Queue
 
 ONE_AT_A_TIME = text("SELECT pg_advisory_xact_lock(hashtextextended('models in use', 0))")
 FIRST = "the first of its name, trained on simulated history"
@@ -217,7 +217,7 @@ def adopt_first(session: Session, now: datetime) -> list[str]:
     """A name that nothing was ever in use of gets its first version at once, when it passes its gate on simulated history. By the clock."""
     adopted = []
     for found in reversed(models.versions(session)):
-        if found.kind != "model" or found.source != "simulated" or models.uses(session, found.name):
+        if found.name not in MODELS or found.source != "simulated" or models.uses(session, found.name):
             continue
         context = Context(session, f"adopt:{found.id}", CORE, now, policies.active(session, now))
         gate = gates.gate_of(found.name, found.kind, context.policy)

@@ -111,3 +111,34 @@ JOIN (SELECT DISTINCT ON (subject, question) * FROM prediction WHERE version = :
 def rivals(session: Session, champion: int, shadow: int) -> Sequence[Any]:
     """What both said of the same subjects, and what came."""
     return session.execute(text(RIVALS), {"champion": champion, "shadow": shadow}).all()
+
+
+NEWEST = """
+SELECT DISTINCT ON (p.subject, p.question) p.id FROM prediction p WHERE p.use = 'champion' AND p.question = ANY(:questions) AND p.asked_at >= :since
+ AND p.subject LIKE :subject ORDER BY p.subject, p.question, p.id DESC"""
+
+
+def newest(session: Session, questions: Sequence[str], subject: str, since: datetime) -> list[Said]:
+    """The newest words on some questions about subjects that look like `subject` (SQL LIKE), the likeliest first."""
+    asked = {"questions": list(questions), "subject": subject, "since": since}
+    found = session.scalars(text(NEWEST), asked).all()
+    rows = session.scalars(select(Prediction).where(Prediction.id.in_(found)).order_by(Prediction.value.desc())).all()
+    known = {
+        v.id: v for v in session.scalars(select(ModelVersion).where(ModelVersion.id.in_({r.version for r in rows})))
+    }
+    return [Said(row.question, row, known[row.version]) for row in rows]
+
+
+REVIEWERS = """
+WITH d AS (SELECT d.*, p.filed_by, (SELECT min(v.seen_at) FROM case_view v WHERE v.case_id = d.case_id AND v.person = d.actor AND v.seen_at <= d.decided_at) AS seen
+  FROM decision d JOIN proposal p ON p.id = d.proposal_id WHERE d.decided_at >= :since AND p.filed_by = 'agent')
+SELECT actor, count(*) AS decided, count(*) FILTER (WHERE verdict = 'approve') AS approved,
+ count(*) FILTER (WHERE verdict IN ('reject', 'amend', 'instruct')) AS otherwise,
+ count(*) FILTER (WHERE verdict = 'approve' AND seen IS NULL) AS unopened,
+ percentile_cont(0.5) WITHIN GROUP (ORDER BY extract(epoch FROM decided_at - seen)) FILTER (WHERE verdict = 'approve' AND seen IS NOT NULL) AS seconds
+FROM d GROUP BY actor ORDER BY decided DESC"""
+
+
+def reviewers(session: Session, since: datetime) -> Sequence[Any]:
+    """How people decide on what the agent proposes: how many, how often otherwise, how long they look, what they sign unopened."""
+    return session.execute(text(REVIEWERS), {"since": since}).all()

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from agent import scoring
+from agent import returning, scoring
 from agent.scoring import Scorer
 from erp_core import casework, clock, db
 from erp_core.actions import execute, models, sealing
@@ -158,3 +158,23 @@ def test_own_orders_are_read_as_columns(database: str) -> None:
     assert orders["value"][row] == pytest.approx(16731, abs=1)
     assert whole.digest == past.own().digest
     assert json.dumps({name: len(t["at"]) for name, t in whole.tables.items()})
+
+
+def test_why_goods_come_back_is_said_by_the_model_in_use(
+    database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store, "folder", lambda: tmp_path)
+    words = "The valves arrived crushed, the carton was torn."
+    assert returning.reason_of(words) is None
+    one = catalog.train("return_reason", simulated.simulate(5, simulated.Size(orders=500)))
+    path = store.keep(one.text)
+    with db.transaction(db.AGENT) as session:
+        figures = {"gate": one.figures["gate"]}
+        version = casework.record_model(session, Trained(one.name, one.sha256, "simulated", "d", "c", figures, None))
+    with db.transaction(db.API) as session:
+        assert models.adopt_first(session, TODAY) == ["return_reason"]
+    assert returning.reason_of(words) == ("damaged", version)
+    assert returning.reason_of("hello") is None
+    path.write_text("{}")
+    returning._reasons.cache_clear()
+    assert returning.reason_of(words) is None

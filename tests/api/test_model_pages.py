@@ -1,5 +1,6 @@
 """Models in the console: what is in use and why, promotion by two people's hands, what an order's page shows, and feedback in one click."""
 
+# ruff: noqa: F811 - fixtures are named as what they give
 from __future__ import annotations
 
 import re
@@ -21,7 +22,7 @@ from tests.core.test_model_versions import GOOD, IDA, JON, trained
 LEE = "lee.voss@northfieldsupply.example"
 
 
-def sign_in(client: TestClient, email: str) -> str:  # noqa: F811
+def sign_in(client: TestClient, email: str) -> str:
     client.cookies.clear()
     with db.transaction(db.API) as session:
         access.set_password(session, email, PASSWORD)
@@ -51,7 +52,7 @@ def champion(database: str) -> int:
 
 def test_an_orders_page_shows_the_score_its_reasons_and_which_version_said_so(
     client: TestClient, champion: int
-) -> None:  # noqa: F811
+) -> None:
     sign_in(client, AVA)
     page = client.get("/orders/SO-40285").text
     assert "Held before it ships?" in page
@@ -64,7 +65,7 @@ def test_an_orders_page_shows_the_score_its_reasons_and_which_version_said_so(
     assert {(s["question"], s["version"]) for s in said} == {("held", champion), ("credit", champion)}
 
 
-def test_the_models_page_says_what_is_in_use_and_what_is_still_trained(client: TestClient, champion: int) -> None:  # noqa: F811
+def test_the_models_page_says_what_is_in_use_and_what_is_still_trained(client: TestClient, champion: int) -> None:
     sign_in(client, AVA)
     page = client.get("/models").text
     assert "First models are being trained from a simulated history: 1 of 9" in page
@@ -73,7 +74,7 @@ def test_the_models_page_says_what_is_in_use_and_what_is_still_trained(client: T
     assert client.get("/models/999").status_code == 404
 
 
-def test_a_better_version_comes_into_use_by_two_peoples_hands(client: TestClient, champion: int) -> None:  # noqa: F811
+def test_a_better_version_comes_into_use_by_two_peoples_hands(client: TestClient, champion: int) -> None:
     version = trained(trainer=JON)
     token = sign_in(client, JON)
     assert (
@@ -105,7 +106,7 @@ def test_a_better_version_comes_into_use_by_two_peoples_hands(client: TestClient
         assert found.id == champion
 
 
-def test_a_worse_version_cannot_be_signed(client: TestClient, champion: int) -> None:  # noqa: F811
+def test_a_worse_version_cannot_be_signed(client: TestClient, champion: int) -> None:
     version = trained(trainer=JON)
     token = sign_in(client, JON)
     client.post(f"/models/{version}/nominate", data={"token": token, "reason": "new"})
@@ -121,7 +122,7 @@ def test_a_worse_version_cannot_be_signed(client: TestClient, champion: int) -> 
     assert "worse than version" in answer.text
 
 
-def test_an_auditor_looks_and_changes_nothing(client: TestClient, champion: int) -> None:  # noqa: F811
+def test_an_auditor_looks_and_changes_nothing(client: TestClient, champion: int) -> None:
     version = trained(trainer=JON)
     token = sign_in(client, LEE)
     assert client.get(f"/models/{version}").status_code == 200
@@ -129,7 +130,7 @@ def test_an_auditor_looks_and_changes_nothing(client: TestClient, champion: int)
         assert client.post(path, data={"token": token, "reason": "because"}).status_code == 422
 
 
-def test_this_was_wrong_keeps_a_sample_that_somebody_else_reviews(client: TestClient, champion: int) -> None:  # noqa: F811
+def test_this_was_wrong_keeps_a_sample_that_somebody_else_reviews(client: TestClient, champion: int) -> None:
     with db.transaction(db.AGENT) as session:
         told = {
             "source": None,

@@ -11,7 +11,9 @@ import pytest
 from sqlalchemy import select, text
 
 from erp_core import casework, db
+from erp_core.actions import desk as decisions
 from erp_core.actions import execute, models, requests, watching
+from erp_core.actions.desk import Said
 from erp_core.casework import Trained
 from erp_core.commands import (
     KeepSample,
@@ -24,11 +26,13 @@ from erp_core.commands import (
 )
 from erp_core.db import Session
 from erp_core.errors import NotAuthorised, RuleViolation
+from erp_core.queries import desk, policies, sales, supply
 from erp_core.queries import models as queries
-from erp_core.queries import sales
 from erp_core.tables.desk import Case, JournalEntry
 from erp_core.tables.models import FeedbackSample, ModelUse, Prediction
+from erp_core.values import Verdict
 from tests.conftest import TODAY
+from tests.core.test_decisions import AVA, file, free_order, to_one
 
 JON, CARA, IDA, KAY = (f"{n}@northfieldsupply.example" for n in ("jon.bell", "cara.lim", "ida.marsh", "kay.dunn"))
 GOOD: dict[str, Any] = {"examples": 5000, "gain_low": 0.08, "calibration_error": 0.01, "score": 0.8, "too_good": []}
@@ -304,3 +308,33 @@ def test_uses_are_never_changed(database: str) -> None:
     with pytest.raises(db.Refused), db.transaction(db.API) as session:
         session.execute(text("UPDATE model_version SET figures = '{}'"))
     assert ModelUse.__tablename__ == "model_use"
+
+
+@pytest.mark.parametrize(("source", "counts"), [("own", True), ("simulated", False)])
+def test_expected_demand_is_bought_for_when_it_was_learned_from_our_own_past(
+    api: Session, source: str, counts: bool
+) -> None:
+    policy, today = policies.active(api, TODAY), TODAY.date()
+    before = supply.needs(api, policy, today)[0]
+    version = trained("demand", source=source)
+    api.add(
+        Prediction(
+            version=version, use="champion", subject=f"stock:{before.warehouse}:{before.sku}", question="demand_28", value=28_000.0, low=20_000.0,
+            high=36_000.0, reasons=[], features=None, asked_at=TODAY,
+        )
+    )  # fmt: skip
+    api.flush()
+    after = next(n for n in supply.needs(api, policy, today) if (n.sku, n.warehouse) == (before.sku, before.warehouse))
+    assert after.foreseen is counts
+    assert (after.demand.daily == 1000) is counts
+    assert (after.quantity > before.quantity) is counts
+
+
+def test_how_people_decide_is_counted(api: Session) -> None:
+    assert queries.reviewers(api, TODAY - timedelta(days=30)) == []
+    order = free_order(api)
+    number = file(order, [to_one(order)])
+    shown = decisions.preview(api, desk.proposal(api, number), TODAY).digest
+    decisions.decide(api, number, Said(Verdict.APPROVE, "fine", shown), actor=AVA, now=TODAY)
+    (row,) = queries.reviewers(api, TODAY - timedelta(days=30))
+    assert (row.actor, row.decided, row.approved, row.otherwise, row.unopened) == (AVA, 1, 1, 0, 1)
