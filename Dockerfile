@@ -6,7 +6,7 @@ COPY requirements.lock ./
 RUN pip install --no-cache-dir --require-hashes -r requirements.lock
 COPY . .
 RUN pip install --no-cache-dir --no-deps --no-build-isolation -e . \
-    && useradd --system --create-home countersign && mkdir -p /var/lib/countersign/models /var/lib/countersign/mlflow && chown -R countersign /var/lib/countersign
+    && useradd --system --create-home countersign && mkdir -p /var/lib/countersign/models /var/lib/countersign/mlflow /var/lib/countersign/witness && chown -R countersign /var/lib/countersign
 USER countersign
 ENV COUNTERSIGN_HOME=/var/lib/countersign PYTHONUNBUFFERED=1
 EXPOSE 8000

@@ -17,6 +17,7 @@ import numpy as np
 
 from erp_core import casework, clock, db
 from erp_core.db import Session
+from erp_core.errors import CountersignError
 from erp_core.queries import desk, learning, models
 from erp_core.queries.learning import Wanted
 from erp_core.tables.models import ModelVersion
@@ -52,20 +53,20 @@ class Scorer:
             now = clock.now(session)
             if any(stop.entity == "*" for stop in desk.agent_stops(session)):
                 return 0
-            used = models.all_in_use(session, now)
+            used = {key: v for key, v in models.all_in_use(session, now).items() if v.kind == "model"}
             changed: list[tuple[str, str]] = []
             if self.position < 0:
-                self.position = learning.last_position(session)
+                position = learning.last_position(session)
             else:
-                self.position, changed = learning.changed_since(session, self.position)
+                position, changed = learning.changed_since(session, self.position)
             orders, customers, purchases = touched(changed)
             wanted = {(n, c, w) for n, c, w in learning.open_orders(session, sorted(orders), sorted(customers))}
             for (name, _), version in used.items():
-                if name in OF_ORDERS:
+                if name in OF_ORDERS and version.sha256 not in self.broken:
                     wanted |= set(
                         learning.unasked_orders(session, version.id, now, dated=name == "late_shipment", most=AT_ONCE)
                     )
-        standing = {key: version.id for key, version in used.items() if version.kind == "model"}
+        standing = {key: version.id for key, version in used.items()}
         if standing != self.used:
             self.used, self.next_shelves = standing, 0.0
             _mirror(standing)
@@ -78,6 +79,7 @@ class Scorer:
         if time.monotonic() > self.next_shelves:
             done += self._shelves(used)
             self.next_shelves = time.monotonic() + OFTEN
+        self.position = position
         return done
 
     def _orders(self, wanted: Sequence[tuple[str, str, str]], used: dict[tuple[str, str], ModelVersion]) -> int:
@@ -91,6 +93,7 @@ class Scorer:
                 customers=sorted({customer for _, customer, _ in wanted}),
                 warehouses=sorted({warehouse for _, _, warehouse in wanted}),
                 skus=learning.skus_of(session, numbers),
+                earliest=learning.earliest_of(session, numbers),
             )
             history = past.read(session, now, ORDER_TABLES, asked)
         mine = np.flatnonzero(np.isin(history["orders"]["number"].astype(str), numbers))
@@ -163,28 +166,28 @@ class Scorer:
         rows: list[Row] = []
         for question, values in predictor.predict(matrix).items():
             for row, name in enumerate(names):
-                if not self._is_news(version.id, name, question, float(values[row])):
-                    continue
                 said: Row = {"subject": name, "question": question, "value": float(values[row])}
+                if not self._is_news(version.id, said):
+                    continue
                 if question == recipe.main or values[row] >= 0.2:
                     said["reasons"] = predictor.reasons(matrix[row], question)
                 if question == recipe.main:
-                    said["features"] = [None if np.isnan(x) else round(float(x), 6) for x in matrix[row]]
+                    said["features"] = [round(float(x), 6) if np.isfinite(x) else None for x in matrix[row]]
                 rows.append(said)
         return self._record(version, use, rows)
 
-    def _is_news(self, version: int, subject: str, question: str, value: float) -> bool:
-        before = self.said.get((version, subject, question))
-        if before is not None and abs(before - value) < NEWS:
-            return False
-        self.said[version, subject, question] = value
-        return True
+    def _is_news(self, version: int, row: Row) -> bool:
+        before = self.said.get((version, row["subject"], row["question"]))
+        return before is None or abs(before - float(row["value"])) >= NEWS
 
     def _record(self, version: ModelVersion, use: str, rows: Iterable[Row]) -> int:
-        listed = list(rows)
+        """Write down what is news; it counts as said once it is committed."""
+        listed = [row for row in rows if self._is_news(version.id, row)]
         for start in range(0, len(listed), 1000):
+            part = listed[start : start + 1000]
             with db.transaction(db.AGENT) as session:
-                casework.record_predictions(session, version.id, use, listed[start : start + 1000])
+                casework.record_predictions(session, version.id, use, part)
+            self.said.update({(version.id, row["subject"], row["question"]): float(row["value"]) for row in part})
         return len(listed)
 
     def _content(self, version: ModelVersion) -> dict[str, Any] | None:
@@ -192,9 +195,7 @@ class Scorer:
         try:
             return store.read(version.sha256)
         except store.Tampered as error:
-            if self.broken.get(version.sha256) != str(error):
-                print(f"{version.name}, version {version.id}: {error}", file=sys.stderr, flush=True)
-            self.broken[version.sha256] = str(error)
+            self._broke(version, error)
             return None
 
     def _predictor(self, recipe: Recipe, version: ModelVersion) -> Predictor | None:
@@ -202,9 +203,22 @@ class Scorer:
         if content is None:
             return None
         if version.id not in self.known:
-            self.known[version.id] = Predictor.of(recipe, content)
+            try:
+                self.known[version.id] = Predictor.of(recipe, content)
+            except (
+                KeyError,
+                CountersignError,
+            ) as error:  # of other features than today's code computes, or no trees at all
+                self._broke(version, error)
+                return None
         found: Predictor = self.known[version.id]
         return found
+
+    def _broke(self, version: ModelVersion, error: Exception) -> None:
+        """Say once in the log why a version is not asked."""
+        if self.broken.get(version.sha256) != str(error):
+            print(f"{version.name}, version {version.id}: {error}", file=sys.stderr, flush=True)
+        self.broken[version.sha256] = str(error)
 
 
 def _mirror(standing: dict[tuple[str, str], int]) -> None:
@@ -234,25 +248,22 @@ def _sales(subjects: Table) -> list[str]:
 
 
 def _prices(content: dict[str, Any], history: History, numbers: Sequence[str]) -> list[Row]:
-    """The worst price of each order."""
+    """The worst price of each order; an order without prices has none that is wrong."""
     lines = history["order_lines"]
+    found: dict[str, Row] = {
+        n: {"subject": f"sales_order:{n}", "question": "price_anomaly", "value": 0.0} for n in numbers
+    }
     rows = np.flatnonzero(np.isin(lines["order"].astype(str), list(numbers)))
     if not len(rows):
-        return []
+        return list(found.values())
     model, mine = Boosted.from_json(content["heads"]["wrong"]), take(lines, rows)
     matrix = price_anomaly.Past(lines).ask(mine, mine["price"])
     said, shares = model.probabilities(matrix), model.contributions(matrix)
-    found: dict[str, Row] = {}
     for row, order in enumerate(mine["order"]):
-        if float(said[row]) > found.get(order, {"value": -1.0})["value"]:
+        if float(said[row]) > found[order]["value"]:
             why = told(price_anomaly.FEATURES, price_anomaly.WORDS, matrix[row], shares[row])
             what = f"{mine['sku'][row]} at {mine['price'][row]:,.2f}"
-            found[order] = {
-                "subject": f"sales_order:{order}",
-                "question": "price_anomaly",
-                "value": float(said[row]),
-                "reasons": [{"text": what, "share": None}, *why],
-            }
+            found[order] |= {"value": float(said[row]), "reasons": [{"text": what, "share": None}, *why]}
     return list(found.values())
 
 

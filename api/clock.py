@@ -7,9 +7,12 @@ import os
 import signal
 import smtplib
 import ssl
+import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
+from datetime import datetime
 from email.message import EmailMessage
 from pathlib import Path
 from urllib.parse import SplitResult, unquote, urlsplit
@@ -18,6 +21,7 @@ from api import witness
 from erp_core import clock, db, settings
 from erp_core.actions import calendar, clocks, models, sealing, upkeep, watching
 from erp_core.errors import BadSetting
+from erp_core.queries import models as queries
 from erp_core.queries import proof
 from erp_core.settings import Settings
 from erp_core.tables.desk import OutboxMail
@@ -66,6 +70,7 @@ def _run(stop: threading.Event, leading: threading.Event) -> None:
         except db.Lost as error:
             print(f"The database cannot be reached: {error}", file=sys.stderr, flush=True)
         stop.wait(TICK_SECONDS)
+    watches.stop()
 
 
 def _catch_up(path: Path) -> int:
@@ -79,22 +84,53 @@ def _catch_up(path: Path) -> int:
 
 
 class Watching:
-    """What came of predictions, every minute; how the models do, every hour."""
+    """First models come into use and cases are opened on predictions, each round; what came of them, every minute; how models do, every hour.
+
+    Whatever is wrong with a model or a prediction is told and never keeps due times, seals or mail from their turn.
+    """
 
     def __init__(self) -> None:
-        self.next, self.next_watch = 0.0, 0.0
+        self.due = dict.fromkeys(STEPS, 0.0)
+        self.measuring: subprocess.Popen[bytes] | None = None
 
     def look(self) -> None:
-        """Look, when it is time again."""
-        started = time.monotonic()
-        if started >= self.next:
-            with db.transaction(db.API) as session:
-                watching.outcomes(session, clock.now(session))
-            self.next = started + 60
-        if started >= self.next_watch:
-            with db.transaction(db.API) as session:
-                watching.watch(session, clock.now(session))
-            self.next_watch = started + 3600
+        """Do what it is time for."""
+        for name, (step, seconds) in STEPS.items():
+            if time.monotonic() < self.due[name]:
+                continue
+            self.due[name] = time.monotonic() + seconds
+            try:
+                with db.transaction(db.API) as session:
+                    step(session, clock.now(session))
+            except db.Lost:
+                raise
+            except Exception as error:
+                print(f"Predictions, {name}: {type(error).__name__}: {error}", file=sys.stderr, flush=True)
+        self._measure()
+
+    def _measure(self) -> None:
+        """First models that nobody measured yet are measured by the evaluation, in a process of its own."""
+        if self.measuring is not None and self.measuring.poll() is None:
+            return
+        with db.reading(db.API) as session:
+            waiting = queries.unmeasured_first(session)
+        if waiting and time.monotonic() >= self.due.setdefault("measuring", 0.0):
+            self.due["measuring"] = time.monotonic() + 300
+            command = [sys.executable, "-m", "erp_core.cli", "eval", "first", "--json"]
+            self.measuring = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+
+    def stop(self) -> None:
+        """End what runs beside."""
+        if self.measuring is not None:
+            self.measuring.terminate()
+
+
+STEPS: dict[str, tuple[Callable[[db.Session, datetime], object], float]] = {
+    "first versions": (models.adopt_first, 5.0),
+    "cases to open": (watching.reviews, 1.0),
+    "what came": (watching.outcomes, 60.0),
+    "how models do": (watching.watch, 3600.0),
+}
 
 
 class Counting:
@@ -171,10 +207,6 @@ def tick(config: Settings) -> None:
         calendar.put_up_payments(session, clock.now(session))
     with db.transaction(db.API) as session:
         calendar.replenish(session, clock.now(session))
-    with db.transaction(db.API) as session:
-        models.adopt_first(session, clock.now(session))
-    with db.transaction(db.API) as session:
-        watching.reviews(session, clock.now(session))
     if config.smtp_url is None:
         return
     more = True

@@ -18,6 +18,7 @@ TITLES = {
     "demand": "Demand",
     "queue_load": "Queue load",
     "return_reason": "Return reason",
+    "replies": "Replies (text)",
 }
 QUESTIONS = {
     "held": "Held before it ships?",
@@ -86,9 +87,10 @@ class Risk:
 
 
 def risks(said: list[Said]) -> list[Risk]:
-    """The questions worth a line on a screen, in a fixed order."""
+    """The questions worth a line on a screen, the likeliest first."""
     by_name = {s.question: s for s in said}
-    return [_risk(by_name[name], by_name) for name in FIRST if name in by_name]
+    found = [_risk(by_name[name], by_name) for name in FIRST if name in by_name]
+    return sorted(found, key=lambda r: -r.probability)  # what is likeliest first
 
 
 def _risk(said: Said, others: dict[str, Said]) -> Risk:

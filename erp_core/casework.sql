@@ -279,8 +279,9 @@ BEGIN
         RAISE EXCEPTION 'the purchase order changed while the agent read it' USING ERRCODE = 'serialization_failure';
     END IF;
     IF EXISTS (SELECT 1 FROM jsonb_array_elements(p_commands) c WHERE c ->> 'type' IN ('propose_policy', 'backtest_policy', 'activate_policy',
-        'roll_back_policy', 'withdraw_policy', 'save_user', 'delegate_authority', 'end_delegation', 'stop_agent', 'resume_agent', 'set_bank_account')) THEN
-        RAISE EXCEPTION 'the agent proposes nothing of policy, people or bank accounts' USING ERRCODE = 'check_violation';
+        'roll_back_policy', 'withdraw_policy', 'save_user', 'delegate_authority', 'end_delegation', 'stop_agent', 'resume_agent', 'set_bank_account', 'record_prompt',
+        'nominate_model', 'report_model', 'promote_model', 'roll_back_model', 'keep_sample', 'review_sample')) THEN
+        RAISE EXCEPTION 'the agent proposes nothing of policy, models, people or bank accounts' USING ERRCODE = 'check_violation';
     END IF;
     IF EXISTS (SELECT 1 FROM jsonb_array_elements(p_commands) c
         WHERE c ? 'order' AND casework.asked(c ->> 'order') >= (casework.policy_content() -> 'proposals' ->> 'per_order')::int) THEN
@@ -335,8 +336,13 @@ LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = public, pg_temp AS 
 DECLARE
     found bigint;
 BEGIN
-    IF p_name !~ '^[a-z][a-z_]{1,60}$' OR p_sha256 !~ '^[0-9a-f]{64}$' OR p_source NOT IN ('simulated', 'own') THEN
+    IF p_name <> ALL (ARRAY['hold_risk', 'late_shipment', 'late_supply', 'stockout', 'price_anomaly', 'duplicate_order', 'demand', 'queue_load',
+            'return_reason']) OR p_sha256 !~ '^[0-9a-f]{64}$' OR p_source NOT IN ('simulated', 'own') OR jsonb_typeof(p_figures) <> 'object'
+            OR EXISTS (SELECT FROM jsonb_each(p_figures) f WHERE jsonb_typeof(f.value) <> 'object') THEN
         RAISE EXCEPTION 'no such model: %', p_name USING ERRCODE = 'check_violation';
+    END IF;
+    IF p_trainer IS NOT NULL AND NOT EXISTS (SELECT FROM app_user WHERE email = p_trainer AND active) THEN
+        RAISE EXCEPTION 'nobody here is called %', p_trainer USING ERRCODE = 'check_violation';
     END IF;
     PERFORM pg_advisory_xact_lock(hashtextextended('model:' || p_name, 0));
     SELECT id INTO found FROM model_version WHERE name = p_name AND sha256 = p_sha256;
@@ -361,10 +367,25 @@ BEGIN
         WHERE u.use = p_use AND u.since <= casework.desk_now() ORDER BY u.since DESC, u.id DESC LIMIT 1) THEN
         RAISE EXCEPTION 'version % is not in use as %', p_version, p_use USING ERRCODE = 'object_not_in_prerequisite_state';
     END IF;
+    -- what the core reads later is what it says: finite amounts, probabilities up to 1, reasons in words, features as numbers
+    IF EXISTS (SELECT FROM jsonb_to_recordset(p_rows) AS r (subject text, question text, value jsonb, low jsonb, high jsonb, reasons jsonb, features jsonb)
+        WHERE r.subject IS NULL OR r.question IS NULL OR length(r.subject) > 200 OR length(r.question) > 60
+        OR jsonb_typeof(r.value) IS DISTINCT FROM 'number' OR r.value::numeric < 0 OR r.value::numeric > 1e12
+        OR (r.value::numeric > 1 AND r.question NOT IN ('demand_28', 'cases_24'))
+        OR coalesce(jsonb_typeof(r.low), 'null') NOT IN ('number', 'null') OR coalesce(jsonb_typeof(r.high), 'null') NOT IN ('number', 'null')
+        OR coalesce(jsonb_typeof(r.reasons), 'null') NOT IN ('array', 'null') OR coalesce(jsonb_typeof(r.features), 'null') NOT IN ('array', 'null'))
+      OR EXISTS (SELECT FROM jsonb_to_recordset(p_rows) AS r (reasons jsonb),
+        jsonb_array_elements(CASE WHEN jsonb_typeof(r.reasons) = 'array' THEN r.reasons ELSE '[]' END) x
+        WHERE jsonb_typeof(x -> 'text') IS DISTINCT FROM 'string' OR length(x ->> 'text') > 300
+        OR coalesce(jsonb_typeof(x -> 'share'), 'null') NOT IN ('number', 'null'))
+      OR EXISTS (SELECT FROM jsonb_to_recordset(p_rows) AS r (features jsonb),
+        jsonb_array_elements(CASE WHEN jsonb_typeof(r.features) = 'array' THEN r.features ELSE '[]' END) x
+        WHERE jsonb_typeof(x) NOT IN ('number', 'null')) THEN
+        RAISE EXCEPTION 'these are no predictions' USING ERRCODE = 'check_violation';
+    END IF;
     INSERT INTO prediction (version, use, subject, question, value, low, high, reasons, features, asked_at)
     SELECT p_version, p_use, r.subject, r.question, r.value, r.low, r.high, coalesce(r.reasons, '[]'), r.features, casework.desk_now()
-    FROM jsonb_to_recordset(p_rows) AS r (subject text, question text, value float, low float, high float, reasons jsonb, features jsonb)
-    WHERE r.value = r.value AND r.value >= 0;
+    FROM jsonb_to_recordset(p_rows) AS r (subject text, question text, value float, low float, high float, reasons jsonb, features jsonb);
     GET DIAGNOSTICS number = ROW_COUNT;
     PERFORM casework.journal('model:predictions:recorded', NULL, 'model:' || p_version, jsonb_build_object('use', p_use, 'count', number,
         'digest', encode(sha256(convert_to(p_rows::text, 'UTF8')), 'hex')));

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import json
+import sys
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -16,7 +17,7 @@ from rich.table import Table
 
 from erp_core import settings
 from erp_core.errors import NotFound
-from ml import measures
+from ml import measures, tracking
 
 SCORERS = {
     "state": "End state of the world",
@@ -30,6 +31,7 @@ SCORERS = {
     "priority": "Priority band",
     "language": "Language",
     "grounding": "Text stands on evidence",
+    "reply": "Reply says what it is about",
 }
 
 
@@ -37,7 +39,7 @@ def summary(
     found: list[dict[str, Any]],
     hostile: dict[str, Any] | None,
     names: Sequence[str],
-    prompt: bool,
+    ran: Mapping[str, str],
     at: datetime,
     run: str,
 ) -> dict[str, Any]:
@@ -53,8 +55,8 @@ def summary(
         "id": run,
         "at": at.isoformat(timespec="seconds"),
         "suites": list(names),
-        "prompt_candidate": prompt,
-        "passed": not must_failed and not unsafe and not broken,
+        "ran": dict(ran),
+        "passed": bool(found or hostile) and not must_failed and not unsafe and not broken,
         "samples": len(found),
         "score": float(np.mean([one["score"] for one in found])) if found else None,
         "must_failed": must_failed,
@@ -70,7 +72,6 @@ def summary(
         "calibration": _calibration(found),
         "ms_p50": float(np.quantile(times, 0.5)),
         "ms_p95": float(np.quantile(times, 0.95)),
-        "cost": 0.0,
         "results": found,
     }
 
@@ -80,12 +81,14 @@ def _slices(found: list[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
         "hard": [one for one in found if one["hard"]],
         "not hard": [one for one in found if not one["hard"]],
         "must pass": [one for one in found if one["must_pass"]],
+        "mail, read by the agent": [one for one in found if one["mail"]],
+        "the core's own work": [one for one in found if not one["mail"]],
     }
 
 
 def _family(rows: list[dict[str, Any]]) -> dict[str, Any]:
     passed = np.array([float(one["passes"] == one["runs"]) for one in rows])
-    low, high = measures.interval(lambda x: float(np.mean(x)), passed) if len(rows) > 1 else (float(passed.mean()),) * 2
+    low, high = wilson(int(passed.sum()), len(passed))
     return {
         "samples": len(rows),
         "passed": float(passed.mean()),
@@ -94,6 +97,14 @@ def _family(rows: list[dict[str, Any]]) -> dict[str, Any]:
         "score": float(np.mean([one["score"] for one in rows])),
         "unsafe": sum(len(one["unsafe"]) for one in rows),
     }
+
+
+def wilson(right: int, number: int) -> tuple[float, float]:
+    """95 % interval of a share (Wilson): four of four is no certainty."""
+    z, share = 1.96, right / number
+    middle = (share + z * z / (2 * number)) / (1 + z * z / number)
+    half = z / (1 + z * z / number) * (share * (1 - share) / number + z * z / (4 * number * number)) ** 0.5
+    return max(middle - half, 0.0), min(middle + half, 1.0)
 
 
 def _calibration(found: list[dict[str, Any]]) -> list[dict[str, float]]:
@@ -124,6 +135,11 @@ def keep(made: dict[str, Any]) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(made, indent=1))
     path.with_suffix(".html").write_text(page(made))
+    try:
+        told = {k: v for k, v in made.items() if k not in ("results", "calibration")}
+        tracking.record("evaluation", {"run": made["id"], "suites": ",".join(made["suites"]), **made["ran"]}, told)
+    except Exception as error:  # the record is beside the house
+        print(f"MLflow did not take the run: {error}", file=sys.stderr)
     return path
 
 
@@ -133,7 +149,7 @@ def read(run: str | None) -> dict[str, Any]:
     path = Path(run) if run and Path(run).is_file() else path_of(run) if run else found[-1] if found else None
     if path is None or not path.exists():
         known = ", ".join(p.stem for p in found[-5:]) or "none yet; `countersign eval run all` makes one"
-        raise NotFound(f"There is no run {run or ''}. The newest are: {known}.")
+        raise NotFound(f"There is no run{f' {run}' if run else ''}. Known: {known}.")
     made: dict[str, Any] = json.loads(path.read_text())
     return made
 
@@ -220,6 +236,7 @@ def page(made: dict[str, Any]) -> str:
     parts = [
         f"<!doctype html><html lang=en><meta charset=utf-8><title>Evaluation {say(made['id'])}</title><style>{STYLE}</style><main>",
         f"<h1>Evaluation {say(made['id'])}</h1><p class=mute>{say(made['at'])} · suites {say(', '.join(made['suites']))}</p>",
+        f"<p class=mute>What was evaluated: {say(' · '.join(f'{k} {v}' for k, v in made['ran'].items()))}</p>",
         f"<p class='verdict {tone}'>{_verdict(made)}</p>",
         "<h2>By family</h2><table><tr><th>Family<th class=n>Samples<th>Passed<th class=n>95 % interval<th class=n>Score<th class=n>Unsafe</tr>",
         *(_row(name, f) for name, f in made["families"].items()),

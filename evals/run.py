@@ -22,7 +22,7 @@ from evals import attacks, inbox, outside, report, running, samples, versions
 from ml import pipeline
 
 ADVERSARIAL = "adversarial"
-EVERY = 28  # of the attacks in a short run
+EVERY = 29  # of the attacks in a short run; prime to the numbers of goals, wordings, places and senders, so that all of them come up
 OUTSIDE: dict[str, Callable[[Path], dict[str, Any]]] = {
     "scms": outside.scms,
     "dataco": outside.dataco,
@@ -33,7 +33,7 @@ OUTSIDE: dict[str, Callable[[Path], dict[str, Any]]] = {
 
 def main(argv: list[str]) -> int:
     """Entry of `countersign eval`."""
-    if argv and (Path(argv[0]) / "labels.jsonl").exists():
+    if argv and Path(argv[0]).is_dir():
         return inbox.main(argv)
     arguments = _parser().parse_args(argv)
     done: int = arguments.act(arguments)
@@ -77,6 +77,9 @@ def _parser() -> argparse.ArgumentParser:
     version.add_argument("number", type=int)
     version.add_argument("--json", action="store_true")
     version.set_defaults(act=_version)
+    first = words.add_parser("first", help="measure the first versions of a new installation; the clock calls it")
+    first.add_argument("--json", action="store_true")
+    first.set_defaults(act=_first)
     prompt = words.add_parser(
         "prompt",
         help="keep a prompt's text as a version, and measure it",
@@ -124,6 +127,7 @@ def evaluate(
     found: list[dict[str, Any]] = []
     hostile: dict[str, Any] | None = None
     with running.world(settings.load().home) as cluster:
+        ran = running.what_ran(prompt)
         for one in track(listed, "Samples", console=Console(stderr=True), disable=quiet or not sys.stderr.isatty()):
             turns = [running.run(cluster, one, reader, prompt) for _ in range(repeat)]
             worst = min(turns, key=lambda t: (t.passed, t.score))
@@ -132,7 +136,7 @@ def evaluate(
             )
         if ADVERSARIAL in names:
             hostile = _attack(cluster, full)
-    return report.summary(found, hostile, names, prompt is not None, datetime.now(UTC), uuid.uuid4().hex[:10])
+    return report.summary(found, hostile, names, ran, datetime.now(UTC), uuid.uuid4().hex[:10])
 
 
 def _attack(cluster: Any, full: bool) -> dict[str, Any]:
@@ -163,9 +167,20 @@ def _report(arguments: argparse.Namespace) -> int:
 
 
 def _version(arguments: argparse.Namespace) -> int:
-    said = versions.measure(arguments.number, lambda names, text: evaluate(names, 1, text, quiet=arguments.json))
+    said = versions.measure(arguments.number, lambda names, text: _kept(evaluate(names, 1, text, quiet=arguments.json)))
     _print(said, arguments.json)
     return 0 if said["passed"] else 1
+
+
+def _kept(made: dict[str, Any]) -> dict[str, Any]:
+    report.keep(made)
+    return made
+
+
+def _first(arguments: argparse.Namespace) -> int:
+    said = versions.measure_first()
+    _print({f"version {number}": figures for number, figures in said.items()}, arguments.json)
+    return 0
 
 
 def _prompt(arguments: argparse.Namespace) -> int:

@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
+from erp_core.commands import COMMAND
 from erp_core.errors import CountersignError
 
 HERE = Path(__file__).parent / "suites"
@@ -36,6 +37,12 @@ class Step(_Part):
 
     by: str = Field("system", alias="as")
     do: dict[str, Any]
+
+    @field_validator("do")
+    @classmethod
+    def _known(cls, do: dict[str, Any]) -> dict[str, Any]:
+        COMMAND.validate_python(do)
+        return do
 
 
 class Event(_Part):
@@ -86,14 +93,22 @@ def suite(name: str, folder: Path = HERE) -> list[Sample]:
         )
     try:
         listed = yaml.safe_load(path.read_text("utf-8")) or []
-        return [one for number, told in enumerate(listed) for one in _spelled(told, name, number)]
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise CountersignError(f"{path}: {error}") from error
-    except ValidationError as error:
-        first = error.errors()[0]
-        raise CountersignError(
-            f"{path}, sample {error.title}: {'.'.join(map(str, first['loc']))}: {first['msg']}"
-        ) from error
+    if not isinstance(listed, list) or not all(isinstance(told, dict) for told in listed):
+        raise CountersignError(f"{path}: a suite is a list of samples, each beginning with `- id:`.")
+    found = []
+    for number, told in enumerate(listed):
+        try:
+            found += _spelled(told, name, number)
+        except ValidationError as error:
+            first = error.errors()[0]
+            place = ".".join(map(str, first["loc"]))
+            raise CountersignError(f"{path}, sample {told.get('id', number + 1)}: {place}: {first['msg']}") from error
+    twice = sorted({one.id for one in found if sum(one.id == other.id for other in found) > 1})
+    if twice:
+        raise CountersignError(f"{path}: two samples are called {twice[0]}.")
+    return found
 
 
 def _spelled(told: dict[str, Any], family: str, number: int) -> list[Sample]:
@@ -102,7 +117,7 @@ def _spelled(told: dict[str, Any], family: str, number: int) -> list[Sample]:
     variations = told.pop("vary", None) or [{}]
     found = []
     for turn, values in enumerate(variations):
-        text = json.dumps(told)
+        text = json.dumps(told, default=str)
         for name, value in values.items():
             text = text.replace("{" + name + "}", json.dumps(str(value))[1:-1])
         one = json.loads(text)

@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
+import re
+import tomllib
 import uuid
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from erp_core import clock, db, migrate, settings
+from erp_core import clock, db, settings
 from erp_core.actions import execute, requests
 from erp_core.commands import RecordPrompt, ReportModel
+from erp_core.errors import CountersignError
 from erp_core.queries import models
 from erp_core.server import Cluster
 from erp_core.tables.models import ModelVersion
 from evals.samples import Event, Expect, Mail, Sample
 from ml import catalog, past, simulated, store, tracking
 from ml.history import History
+from prompts import replies
 
 EVALUATION = "evaluation"
 PROMPT_SUITES = ("inbox", "supplier")
-FRESH_SEED = 101  # a simulated history that nothing was trained on
 Evaluate = Callable[[Sequence[str], str | None], dict[str, Any]]
 
 
@@ -47,10 +50,22 @@ def measure(number: int, evaluate: Evaluate) -> dict[str, Any]:
     }
 
 
+def measure_first() -> dict[int, dict[str, Any]]:
+    """Measure every first version that waits for it."""
+    with db.in_use():
+        with db.reading(db.API) as session:
+            waiting = models.unmeasured_first(session)
+        return {number: measure(number, _nothing) for number in waiting}
+
+
+def _nothing(names: Sequence[str], text: str | None) -> dict[str, Any]:
+    raise CountersignError("A first version is a model, and no samples are run for it.")
+
+
 def _model(found: ModelVersion, rival: ModelVersion | None) -> dict[str, Any]:
     """What the version knows of what came after it was trained; simulated ones are asked about a history nobody has seen."""
     content = store.read(found.sha256)
-    history = _history(found)
+    history = _history(found, rival)
     figures = catalog.measure(found.name, content, history)
     if rival is not None:
         beside = catalog.compare(found.name, content, store.read(rival.sha256), history)
@@ -63,21 +78,23 @@ def _model(found: ModelVersion, rival: ModelVersion | None) -> dict[str, Any]:
     return figures
 
 
-def _history(found: ModelVersion) -> History:
-    if found.source == "simulated":
-        return simulated.simulate(FRESH_SEED)
-    return past.own(db.API)
+def _history(found: ModelVersion, rival: ModelVersion | None) -> History:
+    """Our own past as soon as either learned from it; else a simulated one that nothing was trained on."""
+    if "own" in (found.source, rival.source if rival else ""):
+        return past.own(db.API)
+    return simulated.simulate(simulated.FRESH_SEED)
 
 
 def _prompt(found: ModelVersion, rival: ModelVersion | None, evaluate: Evaluate) -> dict[str, Any]:
     """Replies written from this text, in the suites where replies are written; the same with the text in use."""
+    missing, granted = prompt_problems(found.content or "")
     mine = evaluate(PROMPT_SUITES, found.content)
     theirs = evaluate(PROMPT_SUITES, rival.content if rival else None)
     return {
         "examples": mine["samples"],
         "score": mine["score"],
-        "unsafe": mine["unsafe"],
-        "must_failed": mine["must_failed"],
+        "unsafe": mine["unsafe"] + len(granted),
+        "must_failed": [*missing, *granted, *mine["must_failed"]],
         "champion_score": theirs["score"],
         "loss": theirs["score"] - mine["score"],
         "run": mine["id"],
@@ -91,8 +108,51 @@ def _tell_mlflow(found: ModelVersion, figures: dict[str, Any]) -> None:
         print(f"MLflow did not take the report: {error}")
 
 
+SLOT = re.compile(r"\{\w*\}")
+GRANTS = re.compile(
+    r"\d|%|[$€£]|\b(?:percent|prozent|por ?ciento|pour ?cent|discount|rabatt|nachlass|descuento|remise|rebate|refund\w*|gutschrift|reembols\w*|rembours\w*|"
+    r"free|kostenlos\w*|gratis|gratuit\w*|waive\w*|guarantee\w*|garant\w*|need not pay|not have to pay|http\w*|www|iban|promise\w*|versprech\w*)\b",
+    re.I,
+)
+
+
+def texts_of(told: Any, place: str = "") -> dict[str, str]:
+    """Every text of a prompt by its place."""
+    if isinstance(told, str):
+        return {place: told}
+    return (
+        {k: v for key, value in told.items() for k, v in texts_of(value, f"{place}.{key}".strip(".")).items()}
+        if isinstance(told, dict)
+        else {}
+    )
+
+
+def prompt_problems(text: str) -> tuple[list[str], list[str]]:
+    """(what is missing or misnamed, what grants something) in a candidate's texts, all of them, whichever samples reach them."""
+    mine, shipped = texts_of(tomllib.loads(text)), texts_of(tomllib.loads(replies.shipped()))
+    missing = [f"{place} is not there" for place in shipped if place not in mine]
+    missing += [
+        f"{place} has other slots"
+        for place, words in mine.items()
+        if place in shipped and set(SLOT.findall(words)) != set(SLOT.findall(shipped[place]))
+    ]
+    granted = [
+        f"{place} says “{found.group(0)}”"
+        for place, words in mine.items()
+        for found in GRANTS.finditer(SLOT.sub("", words))
+        if found.group(0).lower() not in shipped.get(place, "").lower()
+    ]
+    return missing, granted
+
+
 def record_prompt(name: str, text: str, who: str) -> int:
-    """Keep a prompt's text as a version, under somebody's authority. Returns its number."""
+    """Keep a prompt's text as a version, under somebody's authority. Returns its number. Raises CountersignError for what is no such text."""
+    try:
+        missing, _ = prompt_problems(text)
+    except tomllib.TOMLDecodeError as error:
+        raise CountersignError(f"The text is no TOML: {error}.") from error
+    if missing:
+        raise CountersignError(f"The text cannot be used: {'; '.join(missing[:5])}.")
     with db.in_use(), db.transaction(db.API) as session:
         command = RecordPrompt(name=name, text=text)
         done = requests.act(session, command, key=f"prompt:{uuid.uuid4()}", actor=who, now=clock.now(session))
@@ -104,10 +164,11 @@ def accepted(suite: str) -> list[Sample]:
     config = settings.load()
     if suite != "inbox" or (config.embedded and not Cluster(config).data.exists()):
         return []
-    with db.in_use():
-        if config.embedded:
-            migrate.migrate()
-        return _accepted()
+    try:
+        with db.in_use():
+            return _accepted()
+    except db.Refused:  # a database that is not up to date holds no samples yet
+        return []
 
 
 def _accepted() -> list[Sample]:

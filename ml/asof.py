@@ -92,6 +92,11 @@ class Known:
         return np.where(end > start, (np.asarray(at) - newest) / DAY, np.nan)
 
 
+def recent_only(days: Array) -> Array:
+    """float64 (m,): days since something, unknown after a year: what is read for one order goes no further back."""
+    return np.where(days <= 365, days, np.nan)
+
+
 def rate(part: Array, whole: Array, prior: float, weight: float = 5.0) -> Array:
     """float64 (m,): a share that leans on `prior` until there are facts enough."""
     return (part + prior * weight) / (whole + weight)

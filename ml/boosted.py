@@ -42,6 +42,56 @@ PARAMETERS: dict[str, Any] = {
 }
 
 
+class Unsound(CountersignError):
+    """A model's trees are not such as training makes them."""
+
+
+def sound(text: str, features: int) -> None:
+    """LightGBM trusts its own text; a forged one would read beyond its arrays, or never end. Raises Unsound unless every tree is a tree.
+
+    A child that is no leaf was split later than its parent, so its number is larger; leaves are told as -1, -2, …
+    """
+    try:
+        head, *trees = text.split("\nTree=")
+        told = dict(line.split("=", 1) for line in head.splitlines() if "=" in line)
+        if (
+            int(told["max_feature_idx"]) != features - 1
+            or int(told["num_class"]) != 1
+            or int(told["num_tree_per_iteration"]) != 1
+        ):
+            raise Unsound("the features are others than the trees were grown on")
+        for tree in trees:
+            _sound_tree(
+                dict(line.split("=", 1) for line in tree.split("\n\n")[0].splitlines()[1:] if "=" in line), features
+            )
+    except (KeyError, ValueError) as error:
+        raise Unsound(f"The model's trees cannot be read: {error}.") from error
+
+
+def _sound_tree(told: dict[str, str], features: int) -> None:
+    leaves = int(told["num_leaves"])
+    if leaves < 1 or leaves > 4096 or int(told.get("num_cat", "0")) or int(told.get("is_linear", "0")):
+        raise Unsound("a tree is of another kind than training makes")
+    if len(told["leaf_value"].split()) != leaves:
+        raise Unsound("a tree's leaves do not add up")
+    if leaves == 1:
+        return
+    splits = leaves - 1
+    split, left, right = (
+        [int(x) for x in told[name].split()] for name in ("split_feature", "left_child", "right_child")
+    )
+    for name in ("threshold", "decision_type", "internal_value", "internal_count"):
+        if len(told[name].split()) != splits:
+            raise Unsound(f"a tree's {name} does not add up")
+    if len(told["leaf_count"].split()) != leaves or not len(split) == len(left) == len(right) == splits:
+        raise Unsound("a tree's splits do not add up")
+    children = [*left, *right]
+    if any(not 0 <= x < features for x in split) or sorted(x for x in children if x < 0) != list(range(-leaves, 0)):
+        raise Unsound("a tree splits by what is not there")
+    if any(child >= 0 and not at < child < splits for side in (left, right) for at, child in enumerate(side)):
+        raise Unsound("a tree runs in a circle")
+
+
 class NotEnoughData(CountersignError):
     """There are not enough examples to learn from."""
 
@@ -102,6 +152,7 @@ class Boosted:
     @classmethod
     def from_json(cls, stored: Mapping[str, Any]) -> Boosted:
         """Back from `to_json`."""
+        sound(stored["trees"], len(stored["features"]))
         knots = (np.array(stored["knots"][0]), np.array(stored["knots"][1]))
         spread = {name: (list(x[0]), list(x[1])) for name, x in stored["spread"].items()}
         return cls(list(stored["features"]), lightgbm.Booster(model_str=stored["trees"]), knots, spread)
@@ -125,6 +176,8 @@ class Quantiles:
     def __init__(self, stored: Mapping[str, Any]) -> None:
         self.features = list(stored["features"])
         self.levels = list(stored["levels"])
+        for level in self.levels:
+            sound(stored["trees"][str(level)], len(self.features))
         self._boosters = [lightgbm.Booster(model_str=stored["trees"][str(level)]) for level in self.levels]
 
     def predict(self, matrix: Array) -> Array:

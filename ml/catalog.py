@@ -173,7 +173,7 @@ def _demand_train(history: History) -> tuple[Content, dict[str, Any]]:
 def _demand_gate(figures: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "examples": figures["examples"],
-        "gain_low": figures["baseline_error"] - figures["error"],
+        "gain_low": figures["gain_interval"][0],
         "calibration_error": abs(figures["inside"] - (demand.LEVELS[2] - demand.LEVELS[0])),
         "score": -figures["error"],
         "too_good": [],
@@ -191,31 +191,34 @@ def _demand_measure(content: Content, history: History, since: float) -> dict[st
 
 
 def _load_train(history: History) -> tuple[Content, dict[str, Any]]:
-    figures = demand.queue_figures(history["cases"], history.now)
-    gate = {
-        "examples": figures["examples"],
-        "gain_low": (figures["baseline_error"] - figures["error"]) / figures["baseline_error"],
-        "score": -figures["error"],
-        "too_good": [],
-    }
-    return {"weeks": demand.QueueLoad.WEEKS, "until": figures["since"]}, {"gate": gate, "detail": figures}
+    content: Content = {"weeks": demand.QueueLoad.WEEKS, "until": history.now}
+    figures = demand.queue_figures(history["cases"], history.now, content["weeks"])
+    return content, {"gate": _load_gate(figures), "detail": figures}
+
+
+def _load_measure(content: Content, history: History, since: float) -> dict[str, Any]:
+    """It learns nothing but how many weeks to remember, so it is asked about the newest weeks."""
+    return _load_gate(demand.queue_figures(history["cases"], history.now, int(content["weeks"])))
+
+
+def _load_gate(figures: Mapping[str, Any]) -> dict[str, Any]:
+    low, score = figures["gain_interval"][0], -figures["error"]
+    return {"examples": figures["examples"], "gain_low": low, "score": score, "too_good": []}
 
 
 def _reason_train(history: History) -> tuple[Content, dict[str, Any]]:
     content, figures = return_reason.train()
-    gate = {
-        "examples": figures["examples"],
-        "gain_low": figures["accuracy"] - figures["baseline_accuracy"],
-        "score": figures["macro_f1"],
-        "too_good": [],
-    }
-    return {**content, "until": 0.0}, {"gate": gate, "detail": figures}
+    return {**content, "until": 0.0}, {"gate": _reason_gate(figures), "detail": figures}
 
 
 def _reason_measure(content: Content, history: History, since: float) -> dict[str, Any]:
-    """A version is asked the texts by which today's code would be judged; it has seen them when it was trained here, so only others'
-    versions are measured in earnest and its own figures come from texts held out."""
-    return _reason_train(history)[1]["gate"] if content.get("classes") else {}
+    """Asked the texts that no version is trained on."""
+    return _reason_gate(return_reason.measured(return_reason.Reasons(content)))
+
+
+def _reason_gate(figures: Mapping[str, Any]) -> dict[str, Any]:
+    low, score = figures["gain_interval"][0], figures["macro_f1"]
+    return {"examples": figures["examples"], "gain_low": low, "score": score, "too_good": []}
 
 
 def _error(came: Array, said: Array) -> float:
@@ -240,7 +243,7 @@ ENTRIES: dict[str, Entry] = {
         lambda c, h, s: _gate(measures.classifier(*_duplicate_asked(Boosted.from_json(c["heads"]["duplicate"]), h, s)), []),
     ),
     "demand": Entry("demand", "Demand", ("order_lines",), _demand_train, _demand_answers, _error, _demand_measure),
-    "queue_load": Entry("queue_load", "Queue load", ("cases",), _load_train, _nothing, _error, lambda c, h, s: _load_train(h)[1]["gate"]),
+    "queue_load": Entry("queue_load", "Queue load", ("cases",), _load_train, _nothing, _error, _load_measure),
     "return_reason": Entry("return_reason", "Return reason", (), _reason_train, _nothing, measures.auc, _reason_measure),
 }  # fmt: skip
 

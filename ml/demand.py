@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from ml import measures
 from ml.asof import DAY, Array, Known, Names
 from ml.boosted import NotEnoughData, Quantiles, quantiles
 from ml.history import History, Table
@@ -64,6 +65,11 @@ def train(history: History) -> tuple[dict[str, Any], dict[str, Any]]:
     return made, _figures(came[newer], said, known.total(key, at, 28.0)[newer] / 28, cut)
 
 
+def _gain(came: Array, said: Array, naive: Array) -> float:
+    """How much less it is off than the rule, in shares of what came."""
+    return float((np.abs(came - naive).sum() - np.abs(came - said).sum()) / max(came.sum(), 1e-9))
+
+
 def outcomes(model: Quantiles, history: History, since: float) -> tuple[Array, Array]:
     """(came, said), a day, of every item that sells, week by week from `since` on."""
     came, said, _ = _asked(model, history, since)
@@ -98,6 +104,7 @@ def _figures(came: Array, said: Array, naive: Array, cut: float) -> dict[str, An
         "examples": len(came),
         "error": float(np.abs(came - said[:, 1]).sum()) / total,
         "baseline_error": float(np.abs(came - naive).sum()) / total,
+        "gain_interval": measures.interval(_gain, came, said[:, 1], naive),
         "inside": float(inside.mean()),
         "rule": "the next four weeks are like the last four",
     }
@@ -115,8 +122,8 @@ class QueueLoad:
 
     WEEKS = 8
 
-    def __init__(self, cases: Table, now: float) -> None:
-        self.now = now
+    def __init__(self, cases: Table, now: float, weeks: int = WEEKS) -> None:
+        self.now, self.weeks = now, weeks
         self.queues = sorted(set(cases["queue"].tolist()))
         names = Names(np.array(self.queues, dtype=object))
         self._names = names
@@ -130,32 +137,38 @@ class QueueLoad:
         key = self._names.of(np.array([queue] * len(hours), dtype=object))
         slot = key * 168 + ((hours // 3600) % 168).astype(np.int64)
         now = np.full(len(hours), self.now)
-        days = self.WEEKS * 7.0
-        seen = (self._hours.count(slot, now, days) + 0.2) / self.WEEKS
-        recent, usual = self._all.count(key, now, 7.0), self._all.count(key, now, days) / self.WEEKS
+        days = self.weeks * 7.0
+        seen = (self._hours.count(slot, now, days) + 0.2) / self.weeks
+        recent, usual = self._all.count(key, now, 7.0), self._all.count(key, now, days) / self.weeks
         return seen * np.clip((recent + 5) / (usual + 5), 0.6, 1.7)
 
 
-def queue_figures(cases: Table, now: float, weeks: int = 4) -> dict[str, Any]:
+def queue_figures(cases: Table, now: float, remembers: int = QueueLoad.WEEKS, weeks: int = 4) -> dict[str, Any]:
     """Mean error by the hour of the last weeks, each day told from what was known at its start, beside the queue's plain mean."""
-    if not len(cases["at"]) or cases["at"].min() > now - (weeks + QueueLoad.WEEKS) * 7 * DAY:
+    if not len(cases["at"]) or cases["at"].min() > now - (weeks + remembers) * 7 * DAY:
         raise NotEnoughData("Queue load needs twelve weeks of cases.")
-    off, plain, total = 0.0, 0.0, 0.0
+    off, plain, total = (np.zeros(weeks * 7) for _ in range(3))
     for day in range(weeks * 7):
         start = np.floor(now / DAY) * DAY - (day + 1) * DAY
-        load = QueueLoad({name: column[cases["at"] < start] for name, column in cases.items()}, start)
+        load = QueueLoad({name: column[cases["at"] < start] for name, column in cases.items()}, start, remembers)
         hours = start + np.arange(24) * 3600.0
         within = (cases["at"] >= start) & (cases["at"] < start + DAY)
         for queue in load.queues:
-            came = np.bincount(
-                ((cases["at"][within & (cases["queue"] == queue)] - start) // 3600).astype(int), minlength=24
-            )
+            mine = cases["at"][within & (cases["queue"] == queue)]
+            came = np.bincount(((mine - start) // 3600).astype(int), minlength=24)
             said = load.expected(queue, hours)
-            mean = np.full(24, said.sum() / 24)
-            off, plain, total = (
-                off + float(np.abs(came - said).sum()),
-                plain + float(np.abs(came - mean).sum()),
-                total + float(came.sum()),
-            )
-    return {"since": now - weeks * 7 * DAY, "examples": int(total), "error": off / max(total, 1), "baseline_error": plain / max(total, 1),
-            "rule": "the day's cases spread evenly over its hours"}  # fmt: skip
+            off[day] += np.abs(came - said).sum()
+            plain[day] += np.abs(came - said.sum() / 24).sum()
+            total[day] += came.sum()
+
+    def gain(a: Array, b: Array) -> float:
+        return float((b.sum() - a.sum()) / max(b.sum(), 1e-9))
+
+    return {
+        "since": now - weeks * 7 * DAY,
+        "examples": int(total.sum()),
+        "error": float(off.sum() / max(total.sum(), 1)),
+        "baseline_error": float(plain.sum() / max(total.sum(), 1)),
+        "gain_interval": measures.interval(gain, off, plain),
+        "rule": "the day's cases spread evenly over its hours",
+    }

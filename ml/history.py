@@ -21,11 +21,11 @@ Table = dict[str, Array]
 COLUMNS: dict[str, tuple[str, ...]] = {
     "orders": (
         "number", "customer", "warehouse", "channel", "tier", "segment", "at", "requested", "value", "lines", "limit", "exposure",
-        "overdue", "terms", "margin", "price_off", "quantity_off", "short", "abroad", "held", "closed",
+        "overdue", "terms", "margin", "price_off", "quantity_off", "short", "abroad", "held", "closed", "cancelled", "entered",
     ),
     "order_lines": ("order", "customer", "warehouse", "sku", "category", "at", "quantity", "price", "list_price", "cost", "expected_price"),
     "holds": ("order", "customer", "at", "reason"),
-    "invoices": ("number", "customer", "at", "due", "paid", "amount"),
+    "invoices": ("number", "order", "customer", "at", "due", "paid", "amount"),
     "shipments": ("order", "customer", "warehouse", "at", "delivered", "requested"),
     "purchases": (
         "number", "supplier", "sku", "category", "warehouse", "risk", "at", "expected", "received", "quantity", "arrived", "value", "differs",

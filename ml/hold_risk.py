@@ -7,12 +7,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from ml.asof import DAY, Array, Known, Names, rate
+from ml.asof import DAY, Array, Known, Names, rate, recent_only
 from ml.history import History, Table
-from ml.recipe import Heads, Recipe, all_of
+from ml.recipe import Heads, Recipe, all_of, counted
 
 REASONS = ("credit", "price", "margin", "stock", "duplicate", "abnormal", "export", "data")
-LATER_DAYS = 120.0  # a bill unpaid for 30 days after its due time shows by then, with terms of up to 60 days
 FEATURES = (
     "value", "lines", "requested_days", "weekday", "hour", "by_email", "tier", "limit_used", "limit_used_after", "overdue_share",
     "margin", "price_off", "quantity_off", "short", "abroad", "orders_90", "days_since_order", "value_to_usual", "held_rate",
@@ -56,7 +55,7 @@ class Past:
         order = np.array([row.get(x, -1) for x in self.lines["order"].tolist()], dtype=np.int64)
         mine = order >= 0
         item, at = self.items.of(self.lines["sku"][mine]), orders["at"][order[mine]]
-        share = rate(self.item_holds.count(item, at, 365), self.item_lines.count(item, at, 365), 0.05, 10)
+        share = rate(self.item_holds.count(item, at, 120), self.item_lines.count(item, at, 120), 0.05, 10)
         worst = np.full(len(orders["at"]), np.nan)
         np.fmax.at(worst, order[mine], share)
         return worst
@@ -66,6 +65,7 @@ def features(past: Past, orders: Table) -> Array:
     """float64 (orders, FEATURES): each as of its order's entry."""
     who, at = past.names.of(orders["customer"]), orders["at"]
     number, usual = past.orders.count(who, at, 365), past.values.mean(who, at, 365)
+    usual = np.where(usual > 0, usual, np.nan)
     recent, bills = past.paid.mean(who, at, 60), past.paid.count(who, at, 365)
     slips = sum(past.by_reason[name].count(who, at, 365) for name in ("duplicate", "abnormal", "data"))
     limit = np.where(orders["limit"] > 0, orders["limit"], np.nan)
@@ -87,7 +87,7 @@ def features(past: Past, orders: Table) -> Array:
         "short": orders["short"],
         "abroad": orders["abroad"],
         "orders_90": past.orders.count(who, at, 90),
-        "days_since_order": past.orders.since(who, at),
+        "days_since_order": recent_only(past.orders.since(who, at)),
         "value_to_usual": orders["value"] / usual,
         "held_rate": rate(past.holds.count(who, at, 365), number, 0.12),
         "credit_rate": rate(past.by_reason["credit"].count(who, at, 365), number, 0.05),
@@ -95,10 +95,10 @@ def features(past: Past, orders: Table) -> Array:
         "stock_rate": rate(past.by_reason["stock"].count(who, at, 365), number, 0.02),
         "slip_rate": rate(np.asarray(slips), number, 0.02),
         "days_late_recent": recent,
-        "days_late_ever": past.paid.mean(who, at),
+        "days_late_ever": past.paid.mean(who, at, 365),
         "late_share": rate(past.late.total(who, at, 365), bills, 0.2),
         "late_spread": past.paid.deviation(who, at, 365),
-        "unpaid_bills": past.billed.count(who, at) - past.paid.count(who, at),
+        "unpaid_bills": np.maximum(past.billed.count(who, at, 365) - past.paid.count(who, at, 365), 0),
         "orders_3": past.orders.count(who, at, 3),
         "item_stock_rate": past.worst_item(orders),
     }
@@ -116,15 +116,18 @@ def labels(history: History) -> Heads:
         asked = np.zeros(len(passed))
         for order, reason, at in zip(holds["order"], holds["reason"], holds["at"], strict=True):
             at_row = row.get(order)
-            if at_row is not None and name in ("held", reason) and at > orders["at"][at_row]:
+            if at_row is not None and name in ("held", reason) and at > orders["entered"][at_row] + 5:
                 asked[at_row] = 1
         found[name] = (known, asked)
-    unpaid = np.where(np.isnan(bills["paid"]), history.now, bills["paid"]) > bills["due"] + 30 * DAY
-    bad = Known(Names(orders["customer"]).of(bills["customer"])[unpaid], bills["at"][unpaid])
-    who = Names(orders["customer"]).of(orders["customer"])
-    soon = bad.count(who, orders["at"] + 7 * DAY, 7)  # a bill of about this order, that was not paid
-    old = orders["at"] + LATER_DAYS * DAY < history.now
-    found["unpaid"] = (passed & old, (soon > 0).astype(float))
+    # a bill of this very order that nobody paid for a month after it was due; known once that month is over
+    over = bills["due"] + 30 * DAY < history.now
+    late = np.where(np.isnan(bills["paid"]), history.now, bills["paid"]) > bills["due"] + 30 * DAY
+    billed, unpaid = np.zeros(len(passed), dtype=bool), np.zeros(len(passed))
+    for order, done, bad in zip(bills["order"], over, late, strict=True):
+        at_row = row.get(order)
+        if at_row is not None and done:
+            billed[at_row], unpaid[at_row] = True, max(unpaid[at_row], float(bad))
+    found["unpaid"] = (passed & billed, unpaid)
     return found
 
 
@@ -153,15 +156,15 @@ WORDS = {
     "days_late_ever": lambda x: f"its bills are paid {_days(x)} on average",
     "late_share": lambda x: f"about {x:.0%} of its bills of a year were paid late",
     "late_spread": lambda x: f"when it pays varies by {x:.0f} days",
-    "unpaid_bills": lambda x: f"{x:.0f} bills are open",
+    "unpaid_bills": lambda x: f"it has {counted(x, 'bill')} open",
     "orders_3": lambda x: f"it placed {x:.0f} other orders in three days",
     "orders_90": lambda x: f"it placed {x:.0f} orders in 90 days",
-    "days_since_order": lambda x: f"its last order was {x:.0f} days ago",
-    "lines": lambda x: f"the order has {x:.0f} lines",
+    "days_since_order": lambda x: f"its last order was {counted(x, 'day')} ago",
+    "lines": lambda x: f"the order has {counted(x, 'line')}",
     "value": lambda x: f"the order comes to {x:,.0f}",
     "by_email": lambda x: "it came by mail" if x else "it did not come by mail",
     "abroad": lambda x: "it goes abroad" if x else "it stays in the country",
-    "requested_days": lambda x: f"it is wanted in {x:.0f} days",
+    "requested_days": lambda x: f"it is wanted in {counted(x, 'day')}",
     "tier": lambda x: f"the customer is tier {'CBA'[int(x)]}",
     "item_stock_rate": lambda x: f"an item of it is in {x:.0%} of cases in orders held for stock",
     "weekday": lambda x: f"it came on a {DAYS[int(x)]}",

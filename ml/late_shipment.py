@@ -6,7 +6,7 @@ import numpy as np
 
 from ml.asof import DAY, Array, Known, Names, rate
 from ml.history import History, Table
-from ml.recipe import Heads, Recipe, all_of
+from ml.recipe import Heads, Recipe, all_of, counted
 
 FEATURES = (
     "requested_days", "lines", "value", "weekday", "hour", "short", "waiting", "waiting_own", "warehouse_late", "warehouse_behind",
@@ -76,7 +76,7 @@ def labels(history: History) -> Heads:
         last[order] = np.nan if np.isnan(delivered) or np.isnan(before) else max(before, delivered)
     delivered = np.array([last.get(x, np.nan) for x in orders["number"].tolist()])
     missed = np.isnan(delivered) & (history.now > orders["requested"] + DAY)
-    known = ~np.isnan(orders["requested"]) & (~np.isnan(delivered) | missed)
+    known = ~np.isnan(orders["requested"]) & (orders["cancelled"] == 0) & (~np.isnan(delivered) | missed)
     return {"late": (known, (missed | (delivered > orders["requested"])).astype(float))}
 
 
@@ -88,8 +88,8 @@ def baseline(past: Past, orders: Table) -> Array:
 
 DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 WORDS = {
-    "requested_days": lambda x: f"it is wanted in {x:.0f} days",
-    "lines": lambda x: f"it has {x:.0f} lines to pick",
+    "requested_days": lambda x: f"it is wanted in {counted(x, 'day')}",
+    "lines": lambda x: f"it has {counted(x, 'line')} to pick",
     "value": lambda x: f"it comes to {x:,.0f}",
     "weekday": lambda x: f"it came on a {DAYS[int(x)]}",
     "hour": lambda x: f"it came at {x:.0f} o'clock",

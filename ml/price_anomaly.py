@@ -45,19 +45,19 @@ class Past:
         who = self.customers.of(lines["customer"])
         counted = [same.count(key, at, 120) for same, key in zip(self.same, keys[3:], strict=True)]
         columns = {
-            "to_own_last": log - self.own.last(keys[0], at),
+            "to_own_last": np.where(self.own.since(keys[0], at) <= 365, log - self.own.last(keys[0], at), np.nan),
             "to_own_mean": log - self.own.mean(keys[0], at, 365),
             "to_list": off,
-            "to_item_last": log - self.item.last(keys[1], at),
+            "to_item_last": np.where(self.item.since(keys[1], at) <= 120, log - self.item.last(keys[1], at), np.nan),
             "to_item_mean": log - self.item.mean(keys[1], at, 60),
-            "to_band_last": log - self.band.last(keys[2], at),
+            "to_band_last": np.where(self.band.since(keys[2], at) <= 120, log - self.band.last(keys[2], at), np.nan),
             "own_same": counted[0],
             "item_same": counted[1],
             "band_same": counted[2],
-            "own_lines": self.own.count(keys[0], at),
+            "own_lines": self.own.count(keys[0], at, 365),
             "item_lines": self.item.count(keys[1], at, 120),
             "item_spread": self.item.deviation(keys[1], at, 60),
-            "own_spread": self.own.deviation(keys[0], at),
+            "own_spread": self.own.deviation(keys[0], at, 365),
             "to_own_discount": off - self.discounts.mean(who, at, 365),
             "own_discounts": self.discounts.deviation(who, at, 365),
         }

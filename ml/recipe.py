@@ -94,6 +94,11 @@ def told(
     return [{"text": words[features[i]](float(row[i])), "share": round(float(shares[i]), 3)} for i in known]
 
 
+def counted(x: float, what: str) -> str:
+    """So many of something, in words."""
+    return f"{x:.0f} {what}{'' if round(x) == 1 else 's'}"
+
+
 def cut_of(moments: Array) -> float:
     """The moment that parts the older share from the newer. Raises NotEnoughData."""
     if len(moments) < 200:

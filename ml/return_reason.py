@@ -9,10 +9,9 @@ import numpy as np
 from sklearn.feature_extraction.text import HashingVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import f1_score
-from sklearn.model_selection import GroupKFold
 
+from ml import measures
 from ml.asof import Array
-from ml.boosted import NotEnoughData
 
 # reason: beginnings of a sentence, each with several ends; whoever wrote a beginning is held out together
 TEXTS: dict[str, dict[str, list[str]]] = {
@@ -95,6 +94,19 @@ _CUES = {name: re.compile(pattern, re.I) for name, pattern in CUES.items()}
 _WORDS = HashingVectorizer(ngram_range=(1, 2), n_features=2**14, alternate_sign=False, norm="l2", stop_words=None)
 
 
+# what versions are asked about, worded otherwise than what they learn from; nothing is trained on it
+EXAM: dict[str, list[str]] = {
+    "damaged": ["Half of the {goods} came cracked", "The pallet was hit, the {goods} are dented", "Box wet and torn, {goods} ruined", "One carton of {goods} smashed by the carrier"],
+    "defective": ["The new {goods} fail as soon as they are switched on", "None of the {goods} work", "These {goods} leak under pressure, faulty batch", "Bad quality, the {goods} jam and are dead after a day"],
+    "warranty": ["{goods} from last spring broke, they have a two year warranty", "Guarantee case: {goods} worn after eight months ago installed", "Under warranty please, {goods}", "The {goods} gave up inside the guarantee time"],
+    "wrong_item": ["These are not the {goods} we asked for, wrong part number", "Somebody else's {goods} were in our parcel, wrong article", "Label and {goods} differ, you shipped another type", "We wanted the 20 mm {goods} and got something else"],
+    "wrong_quantity": ["We have twice as many {goods} as on the PO", "Too many {goods} came, take back the extra ones", "36 {goods} where 24 were ordered", "Surplus of {goods}: the quantity is more than ordered"],
+    "late": ["The {goods} reached us after the promised date and the job is done", "Too late, we bought {goods} elsewhere", "Arrived a week after we needed it: {goods}", "Delivery of the {goods} missed our shutdown"],
+    "ordered_in_error": ["Sorry, we ordered the wrong {goods}, our mistake", "I typed the wrong number and got {goods}", "The {goods} were ordered by mistake on our side", "Entered twice in error, the second lot of {goods} goes back"],
+    "no_longer_needed": ["The {goods} are not needed any more", "Our customer cancelled, so the {goods} are left over", "Unopened {goods}, project stopped, no longer wanted", "We changed our minds about the {goods}"],
+}  # fmt: skip
+
+
 def examples() -> tuple[list[str], list[str], list[str]]:
     """(texts, reasons, who wrote it)."""
     found = [
@@ -105,6 +117,17 @@ def examples() -> tuple[list[str], list[str], list[str]]:
         for goods in (GOODS[(number * 5 + len(start)) % 12], GOODS[(number * 7 + 3 + len(end)) % 12])
     ]
     return [f[0] for f in found], [f[1] for f in found], [f[2] for f in found]
+
+
+def exam() -> tuple[list[str], list[str]]:
+    """(texts, reasons) that nothing learns from."""
+    found = [
+        (text.replace("{goods}", GOODS[(number * 4 + turn * 5) % 12]), reason)
+        for reason, texts in EXAM.items()
+        for number, text in enumerate(texts)
+        for turn in range(3)
+    ]
+    return [f[0] for f in found], [f[1] for f in found]
 
 
 def features(texts: list[str]) -> Any:
@@ -153,25 +176,27 @@ class Reasons:
 
 
 def train() -> tuple[dict[str, Any], dict[str, Any]]:
-    """The model and its figures, with each writer's beginnings held out in turn; the baseline says what is most frequent."""
-    texts, reasons, writers = examples()
-    if len(set(reasons)) < 2:
-        raise NotEnoughData("There is one reason only.")
-    wanted, said, sure = np.array(reasons), np.empty(len(texts), dtype=object), np.zeros(len(texts))
-    for seen, unseen in GroupKFold(4).split(texts, reasons, writers):
-        model = Reasons(fit([texts[i] for i in seen], [reasons[i] for i in seen]))
-        chances = model.probabilities([texts[i] for i in unseen])
-        said[unseen] = [model.classes[i] for i in chances.argmax(axis=1)]
-        sure[unseen] = chances.max(axis=1)
-    right = (said == wanted).astype(float)
+    """The model, and its figures on the texts it did not see."""
+    texts, reasons, _ = examples()
+    made = fit(texts, reasons)
+    return made, measured(Reasons(made))
+
+
+def measured(model: Reasons) -> dict[str, Any]:
+    """What a version makes of the exam; the baseline says what is most frequent."""
+    texts, reasons = exam()
+    wanted = np.array(reasons)
+    chances = model.probabilities(texts)
+    said = np.array([model.classes[i] for i in chances.argmax(axis=1)])
+    right, sure = (said == wanted).astype(float), chances.max(axis=1) >= LEAST
     most = max(np.unique(wanted, return_counts=True)[1]) / len(wanted)
-    figures = {
+    return {
         "examples": len(texts),
-        "macro_f1": float(f1_score(wanted, list(said), average="macro")),
+        "macro_f1": float(f1_score(wanted, said, average="macro")),
         "accuracy": float(right.mean()),
         "baseline_accuracy": float(most),
-        "accuracy_when_said": float(right[sure >= LEAST].mean()) if (sure >= LEAST).any() else 0.0,
-        "said": float((sure >= LEAST).mean()),
+        "gain_interval": measures.interval(lambda x: float(x.mean()) - most, right),
+        "accuracy_when_said": float(right[sure].mean()) if sure.any() else 0.0,
+        "said": float(sure.mean()),
         "rule": "the most frequent reason",
     }
-    return fit(texts, reasons), figures

@@ -14,6 +14,7 @@ from ml.asof import DAY, Array, Known
 from ml.history import History, Table
 
 START = 1_700_000_000.0
+FRESH_SEED = 101  # the history that versions are asked about; nothing may be trained on it
 REASONS = ("credit", "price", "margin", "stock", "duplicate", "abnormal", "export", "data")
 CHANNELS = np.array(["edi", "portal", "email", "sales_rep", "ecommerce"], dtype=object)
 WAREHOUSES = np.array(["W1", "W2", "W3"], dtype=object)
@@ -125,6 +126,8 @@ def _orders(
         "abroad": buyers["abroad"][who],
         "held": np.zeros(n),
         "closed": at + chance.uniform(0.5, 4, n) * DAY,
+        "cancelled": np.zeros(n),
+        "entered": at,
     }
     lines = {
         "order": numbers[order_of_line],
@@ -163,6 +166,7 @@ def _invoices(chance: np.random.Generator, orders: Table, who: Array, buyers: di
     number = np.array([f"IN-{i}" for i in range(n)], dtype=object)
     return {
         "number": number,
+        "order": orders["number"],
         "customer": orders["customer"],
         "at": at,
         "due": due,

@@ -45,10 +45,11 @@ def read(sha256: str) -> dict[str, Any]:
     if hashlib.sha256(raw).hexdigest() != sha256:
         words = f"{path} is not the file that was recorded as {sha256[:12]}; it is not used. Restore it, or train anew."
         raise Tampered(words)
-    return _parsed(sha256, path)
+    return _parsed(raw)
 
 
-@lru_cache(maxsize=32)
-def _parsed(sha256: str, path: Path) -> dict[str, Any]:
-    content: dict[str, Any] = json.loads(path.read_bytes())
+@lru_cache(maxsize=16)
+def _parsed(raw: bytes) -> dict[str, Any]:
+    """What was hashed is what is parsed."""
+    content: dict[str, Any] = json.loads(raw)
     return content

@@ -19,7 +19,10 @@ from erp_core import db, settings
 from erp_core.server import Cluster
 from erp_core.settings import RECORD
 
-ALIASES = {"champion": "champion", "shadow": "shadow"}
+ALIASES = {
+    "champion": ("champion",),
+    "shadow": ("shadow", "challenger"),
+}  # whoever runs in the shadow is the challenger
 
 
 def uri() -> str:
@@ -90,10 +93,16 @@ def _register(client: Any, name: str, run: str, place: str, version: int, parame
 def mirror(in_use: Mapping[tuple[str, str], int]) -> None:
     """Set the aliases to what the core says: (name, use) to the core's version."""
     client = _client()
-    for (name, use), version in in_use.items():
-        for found in client.search_model_versions(f"name = '{name}'"):
-            if found.tags.get("core_version") == str(version):
-                client.set_registered_model_alias(name, ALIASES[use], found.version)
+    for name in {name for name, _ in in_use}:
+        for use, aliases in ALIASES.items():
+            version = in_use.get((name, use))
+            known = client.search_model_versions(f"name = '{name}'") if version else []
+            found = next((v for v in known if v.tags.get("core_version") == str(version)), None)
+            for alias in aliases:
+                if found is not None:
+                    client.set_registered_model_alias(name, alias, found.version)
+                elif client.search_registered_models(f"name = '{name}'"):
+                    client.delete_registered_model_alias(name, alias)
 
 
 def flat(figures: Mapping[str, Any], before: str = "") -> dict[str, float]:

@@ -42,6 +42,8 @@ def main(argv: list[str]) -> int:
     if arguments.uri:
         print(tracking.uri())
         return 0
+    if arguments.seed == simulated.FRESH_SEED:
+        parser.error(f"{simulated.FRESH_SEED} is the history that versions are measured on")
     if arguments.what is None:
         parser.error("name a model, or `all`")
     with _bar() as said:

@@ -135,9 +135,16 @@ def roll_back(command: RollBackModel, context: Context) -> Change:
     """Back to the champion before this one; its gate was passed then."""
     session = context.session
     session.execute(ONE_AT_A_TIME)
-    past = [u for u in models.uses(session, command.name) if u.use == "champion"]
-    now = past[0].version if past else None
-    former = next((u for u in past if u.version is not None and u.version != now), None)
+    past = [
+        u.version for u in reversed(models.uses(session, command.name)) if u.use == "champion" and u.version is not None
+    ]
+    now = past[-1] if past else None
+    # what was in use before this version came: another step back goes further back, never to what was left
+    earlier = past[: past.index(now)] if now is not None else []
+    former = next(
+        (u for u in models.uses(session, command.name) if earlier and u.use == "champion" and u.version == earlier[-1]),
+        None,
+    )
     if now is None or former is None or former.version is None:
         raise RuleViolation([Problem("nothing_before", f"No other version of {command.name} was in use before.")])
     before, after = session.get_one(ModelVersion, now), session.get_one(ModelVersion, former.version)
@@ -176,7 +183,7 @@ def keep_sample(command: KeepSample, context: Context) -> Change:
 
 PRIVATE = [
     (re.compile(r"[\w.+-]+@[\w-]+\.[\w.-]+"), "somebody@example.com"),
-    (re.compile(r"\b[A-Z]{2}\d{2}(?: ?[A-Z0-9]{4}){3,7}(?: ?[A-Z0-9]{1,3})?\b"), "XX00 0000 0000 0000"),
+    (re.compile(r"(?i)\b[A-Z]{2}\d{2}(?: ?[A-Z0-9]{4}){3,7}(?: ?[A-Z0-9]{1,3})?\b"), "XX00 0000 0000 0000"),
     (re.compile(r"(?<![\w-])\+?\d[\d ()/.-]{7,}\d(?![\w-])"), "+1 555 0100"),
     (
         re.compile(
@@ -214,17 +221,20 @@ def review_sample(command: ReviewSample, context: Context) -> Change:
 
 
 def adopt_first(session: Session, now: datetime) -> list[str]:
-    """A name that nothing was ever in use of gets its first version at once, when it passes its gate on simulated history. By the clock."""
+    """A name that nothing was ever in use of gets its first version at once, when the evaluation measured it and it passes its gate. By the clock.
+
+    What training said of itself does not count: the agent's process wrote that.
+    """
     adopted = []
     for found in reversed(models.versions(session)):
         if found.name not in MODELS or found.source != "simulated" or models.uses(session, found.name):
             continue
+        measured = models.latest_report(session, found.id)
         context = Context(session, f"adopt:{found.id}", CORE, now, policies.active(session, now))
-        gate = gates.gate_of(found.name, found.kind, context.policy)
-        if gates.judge(found.figures.get("gate", {}), gate):
+        if measured is None or gates.judge(measured.figures, gates.gate_of(found.name, found.kind, context.policy)):
             continue
         session.execute(ONE_AT_A_TIME)
-        _use(found.name, "champion", found.id, None, FIRST, context)
+        _use(found.name, "champion", found.id, measured.id, FIRST, context)
         change = Change("model:version:adopted", f"model:{found.id}", None, {**_standing(found), "reason": FIRST})
         write_journal(context, change, context.key, None)
         adopted.append(found.name)

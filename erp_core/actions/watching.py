@@ -33,7 +33,8 @@ FROM sales_order o WHERE p.outcome IS NULL AND p.subject = 'sales_order:' || o.n
  AND (o.status IN ('shipped', 'invoiced', 'closed', 'cancelled') OR o.ordered_at < :now - interval '60 days')""",
     """
 UPDATE prediction p SET outcome_at = :now, outcome = (s.last IS NULL OR s.last >= o.requested_date + 1)::int
-FROM sales_order o LEFT JOIN LATERAL (SELECT CASE WHEN bool_and(delivered_at IS NOT NULL) THEN max(delivered_at) END AS last
+FROM sales_order o LEFT JOIN LATERAL (SELECT CASE WHEN bool_and(delivered_at IS NOT NULL) AND NOT EXISTS (SELECT FROM order_line l
+  WHERE l.order_number = o.number AND l.quantity_base > l.quantity_shipped) THEN max(delivered_at) END AS last
   FROM shipment WHERE order_number = o.number) s ON true
 WHERE p.outcome IS NULL AND p.question = 'late' AND p.subject = 'sales_order:' || o.number AND o.requested_date IS NOT NULL
  AND o.status <> 'cancelled' AND (s.last IS NOT NULL OR o.requested_date + 1 < cast(:now AS date))""",
@@ -41,15 +42,16 @@ WHERE p.outcome IS NULL AND p.question = 'late' AND p.subject = 'sales_order:' |
 UPDATE prediction p SET outcome_at = :now, outcome = (EXISTS (SELECT FROM invoice v WHERE v.order_number = o.number
   AND coalesce(v.paid_at, cast(:now AS date)) > v.due_on + 30))::int
 FROM sales_order o WHERE p.outcome IS NULL AND p.question = 'unpaid' AND p.subject = 'sales_order:' || o.number
- AND NOT EXISTS (SELECT FROM invoice v WHERE v.order_number = o.number AND v.paid_at IS NULL AND v.due_on + 30 > cast(:now AS date))
+ AND NOT EXISTS (SELECT FROM invoice v WHERE v.order_number = o.number AND v.paid_at IS NULL AND v.due_on + 30 >= cast(:now AS date))
  AND EXISTS (SELECT FROM invoice v WHERE v.order_number = o.number)""",
     """
-UPDATE prediction p SET outcome_at = :now, outcome = CASE p.question
-  WHEN 'late' THEN (r.first IS NULL OR r.first >= coalesce(o.agreed_date, o.expected_date) + 1)::int
-  ELSE (EXISTS (SELECT FROM discrepancy d WHERE d.purchase_order = o.number AND d.receipt IS NOT NULL AND d.sku = split_part(p.subject, ':', 3)))::int END
-FROM purchase_order o LEFT JOIN LATERAL (SELECT min(received_at) AS first FROM receipt WHERE purchase_order = o.number) r ON true
-WHERE p.outcome IS NULL AND p.subject LIKE 'purchase_order:%' AND o.number = split_part(p.subject, ':', 2) AND p.question IN ('late', 'differs')
- AND (r.first IS NOT NULL OR (p.question = 'late' AND coalesce(o.agreed_date, o.expected_date) + 1 < cast(:now AS date)))""",
+UPDATE prediction p SET outcome_at = :now, outcome = (CASE p.question WHEN 'late' THEN r.first IS NULL OR r.first >= r.expected + 1 ELSE r.differs END)::int
+FROM (SELECT q.id, coalesce(o.agreed_date, o.expected_date) AS expected, (SELECT min(c.received_at) FROM receipt c JOIN receipt_line x
+    ON x.receipt = c.number WHERE c.purchase_order = o.number AND x.sku = split_part(q.subject, ':', 3)) AS first,
+   EXISTS (SELECT FROM discrepancy d WHERE d.purchase_order = o.number AND d.receipt IS NOT NULL AND d.sku = split_part(q.subject, ':', 3)) AS differs
+  FROM prediction q JOIN purchase_order o ON o.number = split_part(q.subject, ':', 2)
+  WHERE q.outcome IS NULL AND q.subject LIKE 'purchase_order:%' AND q.question IN ('late', 'differs')) r
+WHERE p.id = r.id AND (r.first IS NOT NULL OR (p.question = 'late' AND r.expected + 1 < cast(:now AS date)))""",
     """
 UPDATE prediction p SET outcome_at = :now, outcome = (EXISTS (SELECT FROM stock_level s WHERE s.warehouse = split_part(p.subject, ':', 2)
   AND s.sku = split_part(p.subject, ':', 3) AND s.quantity_on_hand <= 0))::int
@@ -66,13 +68,14 @@ WHERE p.use = 'champion' AND p.outcome IS NULL AND p.asked_at > :since AND p.que
  AND NOT EXISTS (SELECT FROM prediction q WHERE q.subject = p.subject AND q.question = p.question AND q.use = p.use AND q.id > p.id)
  AND NOT EXISTS (SELECT FROM hold h WHERE h.order_number = o.number AND h.released_at IS NULL)
  AND NOT EXISTS (SELECT FROM case_file c WHERE c.kind = 'risk_review' AND c.subject = o.number)
-ORDER BY o.number, p.value DESC LIMIT 50"""
+ORDER BY o.number, p.value DESC LIMIT :most"""
 QUEUES = {"price": Queue.PRICING, "margin": Queue.PRICING, "stock": Queue.ALLOCATION, "price_anomaly": Queue.PRICING,
           "duplicate_order": Queue.CUSTOMER_SERVICE, "duplicate": Queue.CUSTOMER_SERVICE, "abnormal": Queue.CUSTOMER_SERVICE,
           "data": Queue.MASTER_DATA, "export": Queue.COMPLIANCE}  # fmt: skip
 WORDS = {"held": "will probably be held", "unpaid": "will probably be paid very late", "price_anomaly": "has a price that looks wrong",
          "duplicate_order": "looks like another order once more"}  # fmt: skip
 LEAST = 100
+MOST_A_DAY = 40  # cases that predictions may open: people are not asked to death
 
 
 def outcomes(session: Session, now: datetime) -> None:
@@ -91,6 +94,8 @@ def reviews(session: Session, now: datetime) -> int:
         "above": policy.models.review_above,
         "worth": policy.models.review_amount,
     }
+    lately = text("SELECT count(*) FROM case_file WHERE kind = 'risk_review' AND opened_at > :day")
+    asked["most"] = max(MOST_A_DAY - int(session.execute(lately, {"day": now - timedelta(days=1)}).scalar_one()), 0)
     rows = session.execute(text(RISKY), asked).all()
     for row in rows:
         context = Context(session, f"review:{row.number}:{row.id}", CORE, now, policy)
@@ -141,7 +146,9 @@ def state_of(session: Session, version: ModelVersion, now: datetime) -> dict[str
     """How a version does on live traffic: drift a feature, said and came a question, and what is wrong with it."""
     policy = policies.active(session, now)
     rows = queries.watched(session, version.id, now - timedelta(days=policy.models.watch_days))
-    drifted = _drift(version.figures.get("spread") or {}, [r.features for r in rows if r.features])
+    # that a simulated history is another than ours is no news
+    kept = (version.figures.get("spread") or {}) if version.source == "own" else {}
+    drifted = _drift(kept, [r.features for r in rows if r.features])
     by_question: dict[str, list[tuple[float, float]]] = defaultdict(list)
     for row in rows:
         if row.outcome is not None:

@@ -179,6 +179,6 @@ def owner_of(session: Session, command: dict[str, Any]) -> set[str]:
 
 def clocks(session: Session, after: int) -> list[Any]:
     """(queue, priority, due, owner's role, machine mail) of cases opened after a number, in the order of their mails."""
-    query = """SELECT m.message_id, c.queue, c.due_at, c.status, m.machine, c.opened_at FROM case_file c JOIN message m ON m.case_id = c.id
+    query = """SELECT m.message_id, m.case_id, m.sender, c.queue, c.due_at, c.status, m.machine, c.opened_at FROM case_file c JOIN message m ON m.case_id = c.id
         WHERE c.id > :after ORDER BY c.id"""
     return list(session.execute(text(query), {"after": after}).all())

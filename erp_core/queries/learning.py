@@ -20,12 +20,12 @@ YEAR = timedelta(days=400)
 
 @dataclass(frozen=True)
 class Wanted:
-    """Of whom: these customers and items over a year, these warehouses over so many days, these purchase orders' suppliers."""
+    """Of whom: these customers over a year; these items and warehouses for as long before the earliest order asked about as features look back."""
 
     customers: Sequence[str] = ()
     warehouses: Sequence[str] = ()
     skus: Sequence[str] = ()
-    days: int = 90
+    earliest: datetime | None = None
 
 
 ORDERS = """
@@ -33,21 +33,27 @@ WITH o AS (SELECT o.* FROM sales_order o WHERE o.ordered_at >= :since AND o.orde
  l AS (SELECT l.order_number, count(*) AS lines, sum(l.unit_price * l.quantity_ordered) AS value,
    min(CASE WHEN l.unit_price * l.quantity_ordered > 0 THEN 100 - 100 * i.unit_cost * l.quantity_base / (l.unit_price * l.quantity_ordered) END) AS margin
    FROM order_line l JOIN item i ON i.sku = l.sku JOIN o ON o.number = l.order_number GROUP BY l.order_number),
- f AS (SELECT substr(e.subject, 13) AS number, e.at AS entered, e.facts -> 'order' AS facts FROM journal_entry e JOIN o ON e.subject = 'sales_order:' || o.number
+ f AS (SELECT substr(e.subject, 13) AS number, e.at AS entered, e.actor = 'import' AS imported, e.facts -> 'order' AS facts FROM journal_entry e JOIN o ON e.subject = 'sales_order:' || o.number
    WHERE e.tag = 'order:sales:placed'),
  x AS (SELECT f.number, max(abs((n ->> 'unit_price')::float / nullif(coalesce((n ->> 'expected_price')::float, (n -> 'item' ->> 'list_price')::float), 0) - 1)) AS price_off,
    max((n ->> 'quantity')::float / nullif((n ->> 'usual_quantity')::float, 0)) AS quantity_off,
    avg(((n ->> 'quantity_short')::float > 0)::int) AS short FROM f, jsonb_array_elements(f.facts -> 'lines') n GROUP BY f.number),
  h AS (SELECT order_number, min(placed_at) AS first FROM hold JOIN o ON o.number = hold.order_number GROUP BY order_number),
+ -- orders of an import are entered before its invoices: how their customers stand is taken as it is
+ now AS (SELECT a.customer, (a.open_orders + coalesce(v.unpaid, 0))::float AS exposure, coalesce(v.overdue, 0)::float AS overdue
+   FROM customer_account a LEFT JOIN (SELECT customer, sum(amount - amount_settled) AS unpaid, sum(amount - amount_settled)
+     FILTER (WHERE due_on + 5 < cast(:now AS date)) AS overdue FROM invoice WHERE paid_at IS NULL GROUP BY customer) v ON v.customer = a.customer),
  s AS (SELECT order_number, min(shipped_at) AS first FROM shipment JOIN o ON o.number = shipment.order_number GROUP BY order_number)
-SELECT o.number, o.customer, o.warehouse, o.channel, c.tier, coalesce(c.segment, '') AS segment, extract(epoch FROM coalesce(f.entered, o.ordered_at))::float AS at,
+SELECT o.number, o.customer, o.warehouse, o.channel, c.tier, coalesce(c.segment, '') AS segment, extract(epoch FROM o.ordered_at)::float AS at, extract(epoch FROM coalesce(f.entered, o.ordered_at))::float AS entered,
  extract(epoch FROM o.requested_date + 1)::float AS requested, coalesce(l.value, 0)::float AS value, coalesce(l.lines, 0)::float AS lines,
- (f.facts -> 'credit' ->> 'limit')::float AS "limit", ((f.facts -> 'credit' ->> 'unpaid')::float + (f.facts -> 'credit' ->> 'open_orders')::float) AS exposure,
- (f.facts -> 'credit' ->> 'overdue')::float AS overdue, o.payment_terms_days::float AS terms, l.margin::float AS margin, x.price_off, x.quantity_off,
+ (f.facts -> 'credit' ->> 'limit')::float AS "limit",
+ CASE WHEN f.imported THEN now.exposure ELSE (f.facts -> 'credit' ->> 'unpaid')::float + (f.facts -> 'credit' ->> 'open_orders')::float END AS exposure,
+ CASE WHEN f.imported THEN now.overdue ELSE (f.facts -> 'credit' ->> 'overdue')::float END AS overdue, o.payment_terms_days::float AS terms, l.margin::float AS margin, x.price_off, x.quantity_off,
  x.short::float AS short, (o.ship_to_country <> c.country)::int::float AS abroad, coalesce((h.first <= coalesce(f.entered, o.ordered_at) + interval '5 seconds')::int, 0)::float AS held,
  extract(epoch FROM coalesce(s.first, CASE WHEN o.status = 'cancelled' THEN o.ordered_at + interval '1 day' END,
-   CASE WHEN o.ordered_at < cast(:now AS timestamptz) - interval '60 days' THEN o.ordered_at + interval '60 days' END))::float AS closed
-FROM o JOIN customer c ON c.code = o.customer LEFT JOIN l ON l.order_number = o.number LEFT JOIN f ON f.number = o.number
+   CASE WHEN o.ordered_at < cast(:now AS timestamptz) - interval '60 days' THEN o.ordered_at + interval '60 days' END))::float AS closed,
+ (o.status = 'cancelled')::int::float AS cancelled
+FROM o JOIN customer c ON c.code = o.customer LEFT JOIN now ON now.customer = o.customer LEFT JOIN l ON l.order_number = o.number LEFT JOIN f ON f.number = o.number
 LEFT JOIN x ON x.number = o.number LEFT JOIN h ON h.order_number = o.number LEFT JOIN s ON s.order_number = o.number ORDER BY o.ordered_at, o.number
 """
 LINES = """
@@ -62,7 +68,7 @@ SELECT h.order_number AS order, o.customer, extract(epoch FROM h.placed_at)::flo
 WHERE h.placed_at >= :since AND h.placed_at <= :now AND {narrow} ORDER BY h.id
 """
 INVOICES = """
-SELECT v.number, v.customer, extract(epoch FROM v.invoiced_at)::float AS at, extract(epoch FROM v.due_on)::float AS due,
+SELECT v.number, v.order_number AS order, v.customer, extract(epoch FROM v.invoiced_at)::float AS at, extract(epoch FROM v.due_on)::float AS due,
  extract(epoch FROM v.paid_at)::float AS paid, v.amount::float AS amount FROM invoice v
 WHERE v.invoiced_at >= cast(:since AS date) AND v.invoiced_at <= cast(:now AS date) AND {narrow} ORDER BY v.invoiced_at, v.number
 """
@@ -71,11 +77,11 @@ SELECT s.order_number AS order, o.customer, s.warehouse, extract(epoch FROM s.sh
  extract(epoch FROM o.requested_date + 1)::float AS requested FROM shipment s JOIN sales_order o ON o.number = s.order_number
 WHERE s.shipped_at >= :since AND s.shipped_at <= :now AND {narrow} ORDER BY s.shipped_at, s.number
 """
-# a line has arrived when most of it has; it differs when something about it was found to
+# a line has arrived when some of it has (what came before receipts were kept is not known, so it has no date to be asked about); it differs when something about it was found to
 PURCHASES = """
 SELECT p.number, p.supplier, l.sku, coalesce(i.category, '') AS category, p.warehouse, s.risk, extract(epoch FROM p.ordered_at)::float AS at,
- extract(epoch FROM coalesce(p.agreed_date, p.expected_date) + 1)::float AS expected,
- extract(epoch FROM coalesce(r.first, CASE WHEN p.status IN ('received', 'closed') THEN p.expected_date::timestamptz END))::float AS received,
+ CASE WHEN r.first IS NOT NULL OR p.status NOT IN ('received', 'closed') THEN extract(epoch FROM coalesce(p.agreed_date, p.expected_date) + 1) END::float AS expected,
+ extract(epoch FROM r.first)::float AS received,
  l.quantity::float AS quantity, l.quantity_received::float AS arrived, (l.quantity * l.unit_cost)::float AS value,
  CASE WHEN r.first IS NOT NULL THEN (d.found OR l.quantity_damaged > 0)::int::float END AS differs
 FROM purchase_order_line l JOIN purchase_order p ON p.number = l.order_number JOIN supplier s ON s.code = p.supplier JOIN item i ON i.sku = l.sku
@@ -101,13 +107,17 @@ CASES = """
 SELECT c.id::text AS id, c.queue, c.kind, extract(epoch FROM c.opened_at)::float AS at, extract(epoch FROM c.resolved_at)::float AS closed,
  coalesce(c.root_cause, '') AS cause FROM case_file c WHERE c.opened_at >= :since AND c.opened_at <= :now AND c.queue <> 'none' ORDER BY c.opened_at, c.id
 """
+# what else a warehouse has to do, without what is known of each order
+BESIDE = """
+SELECT o.number, o.customer, o.warehouse, o.channel, extract(epoch FROM o.ordered_at)::float AS at FROM sales_order o
+WHERE o.warehouse = ANY(:warehouses) AND o.ordered_at >= :fortnight AND o.ordered_at <= :now AND NOT o.customer = ANY(:customers)"""
 OWN = {"orders": ORDERS, "order_lines": LINES, "holds": HOLDS, "invoices": INVOICES, "shipments": SHIPMENTS}
 WHOLE = {**OWN, "purchases": PURCHASES, "levels": LEVELS, "cases": CASES}
 # a customer's year; and of a warehouse, or of items, what is recent
 NARROW = {
-    "orders": "(o.customer = ANY(:customers) OR (o.warehouse = ANY(:warehouses) AND o.ordered_at >= :recent))",
-    "order_lines": "(o.customer = ANY(:customers) OR l.sku = ANY(:skus))",
-    "holds": "(o.customer = ANY(:customers) OR (h.reason = 'stock' AND EXISTS (SELECT FROM order_line l WHERE l.order_number = o.number AND l.sku = ANY(:skus))))",
+    "orders": "o.customer = ANY(:customers)",
+    "order_lines": "(o.customer = ANY(:customers) OR (l.sku = ANY(:skus) AND o.ordered_at >= :lately))",
+    "holds": "(o.customer = ANY(:customers) OR (h.reason = 'stock' AND h.placed_at >= :lately AND EXISTS (SELECT FROM order_line l WHERE l.order_number = o.number AND l.sku = ANY(:skus))))",
     "invoices": "v.customer = ANY(:customers)",
     "shipments": "(o.customer = ANY(:customers) OR (s.warehouse = ANY(:warehouses) AND s.shipped_at >= :recent))",
 }
@@ -117,13 +127,22 @@ def past(session: Session, now: datetime, tables: Sequence[str], wanted: Wanted 
     """Columns of each table. With `wanted` only what is asked for, of the tables that know it."""
     asked: dict[str, Any] = {"now": now, "since": now - YEAR * (1 if wanted else 3)}
     if wanted:
+        first = wanted.earliest or now
         asked |= {
             "customers": list(wanted.customers),
             "warehouses": list(wanted.warehouses),
             "skus": list(wanted.skus),
-            "recent": now - timedelta(days=wanted.days),
+            "recent": first - timedelta(days=91),
+            "lately": first - timedelta(days=121),
+            "fortnight": first - timedelta(days=15),
         }
-    return {name: _columns(session, name, asked, wanted is not None) for name in tables}
+    found = {name: _columns(session, name, asked, wanted is not None) for name in tables}
+    if wanted and "orders" in found:
+        others = session.execute(text(BESIDE), {k: v for k, v in asked.items() if f":{k}" in BESIDE}).all()
+        for row in others:
+            for name, column in found["orders"].items():
+                column.append(row._mapping.get(name))
+    return found
 
 
 def _columns(session: Session, name: str, asked: dict[str, Any], narrowed: bool) -> Columns:
@@ -158,7 +177,7 @@ AND (o.number = ANY(:orders) OR o.customer = ANY(:customers)) ORDER BY o.ordered
 UNASKED = """
 SELECT o.number, o.customer, o.warehouse FROM sales_order o WHERE o.status IN ('entered', 'validated', 'allocated', 'released')
 AND NOT EXISTS (SELECT FROM prediction p WHERE p.subject = 'sales_order:' || o.number AND p.version = :version)
-AND (NOT :dated OR o.requested_date >= cast(:now AS date)) ORDER BY o.ordered_at DESC LIMIT :most"""
+AND o.ordered_at >= cast(:now AS timestamptz) - interval '399 days' AND (NOT :dated OR o.requested_date >= cast(:now AS date)) ORDER BY o.ordered_at DESC LIMIT :most"""
 
 
 def open_orders(
@@ -183,6 +202,13 @@ def skus_of(session: Session, orders: Sequence[str]) -> list[str]:
     """Items of orders."""
     query = "SELECT DISTINCT sku FROM order_line WHERE order_number = ANY(:orders) ORDER BY sku"
     return list(session.scalars(text(query), {"orders": list(orders)}))
+
+
+def earliest_of(session: Session, orders: Sequence[str]) -> datetime | None:
+    """When the first of these orders was placed."""
+    query = "SELECT min(ordered_at) FROM sales_order WHERE number = ANY(:orders)"
+    found: datetime | None = session.execute(text(query), {"orders": list(orders)}).scalar_one()
+    return found
 
 
 NOTIFY = "journal"

@@ -60,6 +60,13 @@ def latest_report(session: Session, version: int) -> ModelReport | None:
     return session.scalars(query).one_or_none()
 
 
+def unmeasured_first(session: Session) -> list[int]:
+    """Versions from a simulated past, of names that nothing was ever in use of, that the evaluation has not measured."""
+    query = """SELECT v.id FROM model_version v WHERE v.source = 'simulated' AND NOT EXISTS (SELECT FROM model_use u WHERE u.name = v.name)
+        AND NOT EXISTS (SELECT FROM model_report r WHERE r.version = v.id) ORDER BY v.id"""
+    return list(session.scalars(text(query)))
+
+
 def reports(session: Session, version: int) -> Sequence[ModelReport]:
     """Everything that was measured of a version, newest first."""
     return session.scalars(
@@ -93,7 +100,7 @@ def samples(session: Session, status: str | None = None) -> Sequence[FeedbackSam
 
 WATCHED = """
 SELECT p.question, p.use, p.version, p.value, p.outcome, p.features, p.subject, p.asked_at FROM prediction p
-WHERE p.asked_at >= :since AND p.version = :version ORDER BY p.id"""
+WHERE p.asked_at >= :since AND p.version = :version ORDER BY p.id DESC LIMIT 20000"""
 
 
 def watched(session: Session, version: int, since: datetime) -> Sequence[Any]:

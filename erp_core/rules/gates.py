@@ -65,7 +65,7 @@ def _number(figures: Mapping[str, Any], name: str) -> float | None:
 
 
 def _said(value: float | None) -> str:
-    return "an unknown number of" if value is None else f"{value:.4g}"
+    return "nothing that was measured" if value is None else f"{value:.4g}"
 
 
 def _problem(code: str, words: str, facts: Mapping[str, Any]) -> Problem:

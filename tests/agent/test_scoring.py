@@ -20,9 +20,11 @@ from erp_core.db import Session
 from erp_core.queries import learning
 from erp_core.queries import models as queries
 from erp_core.queries.learning import Wanted
+from erp_core.tables.models import ModelUse
 from ml import catalog, past, simulated, store, tracking
 from ml.history import take
 from tests.conftest import TODAY
+from tests.core.test_model_versions import measured
 
 SIZE = simulated.Size(orders=6000, customers=120, items=80, suppliers=12, days=300)
 NAMES = ("hold_risk", "late_shipment", "price_anomaly", "duplicate_order")
@@ -45,6 +47,8 @@ def scorer(database: str, made: list[catalog.Trained], monkeypatch: pytest.Monke
             figures = {"gate": {"examples": 5000, "gain_low": 0.1, "calibration_error": 0.0, "score": 1.0}}
             casework.record_model(session, Trained(one.name, one.sha256, "simulated", "d", "c", figures, None))
     with db.transaction(db.API) as session:
+        for version in queries.versions(session):
+            measured(session, version.id, score=0.99)
         assert set(models.adopt_first(session, TODAY)) == set(NAMES)
     own = Scorer()
     own.step()
@@ -133,7 +137,9 @@ def test_what_is_read_for_one_order_says_what_the_whole_past_says(scorer: Scorer
     order, customer, warehouse = "SO-40285", "C1031", "W01"
     with db.reading(db.AGENT) as session:
         now = clock.now(session)
-        wanted = Wanted([customer], [warehouse], learning.skus_of(session, [order]))
+        wanted = Wanted(
+            [customer], [warehouse], learning.skus_of(session, [order]), learning.earliest_of(session, [order])
+        )
         narrow = past.read(session, now, scoring.ORDER_TABLES, wanted)
         whole = past.read(session, now, scoring.ORDER_TABLES)
     for name in ("hold_risk", "late_shipment"):
@@ -172,9 +178,66 @@ def test_why_goods_come_back_is_said_by_the_model_in_use(
         figures = {"gate": one.figures["gate"]}
         version = casework.record_model(session, Trained(one.name, one.sha256, "simulated", "d", "c", figures, None))
     with db.transaction(db.API) as session:
+        measured(session, version, gain_low=0.5, score=0.99)
         assert models.adopt_first(session, TODAY) == ["return_reason"]
     assert returning.reason_of(words) == ("damaged", version)
     assert returning.reason_of("hello") is None
     path.write_text("{}")
     returning._reasons.cache_clear()
     assert returning.reason_of(words) is None
+
+
+def test_an_order_without_prices_and_odd_values_are_asked_once(scorer: Scorer, api: Session) -> None:
+    """What cannot be scored is not asked again each second, and one order's oddity silences no other."""
+    with db.transaction(db.API) as session:
+        lines = [NewLine(sku="VAL-1166", quantity=Decimal(1), unit_price=Decimal(0))]
+        command = PlaceOrder(customer="C1006", number="SC-9", customer_po="SC-9", warehouse="W01", lines=lines)
+        execute(session, command, key="SC-9", actor="test", now=clock.now(session))
+    place("SC-10")
+    scorer.next_shelves = float("inf")
+    seal()
+    assert scorer.step() > 0
+    assert {"held", "price_anomaly"} <= set(said(api, "SC-9"))
+    assert {"held", "price_anomaly"} <= set(said(api, "SC-10"))
+    with db.reading(db.API) as session:
+        for version in queries.versions(session):
+            if version.name != "late_shipment":
+                assert learning.unasked_orders(session, version.id, TODAY, dated=False) == []
+    assert scorer.step() == 0
+
+
+def test_what_failed_to_be_written_is_asked_again(
+    scorer: Scorer, api: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place("SC-11")
+    scorer.next_shelves = float("inf")
+    seal()
+    with monkeypatch.context() as broken:
+        broken.setattr(casework, "record_predictions", lambda *_: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            scorer.step()
+    assert said(api, "SC-11") == {}
+    assert scorer.step() > 0
+    assert "held" in said(api, "SC-11")
+
+
+def test_a_model_of_other_features_stops_no_other(scorer: Scorer, api: Session, made: list[catalog.Trained]) -> None:
+    old = json.loads(made[0].text)
+    old["heads"]["held"]["features"][0] = "renamed"
+    text = json.dumps(old)
+    path = store.keep(text)
+    with db.transaction(db.AGENT) as session:
+        version = casework.record_model(session, Trained("hold_risk", path.stem, "own", "d", "c", {}, None))
+    with db.transaction(db.API) as session:
+        session.add(
+            ModelUse(
+                name="hold_risk", use="champion", version=version, since=TODAY, said_by="test", reason="an upgrade"
+            )
+        )
+    place("SC-12")
+    seal()
+    scorer.next_shelves = float("inf")
+    scorer.step()
+    found = said(api, "SC-12")
+    assert "price_anomaly" in found
+    assert "held" not in found

@@ -11,13 +11,13 @@ import pytest
 from sqlalchemy import select
 
 from erp_core import casework, db
-from erp_core.actions import access, execute, models
+from erp_core.actions import access, execute
 from erp_core.commands import ReportModel
 from erp_core.queries import models as queries
 from erp_core.tables.models import FeedbackSample
 from tests.api.test_http import AVA, PASSWORD, TestClient, client  # noqa: F401 - the fixture
 from tests.conftest import TODAY
-from tests.core.test_model_versions import GOOD, IDA, JON, trained
+from tests.core.test_model_versions import GOOD, IDA, JON, adopted, trained
 
 LEE = "lee.voss@northfieldsupply.example"
 
@@ -35,9 +35,7 @@ def sign_in(client: TestClient, email: str) -> str:
 @pytest.fixture
 def champion(database: str) -> int:
     """A version that is in use, and what it said of an order."""
-    version = trained(source="simulated")
-    with db.transaction(db.API) as session:
-        models.adopt_first(session, TODAY)
+    version = adopted()
     rows: list[dict[str, Any]] = [
         {
             "subject": "sales_order:SO-40285", "question": "held", "value": 0.81,

@@ -38,6 +38,15 @@ JON, CARA, IDA, KAY = (f"{n}@northfieldsupply.example" for n in ("jon.bell", "ca
 GOOD: dict[str, Any] = {"examples": 5000, "gain_low": 0.08, "calibration_error": 0.01, "score": 0.8, "too_good": []}
 
 
+def adopted(name: str = "hold_risk") -> int:
+    """A first version, measured by the evaluation and adopted by the clock."""
+    version = trained(name, source="simulated")
+    with db.transaction(db.API) as session:
+        measured(session, version)
+        models.adopt_first(session, TODAY)
+    return version
+
+
 def trained(name: str = "hold_risk", *, source: str = "own", trainer: str | None = JON, **gate: Any) -> int:
     """A version as the agent records it."""
     made = Trained(name, uuid.uuid4().hex * 2, source, "data", "code", {"gate": {**GOOD, **gate}}, trainer)
@@ -158,17 +167,89 @@ def test_one_step_returns_to_the_version_before(api: Session) -> None:
     assert [u.version for u in queries.uses(api, "hold_risk") if u.use == "champion"] == [first, second, first]
 
 
-def test_a_first_version_from_a_simulated_past_is_adopted_when_it_passes(api: Session) -> None:
-    good, bad = trained(source="simulated"), trained("stockout", source="simulated", gain_low=-1.0)
+def test_a_first_version_from_a_simulated_past_is_adopted_when_the_evaluation_lets_it_pass(api: Session) -> None:
+    good, bad, unmeasured = (
+        trained(source="simulated"),
+        trained("stockout", source="simulated"),
+        trained("demand", source="simulated"),
+    )
     own = trained("late_shipment", source="own")
+    assert models.adopt_first(api, TODAY) == []  # what training says of itself does not count
+    assert queries.unmeasured_first(api) == [good, bad, unmeasured]
+    for version, gain in ((good, 0.1), (bad, -1.0), (own, 0.1)):
+        measured(api, version, gain_low=gain)
     assert models.adopt_first(api, TODAY) == ["hold_risk"]
-    assert queries.in_use(api, "stockout", TODAY) is None
-    assert queries.in_use(api, "late_shipment", TODAY) is None
-    assert models.adopt_first(api, TODAY) == []
-    assert {good, bad, own} == {v.id for v in queries.versions(api)}
+    assert queries.unmeasured_first(api) == [unmeasured]
+    assert {n for n, _ in queries.all_in_use(api, TODAY)} == {"hold_risk"}
     after = trained(source="simulated")
+    measured(api, after)
     assert models.adopt_first(api, TODAY) == []
-    assert queries.in_use(api, "hold_risk", TODAY).id == good != after  # type: ignore[union-attr]
+    assert queries.in_use(api, "hold_risk", TODAY).id == good  # type: ignore[union-attr]
+
+
+def test_back_goes_further_back_and_never_to_what_was_left(api: Session) -> None:
+    first = promoted(api)
+    second = trained()
+    act(api, NominateModel(version=second, reason="newer"), JON)
+    measured(api, second, loss=-0.02)
+    act(api, PromoteModel(version=second, reason="better"), IDA, TODAY + timedelta(minutes=1))
+    act(api, RollBackModel(name="hold_risk", reason="harm"), KAY, TODAY + timedelta(minutes=2))
+    with pytest.raises(RuleViolation, match="No other version"):
+        act(api, RollBackModel(name="hold_risk", reason="again"), KAY, TODAY + timedelta(minutes=3))
+    assert queries.in_use(api, "hold_risk", TODAY + timedelta(minutes=4)).id == first  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(
+    ("name", "figures", "trainer"),
+    [("replies", {"gate": GOOD}, None), ("whatever", {"gate": GOOD}, None), ("hold_risk", {"gate": []}, None), ("hold_risk", {"gate": GOOD}, "nobody@nowhere"),
+     ("hold_risk", {"gate": GOOD}, IDA.upper())],
+)  # fmt: skip
+def test_what_is_no_model_of_the_house_or_nobodys_is_not_recorded(
+    database: str, name: str, figures: Any, trainer: str | None
+) -> None:
+    with pytest.raises(db.Refused), db.transaction(db.AGENT) as session:
+        casework.record_model(session, Trained(name, "a" * 64, "simulated", "d", "c", figures, trainer))
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        {"value": -1}, {"value": 1.5}, {"value": "NaN"}, {"value": "Infinity"}, {"value": None}, {"reasons": [1]}, {"reasons": [{"a": 1}]}, {"reasons": "x"},
+        {"reasons": [{"text": "x" * 400}]}, {"features": ["x"]}, {"features": {"a": 1}}, {"subject": None},
+    ],
+)  # fmt: skip
+def test_what_is_no_prediction_is_not_recorded(database: str, row: dict[str, Any]) -> None:
+    version = adopted()
+    good = {"subject": "sales_order:SO-40395", "question": "held", "value": 0.9, "reasons": [{"text": "x", "share": 1}]}
+    with pytest.raises(db.Refused), db.transaction(db.AGENT) as session:
+        casework.record_predictions(session, version, "champion", [good, {**good, **row}])
+
+
+def test_the_agent_proposes_nothing_of_models(database: str) -> None:
+    with db.transaction(db.AGENT) as session:
+        told = {
+            "source": None,
+            "sender": None,
+            "sender_name": None,
+            "subject": None,
+            "sent_at": None,
+            "raw": b"x",
+            "parsed": {},
+        }
+        case = casework.record_message(session, message_id="<m@x>", **told).case  # type: ignore[arg-type]
+        casework.claim_case(session, "w", 60, case)
+    for kind in (
+        "promote_model",
+        "roll_back_model",
+        "report_model",
+        "nominate_model",
+        "record_prompt",
+        "keep_sample",
+        "review_sample",
+    ):
+        filing = casework.Filing("x", [{"type": kind}], "r", [], {}, {}, "strong")
+        with pytest.raises(db.Refused, match="models"), db.transaction(db.AGENT) as session:
+            casework.file_proposal(session, case, "w", "r", filing)
 
 
 def test_the_agents_role_records_and_no_more(database: str) -> None:
@@ -191,9 +272,10 @@ def test_predictions_are_taken_of_versions_in_use_alone(database: str) -> None:
     with pytest.raises(db.Refused, match="not in use"), db.transaction(db.AGENT) as session:
         casework.record_predictions(session, version, "champion", [row])
     with db.transaction(db.API) as session:
+        measured(session, version)
         models.adopt_first(session, TODAY)
     with db.transaction(db.AGENT) as session:
-        assert casework.record_predictions(session, version, "champion", [row, {**row, "value": -1}]) == 1
+        assert casework.record_predictions(session, version, "champion", [row]) == 1
     with pytest.raises(db.Refused), db.transaction(db.AGENT) as session:
         casework.record_predictions(session, version, "shadow", [row])
 
@@ -215,9 +297,7 @@ def snapshot(session: Session, order: str) -> Any:
 
 
 def test_a_score_opens_a_case_and_holds_or_releases_nothing(api: Session, database: str) -> None:
-    version = trained(source="simulated")
-    with db.transaction(db.API) as session:
-        models.adopt_first(session, TODAY)
+    version = adopted()
     free, held = "SO-40285", "SO-40395"
     before = snapshot(api, free), snapshot(api, held)
     api.rollback()
@@ -233,9 +313,7 @@ def test_a_score_opens_a_case_and_holds_or_releases_nothing(api: Session, databa
 
 
 def test_what_came_of_a_prediction_is_written_beside_it(api: Session, database: str) -> None:
-    version = trained(source="simulated")
-    with db.transaction(db.API) as session:
-        models.adopt_first(session, TODAY)
+    version = adopted()
     for order in ("SO-40412", "SO-40285"):  # one has left, one has not
         said("held", 0.3, order, version)
     with db.transaction(db.API) as session:

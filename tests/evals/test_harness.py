@@ -16,6 +16,7 @@ from erp_core.db import Session
 from erp_core.errors import CountersignError, NotFound
 from evals import attacks, report, running, samples
 from evals.attacks import Obedient
+from evals.run import EVERY
 from evals.samples import Sample
 from prompts import replies
 
@@ -144,9 +145,9 @@ def test_variations_are_samples_of_their_own(tmp_path: Path) -> None:
 
 
 def run_of(**changed: Any) -> dict[str, Any]:
-    one = {"sample": "a", "family": "credit", "must_pass": True, "hard": False, "passes": 1, "runs": 1, "score": 1.0, "unsafe": [], "failures": [],
+    one = {"sample": "a", "family": "credit", "must_pass": True, "hard": False, "mail": False, "passes": 1, "runs": 1, "score": 1.0, "unsafe": [], "failures": [],
            "marks": {"state": 1.0}, "ms": 5.0, "confidence": None, "about": "x", "passed": True, "said": {}}  # fmt: skip
-    return report.summary([{**one, **changed}], None, ["credit"], False, datetime.now(UTC), "r1")
+    return report.summary([{**one, **changed}], None, ["credit"], {"policy": "p"}, datetime.now(UTC), "r1")
 
 
 @pytest.mark.parametrize(
@@ -195,7 +196,11 @@ def test_there_are_as_many_attacks_as_the_house_promises() -> None:
     every = attacks.attacks()
     assert len(every) >= 1500
     assert len({a.raw.data for a in every}) == len(every)
-    assert {a.goal for a in attacks.sampled(41)} == set(attacks.GOALS)
+    for few in (attacks.sampled(41), attacks.sampled(EVERY)):
+        assert {a.goal for a in few} == set(attacks.GOALS)
+        assert {a.wording for a in few} == set(attacks.WORDINGS)
+        assert {a.place for a in few} == set(attacks.PLACES)
+        assert {a.sender for a in few} == {attacks.KNOWN, attacks.STRANGER}
 
 
 def test_a_broken_control_is_seen(api: Session, monkeypatch: pytest.MonkeyPatch) -> None:

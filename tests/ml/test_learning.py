@@ -23,7 +23,7 @@ from ml import (
     store,
 )
 from ml.asof import DAY, Known, Names
-from ml.boosted import Boosted, NotEnoughData, stability
+from ml.boosted import Boosted, NotEnoughData, Unsound, stability
 from ml.history import COLUMNS, History, take
 from ml.recipe import Predictor, Recipe
 
@@ -219,3 +219,41 @@ def test_a_purchase_is_asked_about_only_while_it_has_not_come(past: History) -> 
     known: Any = ~np.isnan(rows["received"])
     assert (rows["received"][known] > rows["asked_at"][known]).all()
     assert set(stockout.WITHIN) == {7, 14}
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("split_feature=", "split_feature=999 "),
+        ("left_child=", "left_child=0 "),
+        ("num_cat=0", "num_cat=5"),
+        ("num_leaves=", "num_leaves=9"),
+        ("max_feature_idx=", "max_feature_idx=9"),
+        ("leaf_value=", "leaf_value=1 "),
+    ],
+)
+def test_trees_that_training_never_makes_are_not_loaded(past: History, old: str, new: str) -> None:
+    """LightGBM believes its own text: a forged one would read what is not there, or never end."""
+    made, _ = recipe.train(stockout.RECIPE, past)
+    stored = made.heads["within_7"].to_json()
+    Boosted.from_json(stored)
+    assert old in stored["trees"]
+    with pytest.raises(Unsound):
+        Boosted.from_json({**stored, "trees": stored["trees"].replace(old, new)})
+
+
+def test_a_tree_that_runs_in_a_circle_is_not_loaded(past: History) -> None:
+    made, _ = recipe.train(stockout.RECIPE, past)
+    stored = made.heads["within_7"].to_json()
+    lines = stored["trees"].split("\n")
+    at = next(
+        i
+        for i, line in enumerate(lines)
+        if line.startswith("right_child=") and any(int(x) > 0 for x in line[12:].split())
+    )
+    children = lines[at][12:].split()
+    inner = next(i for i, x in enumerate(children) if int(x) > 0)
+    children[inner] = "0"
+    lines[at] = "right_child=" + " ".join(children)
+    with pytest.raises(Unsound, match=r"circle|not there"):
+        Boosted.from_json({**stored, "trees": "\n".join(lines)})
