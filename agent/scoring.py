@@ -15,6 +15,8 @@ from typing import Any
 
 import numpy as np
 
+from agent import foreseeing
+from agent.foreseeing import Row
 from erp_core import casework, clock, db
 from erp_core.db import Session
 from erp_core.errors import CountersignError
@@ -22,18 +24,15 @@ from erp_core.queries import desk, learning, models
 from erp_core.queries.learning import Wanted
 from erp_core.tables.models import ModelVersion
 from erp_core.values import MODELS
-from ml import catalog, demand, duplicates, late_supply, past, price_anomaly, stockout, store, tracking
-from ml.asof import DAY, Array, Known, Names
-from ml.boosted import Boosted, Quantiles
+from ml import catalog, late_supply, past, stockout, store, tracking
 from ml.history import History, Table, take
 from ml.late_supply import RECIPE as SUPPLY
-from ml.recipe import Predictor, Recipe, told
+from ml.recipe import Predictor, Recipe
 
 ORDER_TABLES = ("orders", "order_lines", "holds", "invoices", "shipments")
 OF_ORDERS = ("hold_risk", "late_shipment", "price_anomaly", "duplicate_order")
 AT_ONCE, NEWS = 200, 0.01
 OFTEN = 300.0
-Row = dict[str, Any]
 
 
 class Scorer:
@@ -109,9 +108,9 @@ class Scorer:
                 rows = take(subjects, np.flatnonzero(ahead))
                 done += self._ask(catalog.RECIPES[name], version, use, history, rows, _sales(rows))
             elif name == "price_anomaly":
-                done += self._record(version, use, _prices(content, history, numbers))
+                done += self._record(version, use, foreseeing.prices(content, history, numbers))
             elif name == "duplicate_order":
-                done += self._record(version, use, _doubles(content, history, numbers))
+                done += self._record(version, use, foreseeing.doubles(content, history, numbers))
         return done
 
     def _purchases(self, used: dict[tuple[str, str], ModelVersion], purchases: set[str] | None) -> int:
@@ -140,7 +139,7 @@ class Scorer:
             with db.reading(db.AGENT) as session:
                 now = clock.now(session)
                 history = past.read(session, now, ("order_lines", "levels"))
-            shelves = _latest(history["levels"])
+            shelves = foreseeing.latest(history["levels"])
             names = [f"stock:{w}:{s}" for w, s in zip(shelves["warehouse"], shelves["sku"], strict=True)]
             for use, version in mine["stockout"]:
                 if self._content(version) is not None and names:
@@ -148,11 +147,11 @@ class Scorer:
                     done += self._ask(stockout.RECIPE, version, use, history, shelves, names)
             for use, version in mine["demand"]:
                 if (content := self._content(version)) is not None:
-                    done += self._record(version, use, _demand(content, history))
+                    done += self._record(version, use, foreseeing.demand(content, history))
         for use, version in mine["queue_load"]:
             with db.reading(db.AGENT) as session:
                 cases = past.read(session, clock.now(session), ("cases",))
-            done += self._record(version, use, _load(cases))
+            done += self._record(version, use, foreseeing.load(cases))
         return done
 
     def _ask(
@@ -247,99 +246,6 @@ def _sales(subjects: Table) -> list[str]:
     return [f"sales_order:{number}" for number in subjects["number"]]
 
 
-def _prices(content: dict[str, Any], history: History, numbers: Sequence[str]) -> list[Row]:
-    """The worst price of each order; an order without prices has none that is wrong."""
-    lines = history["order_lines"]
-    found: dict[str, Row] = {
-        n: {"subject": f"sales_order:{n}", "question": "price_anomaly", "value": 0.0} for n in numbers
-    }
-    rows = np.flatnonzero(np.isin(lines["order"].astype(str), list(numbers)))
-    if not len(rows):
-        return list(found.values())
-    model, mine = Boosted.from_json(content["heads"]["wrong"]), take(lines, rows)
-    matrix = price_anomaly.Past(lines).ask(mine, mine["price"])
-    said, shares = model.probabilities(matrix), model.contributions(matrix)
-    for row, order in enumerate(mine["order"]):
-        if float(said[row]) > found[order]["value"]:
-            why = told(price_anomaly.FEATURES, price_anomaly.WORDS, matrix[row], shares[row])
-            what = f"{mine['sku'][row]} at {mine['price'][row]:,.2f}"
-            found[order] |= {"value": float(said[row]), "reasons": [{"text": what, "share": None}, *why]}
-    return list(found.values())
-
-
-def _doubles(content: dict[str, Any], history: History, numbers: Sequence[str]) -> list[Row]:
-    """The order that each of these most looks like once more."""
-    orders = duplicates.baskets(history["order_lines"])
-    mine = set(numbers)
-    found = [(one, two) for one, two in duplicates.pairs(orders) if two.number in mine]
-    best: dict[str, Row] = {
-        n: {"subject": f"sales_order:{n}", "question": "duplicate_order", "value": 0.0} for n in numbers
-    }
-    if found:
-        model = Boosted.from_json(content["heads"]["duplicate"])
-        matrix = duplicates.ask(found, duplicates.Rarity(orders), duplicates.usual(orders))
-        said, shares = model.probabilities(matrix), model.contributions(matrix)
-        for row, (one, two) in enumerate(found):
-            if float(said[row]) > best[two.number]["value"]:
-                why = told(duplicates.FEATURES, duplicates.WORDS, matrix[row], shares[row])
-                best[two.number] |= {
-                    "value": float(said[row]),
-                    "reasons": [{"text": f"like {one.number}", "share": None}, *why],
-                }
-    return list(best.values())
-
-
-def _latest(levels: Table) -> Table:
-    """Each shelf's newest evening."""
-    key = stockout.place(levels)
-    newest = {name: row for row, name in enumerate(key)}
-    return take(levels, np.array(sorted(newest.values()), dtype=int))
-
-
-def _demand(content: dict[str, Any], history: History) -> list[Row]:
-    lines = history["order_lines"]
-    if not len(lines["at"]):
-        return []
-    places = stockout.place(lines)
-    names = Names(places)
-    known = Known(names.of(places), lines["at"], lines["quantity"])
-    listed = sorted(set(places.tolist()))
-    said: Array = demand.predict(Quantiles(content), known, names.of(np.array(listed, dtype=object)), history.now)
-    return [
-        {
-            "subject": "stock:" + name.replace("|", ":"),
-            "question": "demand_28",
-            "value": float(v[1]),
-            "low": float(v[0]),
-            "high": float(v[2]),
-        }
-        for name, v in zip(listed, said, strict=True)
-    ]
-
-
-def _load(history: History) -> list[Row]:
-    """Cases that each queue will get in the next day."""
-    if not len(history["cases"]["at"]):
-        return []
-    load = demand.QueueLoad(history["cases"], history.now)
-    start = np.floor(history.now / 3600) * 3600
-    hours = start + np.arange(24) * 3600.0
-    rows = []
-    for queue in load.queues:
-        expected = load.expected(queue, hours)
-        busiest = int(expected.argmax())
-        when = int((hours[busiest] % DAY) // 3600)
-        rows.append(
-            {
-                "subject": f"queue:{queue}",
-                "question": "cases_24",
-                "value": float(expected.sum()),
-                "reasons": [{"text": f"busiest at {when:02d}:00 UTC", "share": None}],
-            }
-        )
-    return rows
-
-
 def train_first(session: Session) -> subprocess.Popen[bytes] | None:
     """A new installation serves at once; its first models are trained beside it, from a simulated past."""
     if {v.name for v in models.versions(session)} >= set(MODELS):
@@ -360,6 +266,8 @@ def run(stop: threading.Event) -> None:
             with db.listening(db.AGENT, learning.NOTIFY) as wait:
                 while not stop.is_set():
                     scorer.step()
+                    if training is not None:
+                        training.poll()  # it leaves when it is done
                     wait(1.0)
         except Exception as error:  # whatever is wrong with a score, mail is worked on
             print(f"Scoring failed and starts again: {type(error).__name__}: {error}", file=sys.stderr, flush=True)

@@ -110,12 +110,17 @@ class Watching:
 
     def _measure(self) -> None:
         """First models that nobody measured yet are measured by the evaluation, in a process of its own."""
-        if self.measuring is not None and self.measuring.poll() is None:
+        if self.measuring is not None:
+            if self.measuring.poll() is None:
+                return
+            if self.measuring.returncode:  # the log says why; it is tried again later
+                self.due["measuring"] = time.monotonic() + 300
+            self.measuring = None
+        if time.monotonic() < self.due.setdefault("measuring", 0.0):
             return
         with db.reading(db.API) as session:
             waiting = queries.unmeasured_first(session)
-        if waiting and time.monotonic() >= self.due.setdefault("measuring", 0.0):
-            self.due["measuring"] = time.monotonic() + 300
+        if waiting:
             command = [sys.executable, "-m", "erp_core.cli", "eval", "first", "--json"]
             self.measuring = subprocess.Popen(command, stdout=subprocess.DEVNULL)
 

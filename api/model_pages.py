@@ -51,7 +51,7 @@ def _list(session: Session, me: Caller, wrong: str = "") -> HTMLResponse:
     ]
     return page(
         "models.html", me, session, status=422 if wrong else 200, rows=rows, trained=sum(1 for r in rows if r["newest"]), wrong=wrong,
-        simulated=any(v.source == "simulated" for (_, use), v in used.items() if use == "champion"), samples=models.samples(session),
+        measuring=set(models.unmeasured_first(session)), simulated=any(v.source == "simulated" for (_, use), v in used.items() if use == "champion"), samples=models.samples(session),
         may=_may(session, me), people=desk.names(session), current="Models", all_names=MODELS,
     )  # fmt: skip
 

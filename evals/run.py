@@ -180,7 +180,9 @@ def _kept(made: dict[str, Any]) -> dict[str, Any]:
 def _first(arguments: argparse.Namespace) -> int:
     said = versions.measure_first()
     _print({f"version {number}": figures for number, figures in said.items()}, arguments.json)
-    return 0
+    failed = [text for figures in said.values() if "examples" not in figures for text in figures["problems"]]
+    print("\n".join(failed), file=sys.stderr)
+    return 1 if failed else 0
 
 
 def _prompt(arguments: argparse.Namespace) -> int:

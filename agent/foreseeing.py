@@ -1,0 +1,110 @@
+"""What models say that are no yes-or-no questions of a recipe: prices, doubled orders, demand, and the load of queues. Rows to record."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from ml import demand as forecasts
+from ml import duplicates, price_anomaly, stockout
+from ml.asof import DAY, Array, Known, Names
+from ml.boosted import Boosted, Quantiles
+from ml.history import History, Table, take
+from ml.recipe import told
+
+Row = dict[str, Any]
+
+
+def prices(content: dict[str, Any], history: History, numbers: Sequence[str]) -> list[Row]:
+    """The worst price of each order; an order without prices has none that is wrong."""
+    lines = history["order_lines"]
+    found: dict[str, Row] = {
+        n: {"subject": f"sales_order:{n}", "question": "price_anomaly", "value": 0.0} for n in numbers
+    }
+    rows = np.flatnonzero(np.isin(lines["order"].astype(str), list(numbers)))
+    if not len(rows):
+        return list(found.values())
+    model, mine = Boosted.from_json(content["heads"]["wrong"]), take(lines, rows)
+    matrix = price_anomaly.Past(lines).ask(mine, mine["price"])
+    said, shares = model.probabilities(matrix), model.contributions(matrix)
+    for row, order in enumerate(mine["order"]):
+        if float(said[row]) > found[order]["value"]:
+            why = told(price_anomaly.FEATURES, price_anomaly.WORDS, matrix[row], shares[row])
+            what = f"{mine['sku'][row]} at {mine['price'][row]:,.2f}"
+            found[order] |= {"value": float(said[row]), "reasons": [{"text": what, "share": None}, *why]}
+    return list(found.values())
+
+
+def doubles(content: dict[str, Any], history: History, numbers: Sequence[str]) -> list[Row]:
+    """The order that each of these most looks like once more."""
+    orders = duplicates.baskets(history["order_lines"])
+    mine = set(numbers)
+    found = [(one, two) for one, two in duplicates.pairs(orders) if two.number in mine]
+    best: dict[str, Row] = {
+        n: {"subject": f"sales_order:{n}", "question": "duplicate_order", "value": 0.0} for n in numbers
+    }
+    if found:
+        model = Boosted.from_json(content["heads"]["duplicate"])
+        matrix = duplicates.ask(found, duplicates.Rarity(orders), duplicates.usual(orders))
+        said, shares = model.probabilities(matrix), model.contributions(matrix)
+        for row, (one, two) in enumerate(found):
+            if float(said[row]) > best[two.number]["value"]:
+                why = told(duplicates.FEATURES, duplicates.WORDS, matrix[row], shares[row])
+                best[two.number] |= {
+                    "value": float(said[row]),
+                    "reasons": [{"text": f"like {one.number}", "share": None}, *why],
+                }
+    return list(best.values())
+
+
+def latest(levels: Table) -> Table:
+    """Each shelf's newest evening."""
+    key = stockout.place(levels)
+    newest = {name: row for row, name in enumerate(key)}
+    return take(levels, np.array(sorted(newest.values()), dtype=int))
+
+
+def demand(content: dict[str, Any], history: History) -> list[Row]:
+    lines = history["order_lines"]
+    if not len(lines["at"]):
+        return []
+    places = stockout.place(lines)
+    names = Names(places)
+    known = Known(names.of(places), lines["at"], lines["quantity"])
+    listed = sorted(set(places.tolist()))
+    said: Array = forecasts.predict(Quantiles(content), known, names.of(np.array(listed, dtype=object)), history.now)
+    return [
+        {
+            "subject": "stock:" + name.replace("|", ":"),
+            "question": "demand_28",
+            "value": float(v[1]),
+            "low": float(v[0]),
+            "high": float(v[2]),
+        }
+        for name, v in zip(listed, said, strict=True)
+    ]
+
+
+def load(history: History) -> list[Row]:
+    """Cases that each queue will get in the next day."""
+    if not len(history["cases"]["at"]):
+        return []
+    load = forecasts.QueueLoad(history["cases"], history.now)
+    start = np.floor(history.now / 3600) * 3600
+    hours = start + np.arange(24) * 3600.0
+    rows = []
+    for queue in load.queues:
+        expected = load.expected(queue, hours)
+        busiest = int(expected.argmax())
+        when = int((hours[busiest] % DAY) // 3600)
+        rows.append(
+            {
+                "subject": f"queue:{queue}",
+                "question": "cases_24",
+                "value": float(expected.sum()),
+                "reasons": [{"text": f"busiest at {when:02d}:00 UTC", "share": None}],
+            }
+        )
+    return rows
