@@ -231,7 +231,7 @@ def _changes(draft: Draft, order: Facts) -> tuple[list[LineChange], list[str]]:
             changes.append(LineChange(line=line["line"], quantity=quantity, uom=uom if uom != line["uom"] else None))
             was = draft.evidence.cite("order", f"Line {line['line']}, {item['sku']}: {line['quantity']} {line['uom']}")
             draft.say(
-                f"Line {line['line']}, {item['sku']}: {line['quantity']} {was} → {item['quantity']} {uom} {mark}."
+                f"Line {line['line']}, {item['sku']}: {line['quantity']} → {item['quantity']} {uom} {mark} {was}."
             )
         name = line["name"] if line else draft.gathered["names"].get(item["sku"], "")
         if quantity == 0:

@@ -26,3 +26,8 @@ def now(session: Session) -> datetime:
 def offset_for(as_of: date) -> int:
     """Days between the real date and `as_of`; the time of day stays."""
     return (as_of - datetime.now(UTC).date()).days
+
+
+def of_the_machine() -> datetime:
+    """What the machine's own clock says, whatever the installation's is: when somebody ran an evaluation."""
+    return datetime.now(UTC)

@@ -7,7 +7,6 @@ import json
 import sys
 import uuid
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,7 @@ from rich.progress import track
 from rich.table import Table
 
 from agent.worker import worker as working
-from erp_core import scratch, settings
+from erp_core import clock, scratch, settings
 from erp_core.errors import CountersignError, NotFound
 from evals import attacks, inbox, outside, report, running, samples, versions
 from ml import pipeline
@@ -44,7 +43,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="countersign eval",
         description="Evaluate the agent, its models and prompts. A FOLDER with labels.jsonl measures triage against a labelled inbox.",
-        epilog="Examples: countersign eval run all   ·   countersign eval report   ·   countersign eval version 12   ·   countersign eval evals/sample",
+        epilog="Example: countersign eval run all   ·   countersign eval report   ·   countersign eval version 12   ·   countersign eval evals/sample",
     )
     words = parser.add_subparsers(
         required=True, metavar="run|compare|report|version|prompt|scms|dataco|retail|intents|FOLDER"
@@ -136,7 +135,7 @@ def evaluate(
             )
         if ADVERSARIAL in names:
             hostile = _attack(cluster, full)
-    return report.summary(found, hostile, names, ran, datetime.now(UTC), uuid.uuid4().hex[:10])
+    return report.summary(found, hostile, names, ran, clock.of_the_machine(), uuid.uuid4().hex[:10])
 
 
 def _attack(cluster: Any, full: bool) -> dict[str, Any]:
