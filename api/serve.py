@@ -41,6 +41,8 @@ def run(*, alone: bool = False) -> None:
     pid_file = config.home / "run" / "serve.pid"
     pid_file.parent.mkdir(parents=True, exist_ok=True)
     pid_file.write_text(str(os.getpid()))
+    # uvicorn raises the signal that stopped it once more when it is done: left to itself that would end us before our helpers
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     try:
         with _helpers(() if alone else HELPERS):
             print(f"Console: http://{config.host}:{config.port}", flush=True)
