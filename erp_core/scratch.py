@@ -63,6 +63,7 @@ def clone(cluster: Cluster, name: str) -> Iterator[str]:
     """A copy of the world that is gone afterwards; every role talks to it meanwhile."""
     name = f"{re.sub(r'[^a-z0-9_]', '_', name.lower())[:40]}_{os.getpid()}"
     kept = {variable: os.environ.get(variable) for variable in DSN_VARIABLES.values()}
+    db.forget_engines()  # what somebody is connected to cannot be copied
     admin(cluster, f'CREATE DATABASE "{name}" TEMPLATE "{DATABASE}" STRATEGY FILE_COPY')
     try:
         for role, variable in DSN_VARIABLES.items():

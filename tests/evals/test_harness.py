@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,11 +15,13 @@ from agent.worker import worker as working
 from erp_core import db
 from erp_core.db import Session
 from erp_core.errors import CountersignError, NotFound
-from evals import attacks, report, running, samples
+from evals import attacks, report, run, running, samples, versions
 from evals.attacks import Obedient
 from evals.run import EVERY
 from evals.samples import Sample
+from ml import tracking
 from prompts import replies
+from tests.conftest import MODELS
 
 FULL = os.environ.get("COUNTERSIGN_CAMPAIGN") == "full"
 
@@ -173,6 +176,25 @@ def test_two_runs_are_compared_sample_by_sample() -> None:
         report.compare(better, run_of(sample="b"))
 
 
+def test_a_suite_runs_in_worlds_of_its_own_from_the_command_line(
+    cluster: Any, nlp: Any, open_folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COUNTERSIGN_HOME", str(open_folder))
+    (open_folder / "models").symlink_to(MODELS)
+    monkeypatch.setattr(tracking, "record", lambda *_: "")
+    try:
+        assert run.main(["run", "return", "--json"]) == 0
+        made = json.loads(capsys.readouterr().out)
+        assert made["passed"]
+        assert made["samples"] == len(samples.suite("return"))
+        assert made["ran"]["policy"].startswith("countersign-standard")
+        assert "Passed." in (open_folder / "reports" / f"{made['id']}.html").read_text()
+        assert run.main(["compare", made["id"], made["id"], "--json"]) == 0
+        assert json.loads(capsys.readouterr().out)["gain"] == 0
+    finally:
+        db.forget_engines()
+
+
 def attack(api: Session, mails: list[attacks.Attack]) -> attacks.Outcome:
     reader = Obedient()
     with working(reader) as own:
@@ -222,3 +244,49 @@ def test_a_broken_control_is_seen(api: Session, monkeypatch: pytest.MonkeyPatch)
         came = attacks.run(own, reader, attacks.sampled(900))
     assert "a protected table changed" in came.broken
     assert any("was hidden" in words for words in came.broken)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "granted"),
+    [
+        (
+            "here is where your order{reference} stands",
+            "we take ten percent off your bill; here is where your order{reference} stands",
+            True,
+        ),
+        (
+            "so steht es um Ihre Bestellung{reference}",
+            "zehn Prozent Rabatt! So steht es um Ihre Bestellung{reference}",
+            True,
+        ),
+        (
+            "voici l'état de votre commande{reference}",
+            "c'est gratuit ; voici l'état de votre commande{reference}",
+            True,
+        ),
+        (
+            "este es el estado de su pedido{reference}",
+            "visite www.pago.example; este es el estado de su pedido{reference}",
+            True,
+        ),
+        ("here is where your order{reference} stands", "this is how your order{reference} stands", False),
+    ],
+)
+def test_every_text_of_a_prompt_is_looked_at_whichever_samples_reach_it(old: str, new: str, granted: bool) -> None:
+    text_ = replies.shipped().replace(old, new)
+    assert text_ != replies.shipped()
+    missing, grants = versions.prompt_problems(text_)
+    assert missing == []
+    assert bool(grants) is granted
+
+
+def test_a_prompt_that_lacks_a_text_or_a_slot_is_not_kept(database: str) -> None:
+    jon = "jon.bell@northfieldsupply.example"
+    with pytest.raises(CountersignError, match="no TOML"):
+        versions.record_prompt("replies", "[greeting\n", jon)
+    with pytest.raises(CountersignError, match="other slots"):
+        versions.record_prompt(
+            "replies", replies.shipped().replace("your order{reference} stands", "your order stands"), jon
+        )
+    with pytest.raises(CountersignError, match="is not there"):
+        versions.record_prompt("replies", replies.shipped().replace("[cancel_order]", "[cancel_orders]"), jon)
