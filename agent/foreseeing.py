@@ -17,7 +17,7 @@ from ml.recipe import told
 Row = dict[str, Any]
 
 
-def prices(content: dict[str, Any], history: History, numbers: Sequence[str]) -> list[Row]:
+def prices(model: Boosted, history: History, numbers: Sequence[str]) -> list[Row]:
     """The worst price of each order; an order without prices has none that is wrong."""
     lines = history["order_lines"]
     found: dict[str, Row] = {
@@ -26,7 +26,7 @@ def prices(content: dict[str, Any], history: History, numbers: Sequence[str]) ->
     rows = np.flatnonzero(np.isin(lines["order"].astype(str), list(numbers)))
     if not len(rows):
         return list(found.values())
-    model, mine = Boosted.from_json(content["heads"]["wrong"]), take(lines, rows)
+    mine = take(lines, rows)
     matrix = price_anomaly.Past(lines).ask(mine, mine["price"])
     said, shares = model.probabilities(matrix), model.contributions(matrix)
     for row, order in enumerate(mine["order"]):
@@ -37,7 +37,7 @@ def prices(content: dict[str, Any], history: History, numbers: Sequence[str]) ->
     return list(found.values())
 
 
-def doubles(content: dict[str, Any], history: History, numbers: Sequence[str]) -> list[Row]:
+def doubles(model: Boosted, history: History, numbers: Sequence[str]) -> list[Row]:
     """The order that each of these most looks like once more."""
     orders = duplicates.baskets(history["order_lines"])
     mine = set(numbers)
@@ -46,7 +46,6 @@ def doubles(content: dict[str, Any], history: History, numbers: Sequence[str]) -
         n: {"subject": f"sales_order:{n}", "question": "duplicate_order", "value": 0.0} for n in numbers
     }
     if found:
-        model = Boosted.from_json(content["heads"]["duplicate"])
         matrix = duplicates.ask(found, duplicates.Rarity(orders), duplicates.usual(orders))
         said, shares = model.probabilities(matrix), model.contributions(matrix)
         for row, (one, two) in enumerate(found):
@@ -66,7 +65,8 @@ def latest(levels: Table) -> Table:
     return take(levels, np.array(sorted(newest.values()), dtype=int))
 
 
-def demand(content: dict[str, Any], history: History) -> list[Row]:
+def demand(model: Quantiles, history: History) -> list[Row]:
+    """What each shelf will be asked for in 28 days, with its interval."""
     lines = history["order_lines"]
     if not len(lines["at"]):
         return []
@@ -74,7 +74,7 @@ def demand(content: dict[str, Any], history: History) -> list[Row]:
     names = Names(places)
     known = Known(names.of(places), lines["at"], lines["quantity"])
     listed = sorted(set(places.tolist()))
-    said: Array = forecasts.predict(Quantiles(content), known, names.of(np.array(listed, dtype=object)), history.now)
+    said: Array = forecasts.predict(model, known, names.of(np.array(listed, dtype=object)), history.now)
     return [
         {
             "subject": "stock:" + name.replace("|", ":"),

@@ -10,8 +10,10 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime
+from functools import partial
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -25,14 +27,23 @@ from erp_core.queries.learning import Wanted
 from erp_core.tables.models import ModelVersion
 from erp_core.values import MODELS
 from ml import catalog, late_supply, past, stockout, store, tracking
+from ml.boosted import Boosted, Quantiles
 from ml.history import History, Table, take
 from ml.late_supply import RECIPE as SUPPLY
 from ml.recipe import Predictor, Recipe
 
 ORDER_TABLES = ("orders", "order_lines", "holds", "invoices", "shipments")
-OF_ORDERS = ("hold_risk", "late_shipment", "price_anomaly", "duplicate_order")
+FORESEEN: dict[
+    str, tuple[Callable[[dict[str, Any]], Boosted], Callable[[Boosted, History, Sequence[str]], list[Row]]]
+] = {
+    "price_anomaly": (lambda content: Boosted.from_json(content["heads"]["wrong"]), foreseeing.prices),
+    "duplicate_order": (lambda content: Boosted.from_json(content["heads"]["duplicate"]), foreseeing.doubles),
+}
+OF_ORDERS = ("hold_risk", "late_shipment", *FORESEEN)
 AT_ONCE, NEWS = 200, 0.01
-OFTEN = 300.0
+OFTEN = 3600.0
+Order = tuple[str, str, str]  # number, customer, warehouse
+T = TypeVar("T")
 
 
 class Scorer:
@@ -44,6 +55,7 @@ class Scorer:
         self.broken: dict[str, str] = {}
         self.known: dict[int, Any] = {}
         self.next_shelves = 0.0
+        self.backlog = True  # whether open orders may be there that a version was never asked about
         self.used: dict[tuple[str, str], int] = {}
 
     def step(self) -> int:
@@ -60,28 +72,35 @@ class Scorer:
                 position, changed = learning.changed_since(session, self.position)
             orders, customers, purchases = touched(changed)
             wanted = {(n, c, w) for n, c, w in learning.open_orders(session, sorted(orders), sorted(customers))}
-            for (name, _), version in used.items():
-                if name in OF_ORDERS and version.sha256 not in self.broken:
-                    wanted |= set(
-                        learning.unasked_orders(session, version.id, now, dated=name == "late_shipment", most=AT_ONCE)
-                    )
-        standing = {key: version.id for key, version in used.items()}
+            standing = {key: version.id for key, version in used.items()}
+            hourly = time.monotonic() > self.next_shelves or standing != self.used
+            # what changes is told by the journal, so the rest is looked for now and then, and until there is no more
+            unasked = self._unasked(session, used, now) if hourly or self.backlog else []
         if standing != self.used:
-            self.used, self.next_shelves = standing, 0.0
+            self.used = standing
             _mirror(standing)
         done = 0
-        listed = sorted(wanted)
+        listed = sorted(wanted.union(*unasked))
         for start in range(0, len(listed), AT_ONCE):
             done += self._orders(listed[start : start + AT_ONCE], used)
-        if purchases or time.monotonic() > self.next_shelves:
-            done += self._purchases(used, purchases or None)
-        if time.monotonic() > self.next_shelves:
+        if purchases or hourly:
+            done += self._purchases(used, None if hourly else purchases)
+        if hourly:
             done += self._shelves(used)
             self.next_shelves = time.monotonic() + OFTEN
+        self.backlog = any(len(found) == AT_ONCE for found in unasked)
         self.position = position
         return done
 
-    def _orders(self, wanted: Sequence[tuple[str, str, str]], used: dict[tuple[str, str], ModelVersion]) -> int:
+    def _unasked(self, session: Session, used: dict[tuple[str, str], ModelVersion], now: datetime) -> list[set[Order]]:
+        """Open orders that a version was never asked about, the newest, a version."""
+        return [
+            set(learning.unasked_orders(session, version.id, now, dated=name == "late_shipment", most=AT_ONCE))
+            for (name, _), version in used.items()
+            if name in OF_ORDERS and version.sha256 not in self.broken
+        ]
+
+    def _orders(self, wanted: Sequence[Order], used: dict[tuple[str, str], ModelVersion]) -> int:
         """All models of orders, about these (number, customer, warehouse)."""
         if not wanted:
             return 0
@@ -99,23 +118,20 @@ class Scorer:
         subjects = take(history["orders"], mine)
         done = 0
         for (name, use), version in used.items():
-            content = self._content(version)
-            if content is None:
-                continue
             if name in ("hold_risk", "late_shipment"):
                 # whether a day that is over will be missed is no question
                 ahead = subjects["requested"] > history.now if name == "late_shipment" else subjects["at"] > 0
                 rows = take(subjects, np.flatnonzero(ahead))
                 done += self._ask(catalog.RECIPES[name], version, use, history, rows, _sales(rows))
-            elif name == "price_anomaly":
-                done += self._record(version, use, foreseeing.prices(content, history, numbers))
-            elif name == "duplicate_order":
-                done += self._record(version, use, foreseeing.doubles(content, history, numbers))
+            elif name in FORESEEN:
+                make, rows_of = FORESEEN[name]
+                model = self._loaded(version, make)
+                done += self._record(version, use, rows_of(model, history, numbers)) if model is not None else 0
         return done
 
     def _purchases(self, used: dict[tuple[str, str], ModelVersion], purchases: set[str] | None) -> int:
         """Lines of purchase orders that are on their way: those that changed, or all."""
-        mine = [(use, v) for (name, use), v in used.items() if name == SUPPLY.name and self._content(v) is not None]
+        mine = [(use, version) for (name, use), version in used.items() if name == SUPPLY.name]
         if not mine:
             return 0
         with db.reading(db.AGENT) as session:
@@ -142,12 +158,11 @@ class Scorer:
             shelves = foreseeing.latest(history["levels"])
             names = [f"stock:{w}:{s}" for w, s in zip(shelves["warehouse"], shelves["sku"], strict=True)]
             for use, version in mine["stockout"]:
-                if self._content(version) is not None and names:
-                    shelves["at"] = np.full(len(names), history.now)
-                    done += self._ask(stockout.RECIPE, version, use, history, shelves, names)
+                shelves["at"] = np.full(len(names), history.now)
+                done += self._ask(stockout.RECIPE, version, use, history, shelves, names)
             for use, version in mine["demand"]:
-                if (content := self._content(version)) is not None:
-                    done += self._record(version, use, foreseeing.demand(content, history))
+                if (model := self._loaded(version, Quantiles)) is not None:
+                    done += self._record(version, use, foreseeing.demand(model, history))
         for use, version in mine["queue_load"]:
             with db.reading(db.AGENT) as session:
                 cases = past.read(session, clock.now(session), ("cases",))
@@ -158,7 +173,7 @@ class Scorer:
         self, recipe: Recipe, version: ModelVersion, use: str, history: History, subjects: Table, names: Sequence[str]
     ) -> int:
         """Every question of a recipe about every subject; reasons and features go with the main one."""
-        predictor = self._predictor(recipe, version)
+        predictor = self._loaded(version, partial(Predictor.of, recipe))
         if predictor is None or not len(names):
             return 0
         matrix = recipe.compute(recipe.past(history), subjects)
@@ -189,28 +204,20 @@ class Scorer:
             self.said.update({(version.id, row["subject"], row["question"]): float(row["value"]) for row in part})
         return len(listed)
 
-    def _content(self, version: ModelVersion) -> dict[str, Any] | None:
-        """The model's file, when it is what was recorded; else nothing is asked of it, and the log says why, once."""
+    def _loaded(self, version: ModelVersion, make: Callable[[dict[str, Any]], T]) -> T | None:
+        """The model of a version, made once from its file; None while the file is not what was recorded, and the log says why, once."""
         try:
-            return store.read(version.sha256)
-        except store.Tampered as error:
+            content = store.read(version.sha256)
+            if version.id not in self.known:
+                self.known[version.id] = make(content)
+        except (
+            KeyError,
+            CountersignError,
+        ) as error:  # changed, of other features than today's code computes, or no trees at all
             self._broke(version, error)
             return None
-
-    def _predictor(self, recipe: Recipe, version: ModelVersion) -> Predictor | None:
-        content = self._content(version)
-        if content is None:
-            return None
-        if version.id not in self.known:
-            try:
-                self.known[version.id] = Predictor.of(recipe, content)
-            except (
-                KeyError,
-                CountersignError,
-            ) as error:  # of other features than today's code computes, or no trees at all
-                self._broke(version, error)
-                return None
-        found: Predictor = self.known[version.id]
+        self.broken.pop(version.sha256, None)
+        found: T = self.known[version.id]
         return found
 
     def _broke(self, version: ModelVersion, error: Exception) -> None:
