@@ -1,12 +1,15 @@
 """Gradient-boosted trees with calibrated probabilities and exact contributions, stored as text: nothing in a model file can run.
 
-LightGBM needs the system's OpenMP library (`libgomp1` on Debian); without it an error says so.
+LightGBM needs the system's OpenMP library (`libgomp1` on Debian); without it no model is loaded or trained, an error says so, and all
+else works.
 """
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -15,13 +18,6 @@ from sklearn.linear_model import LogisticRegression
 
 from erp_core.errors import CountersignError
 from ml.asof import Array
-
-try:
-    import lightgbm
-except OSError as error:  # pragma: no cover - depends on the machine
-    raise CountersignError(
-        f"The models need OpenMP ({error}). Install it (Debian: `apt-get install libgomp1`) and start again."
-    ) from error
 
 LEAST = 40  # so many of either outcome, or there is nothing to learn from
 EDGES = 10  # bins of a feature's spread that drift is measured against
@@ -40,6 +36,17 @@ PARAMETERS: dict[str, Any] = {
     "deterministic": True,
     "force_col_wise": True,
 }
+
+
+@cache
+def lightgbm() -> Any:
+    """The library, when a model is first asked for. Raises CountersignError on a machine without OpenMP."""
+    try:
+        return importlib.import_module("lightgbm")
+    except OSError as error:
+        raise CountersignError(
+            f"The models need OpenMP ({error}). Install it (Debian: `apt-get install libgomp1`) and start again."
+        ) from error
 
 
 class Unsound(CountersignError):
@@ -98,7 +105,7 @@ class NotEnoughData(CountersignError):
 
 @dataclass
 class Boosted:
-    """One yes-or-no question. `knots` map raw probabilities to calibrated ones, `shares` say how its features were spread in training."""
+    """One yes-or-no question. `knots` map raw probabilities to calibrated ones, `spread` says how its features were spread in training."""
 
     features: list[str]
     booster: Any
@@ -132,14 +139,6 @@ class Boosted:
         """float64 (n, features): what each feature adds to the log-odds; exact (SHAP values of the trees)."""
         return self.booster.predict(matrix, pred_contrib=True, num_threads=1)[:, :-1]
 
-    def drift(self, matrix: Array) -> dict[str, float]:
-        """Population stability index a feature: how far `matrix` is spread otherwise than the training data. Above 0.25 is a lot."""
-        found = {}
-        for column, name in enumerate(self.features):
-            edges, shares = self.spread[name]
-            found[name] = stability(np.array(shares), _shares(matrix[:, column], edges))
-        return found
-
     def to_json(self) -> dict[str, Any]:
         """Plain values: the trees as LightGBM's own text."""
         return {
@@ -155,11 +154,11 @@ class Boosted:
         sound(stored["trees"], len(stored["features"]))
         knots = (np.array(stored["knots"][0]), np.array(stored["knots"][1]))
         spread = {name: (list(x[0]), list(x[1])) for name, x in stored["spread"].items()}
-        return cls(list(stored["features"]), lightgbm.Booster(model_str=stored["trees"]), knots, spread)
+        return cls(list(stored["features"]), lightgbm().Booster(model_str=stored["trees"]), knots, spread)
 
 
 def quantiles(matrix: Array, value: Array, features: Sequence[str], levels: Sequence[float]) -> dict[str, Any]:
-    """A regression a level, as plain values; `predict_quantiles` reads them. The newest 15 % say when to stop."""
+    """A regression a level, as plain values; `Quantiles` reads them. The newest 15 % say when to stop."""
     cut = int(len(value) * 0.85)
     if cut < 4 * LEAST:
         raise NotEnoughData(f"{len(value)} examples; {5 * LEAST} are needed.")
@@ -178,7 +177,7 @@ class Quantiles:
         self.levels = list(stored["levels"])
         for level in self.levels:
             sound(stored["trees"][str(level)], len(self.features))
-        self._boosters = [lightgbm.Booster(model_str=stored["trees"][str(level)]) for level in self.levels]
+        self._boosters = [lightgbm().Booster(model_str=stored["trees"][str(level)]) for level in self.levels]
 
     def predict(self, matrix: Array) -> Array:
         """float64 (n, levels), never crossing."""
@@ -187,11 +186,11 @@ class Quantiles:
 
 
 def _grown(matrix: Array, asked: Array, features: Sequence[str], cut: int, settings: dict[str, Any]) -> Any:
-    seen = lightgbm.Dataset(matrix[:cut], asked[:cut], feature_name=list(features), free_raw_data=True)
-    unseen = lightgbm.Dataset(matrix[cut:], asked[cut:], reference=seen)
-    stop = lightgbm.early_stopping(30, verbose=False)
+    seen = lightgbm().Dataset(matrix[:cut], asked[:cut], feature_name=list(features), free_raw_data=True)
+    unseen = lightgbm().Dataset(matrix[cut:], asked[cut:], reference=seen)
+    stop = lightgbm().early_stopping(30, verbose=False)
     rounds = settings.pop("rounds", 400)
-    return lightgbm.train(settings, seen, rounds, valid_sets=[unseen], callbacks=[stop])
+    return lightgbm().train(settings, seen, rounds, valid_sets=[unseen], callbacks=[stop])
 
 
 def _calibrated(raw: Array, asked: Array) -> tuple[Array, Array]:
@@ -220,9 +219,3 @@ def _shares(values: Array, edges: Sequence[float]) -> Array:
     unknown = np.isnan(values)
     bins = np.bincount(np.searchsorted(edges, values[~unknown], side="right"), minlength=len(edges) + 1)
     return np.append(bins, unknown.sum()) / max(len(values), 1)
-
-
-def stability(was: Array, now: Array) -> float:
-    """Population stability index of two spreads over the same bins."""
-    was, now = np.clip(was, 1e-3, None), np.clip(now, 1e-3, None)
-    return float(np.sum((now - was) * np.log(now / was)))

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from math import log
 from typing import Any
 
 from sqlalchemy import text
@@ -20,6 +19,7 @@ from erp_core.actions.context import Change, Context, write_journal
 from erp_core.commands import OpenCase
 from erp_core.queries import models as queries
 from erp_core.queries import policies
+from erp_core.rules.drift import stability
 from erp_core.tables.models import ModelVersion
 from erp_core.values import HoldReason, Priority, Queue
 
@@ -145,9 +145,9 @@ def watch(session: Session, now: datetime) -> list[str]:
 def state_of(session: Session, version: ModelVersion, now: datetime) -> dict[str, Any]:
     """How a version does on live traffic: drift a feature, said and came a question, and what is wrong with it."""
     policy = policies.active(session, now)
-    rows = queries.watched(session, version.id, now - timedelta(days=policy.models.watch_days))
     # that a simulated history is another than ours is no news
     kept = (version.figures.get("spread") or {}) if version.source == "own" else {}
+    rows = queries.watched(session, version.id, now - timedelta(days=policy.models.watch_days), inputs=bool(kept))
     drifted = _drift(kept, [r.features for r in rows if r.features])
     by_question: dict[str, list[tuple[float, float]]] = defaultdict(list)
     for row in rows:
@@ -187,8 +187,7 @@ def _drift(kept: dict[str, Any], rows: Sequence[Sequence[float | None]]) -> dict
         for row in rows:
             value = row[column]
             counts[-1 if value is None else sum(value >= edge for edge in edges)] += 1
-        pairs = [(max(was, 1e-3), max(n / len(rows), 1e-3)) for was, n in zip(shares, counts, strict=True)]
-        found[name] = sum((now - was) * log(now / was) for was, now in pairs)
+        found[name] = stability(shares, [n / len(rows) for n in counts])
     return found
 
 

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import select, text
+from sqlalchemy import Select, select, text
+from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.orm import Session
 
 from erp_core.errors import NotFound
@@ -85,11 +86,9 @@ class Said:
 
 def said_of(session: Session, subject: str, use: str = "champion") -> list[Said]:
     """The newest word on each question about a subject."""
-    query = select(Prediction).where(Prediction.subject == subject, Prediction.use == use)
-    newest: dict[str, Prediction] = {}
-    for row in session.scalars(query.order_by(Prediction.id)):
-        newest[row.question] = row
-    return [Said(name, row, session.get_one(ModelVersion, row.version)) for name, row in newest.items()]
+    last = select(Prediction.id).where(Prediction.subject == subject, Prediction.use == use)
+    last = last.ext(distinct_on(Prediction.question)).order_by(Prediction.question, Prediction.id.desc())
+    return _said(session, select(Prediction).where(Prediction.id.in_(last)).order_by(Prediction.id))
 
 
 def samples(session: Session, status: str | None = None) -> Sequence[FeedbackSample]:
@@ -99,13 +98,13 @@ def samples(session: Session, status: str | None = None) -> Sequence[FeedbackSam
 
 
 WATCHED = """
-SELECT p.question, p.use, p.version, p.value, p.outcome, p.features, p.subject, p.asked_at FROM prediction p
+SELECT p.question, p.value, p.outcome, CASE WHEN :inputs THEN p.features END AS features FROM prediction p
 WHERE p.asked_at >= :since AND p.version = :version ORDER BY p.id DESC LIMIT 20000"""
 
 
-def watched(session: Session, version: int, since: datetime) -> Sequence[Any]:
-    """What a version said since a moment, with what came of it."""
-    return session.execute(text(WATCHED), {"version": version, "since": since}).all()
+def watched(session: Session, version: int, since: datetime, inputs: bool = False) -> Sequence[Any]:
+    """What a version said since a moment, with what came of it; with what it was asked from, where `inputs` are wanted."""
+    return session.execute(text(WATCHED), {"version": version, "since": since, "inputs": inputs}).all()
 
 
 RIVALS = """
@@ -129,11 +128,12 @@ def newest(session: Session, questions: Sequence[str], subject: str, since: date
     """The newest words on some questions about subjects that look like `subject` (SQL LIKE), the likeliest first."""
     asked = {"questions": list(questions), "subject": subject, "since": since}
     found = session.scalars(text(NEWEST), asked).all()
-    rows = session.scalars(select(Prediction).where(Prediction.id.in_(found)).order_by(Prediction.value.desc())).all()
-    known = {
-        v.id: v for v in session.scalars(select(ModelVersion).where(ModelVersion.id.in_({r.version for r in rows})))
-    }
-    return [Said(row.question, row, known[row.version]) for row in rows]
+    return _said(session, select(Prediction).where(Prediction.id.in_(found)).order_by(Prediction.value.desc()))
+
+
+def _said(session: Session, query: Select[Prediction]) -> list[Said]:
+    rows = session.scalars(query).all()
+    return [Said(row.question, row, session.get_one(ModelVersion, row.version)) for row in rows]
 
 
 REVIEWERS = """

@@ -8,8 +8,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from erp_core.errors import CountersignError
+from erp_core.rules.drift import stability
 from erp_core.values import MODELS
 from ml import (
+    boosted,
     catalog,
     duplicates,
     hold_risk,
@@ -23,7 +26,7 @@ from ml import (
     store,
 )
 from ml.asof import DAY, Known, Names
-from ml.boosted import Boosted, NotEnoughData, Unsound, stability
+from ml.boosted import Boosted, NotEnoughData, Unsound
 from ml.history import COLUMNS, History, take
 from ml.recipe import Predictor, Recipe
 
@@ -170,8 +173,17 @@ def test_a_feature_that_was_written_afterwards_is_seen_through() -> None:
 def test_the_area_under_the_curve_is_right() -> None:
     assert measures.auc(np.array([0, 0, 1, 1]), np.array([0.1, 0.4, 0.35, 0.8])) == 0.75
     assert np.isnan(measures.auc(np.zeros(4), np.ones(4)))
-    assert stability(np.array([0.5, 0.5]), np.array([0.5, 0.5])) == 0
-    assert stability(np.array([0.9, 0.1]), np.array([0.1, 0.9])) > 1
+    assert stability([0.5, 0.5], [0.5, 0.5]) == 0
+    assert stability([0.9, 0.1], [0.1, 0.9]) > 1
+
+
+def test_a_machine_without_openmp_is_told_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(name: str) -> Any:
+        raise OSError("libgomp.so.1: cannot open shared object file")
+
+    monkeypatch.setattr(boosted.importlib, "import_module", missing)
+    with pytest.raises(CountersignError, match="libgomp1"):
+        boosted.lightgbm.__wrapped__()
 
 
 def test_planted_price_errors_and_duplicates_are_found(past: History) -> None:
