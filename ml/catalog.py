@@ -27,7 +27,7 @@ from ml import (
 )
 from ml.asof import Array
 from ml.boosted import Boosted, NotEnoughData, Quantiles
-from ml.history import History, take
+from ml.history import History, Table, take
 from ml.recipe import Predictor, Recipe
 
 Content = dict[str, Any]
@@ -95,14 +95,31 @@ def _recipe(one: Recipe) -> Entry:
     return Entry(one.name, one.title, needs[one.about], learn, answers, measures.auc, measured)
 
 
-def _price_train(history: History) -> tuple[Content, dict[str, Any]]:
-    lines = history["order_lines"]
-    if len(lines["at"]) < 600:
-        raise NotEnoughData(f"{len(lines['at'])} order lines; 600 are needed.")
-    cut = float(np.quantile(lines["at"], recipe.SEEN))
-    model = price_anomaly.fit(lines, cut)
-    asked, said, rule = _price_asked(model, history, cut)
-    return {"heads": {"wrong": model.to_json()}, "until": cut}, _figures(asked, said, rule, cut, price_anomaly.FACTORS)
+def _planted(
+    name: str,
+    title: str,
+    head: str,
+    fit: Callable[[Table, float], Boosted],
+    ask: Callable[[Boosted, History, float], tuple[Array, Array, Array]],
+    kinds: tuple[Any, ...],
+) -> Entry:
+    """A model that is trained on, and asked about, errors of these kinds planted in order lines. `ask`: (asked, said, rule of thumb)."""
+
+    def learn(history: History) -> tuple[Content, dict[str, Any]]:
+        lines = history["order_lines"]
+        if len(lines["at"]) < 600:
+            raise NotEnoughData(f"{len(lines['at'])} order lines; 600 are needed.")
+        cut = float(np.quantile(lines["at"], recipe.SEEN))
+        model = fit(lines, cut)
+        return {"heads": {head: model.to_json()}, "until": cut}, _figures(*ask(model, history, cut), cut, kinds)
+
+    def asked(content: Content, history: History, since: float) -> tuple[Array, Array, Array]:
+        return ask(Boosted.from_json(content["heads"][head]), history, since)
+
+    return Entry(
+        name, title, ("order_lines",), learn, lambda c, h, s: asked(c, h, s)[:2], measures.auc,
+        lambda c, h, s: _gate(measures.classifier(*asked(c, h, s)), []),
+    )  # fmt: skip
 
 
 def _price_asked(model: Boosted, history: History, since: float) -> tuple[Array, Array, Array]:
@@ -114,16 +131,6 @@ def _price_asked(model: Boosted, history: History, since: float) -> tuple[Array,
     said = model.probabilities(past.ask(rows, price[newer])) if len(newer) else np.empty(0)
     rule = price_anomaly.baseline(past, rows, price[newer]) if len(newer) else np.empty(0)
     return wrong[newer], said, rule
-
-
-def _duplicate_train(history: History) -> tuple[Content, dict[str, Any]]:
-    lines = history["order_lines"]
-    if len(lines["at"]) < 600:
-        raise NotEnoughData(f"{len(lines['at'])} order lines; 600 are needed.")
-    cut = float(np.quantile(lines["at"], recipe.SEEN))
-    model = duplicates.fit(lines, cut)
-    asked, said, rule = _duplicate_asked(model, history, cut)
-    return {"heads": {"duplicate": model.to_json()}, "until": cut}, _figures(asked, said, rule, cut, duplicates.KINDS)
 
 
 def _duplicate_asked(model: Boosted, history: History, since: float) -> tuple[Array, Array, Array]:
@@ -232,15 +239,11 @@ def _nothing(content: Content, history: History, since: float) -> tuple[Array, A
 
 ENTRIES: dict[str, Entry] = {
     **{name: _recipe(one) for name, one in RECIPES.items()},
-    "price_anomaly": Entry(
-        "price_anomaly", "Price anomaly", ("order_lines",), _price_train,
-        lambda c, h, s: _price_asked(Boosted.from_json(c["heads"]["wrong"]), h, s)[:2], measures.auc,
-        lambda c, h, s: _gate(measures.classifier(*_price_asked(Boosted.from_json(c["heads"]["wrong"]), h, s)), []),
+    "price_anomaly": _planted(
+        "price_anomaly", "Price anomaly", "wrong", price_anomaly.fit, _price_asked, price_anomaly.FACTORS
     ),
-    "duplicate_order": Entry(
-        "duplicate_order", "Duplicate order", ("order_lines",), _duplicate_train,
-        lambda c, h, s: _duplicate_asked(Boosted.from_json(c["heads"]["duplicate"]), h, s)[:2], measures.auc,
-        lambda c, h, s: _gate(measures.classifier(*_duplicate_asked(Boosted.from_json(c["heads"]["duplicate"]), h, s)), []),
+    "duplicate_order": _planted(
+        "duplicate_order", "Duplicate order", "duplicate", duplicates.fit, _duplicate_asked, duplicates.KINDS
     ),
     "demand": Entry("demand", "Demand", ("order_lines",), _demand_train, _demand_answers, _error, _demand_measure),
     "queue_load": Entry("queue_load", "Queue load", ("cases",), _load_train, _nothing, _error, _load_measure),

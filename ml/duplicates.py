@@ -19,7 +19,6 @@ from ml.asof import DAY, Array
 from ml.boosted import Boosted
 from ml.history import Table
 
-NAME = "duplicate_order"
 WITHIN = 2 * DAY
 FEATURES = (
     "hours", "lines", "lines_other", "overlap", "overlap_exact", "rare_overlap", "rare_shared", "quantity_ratio", "changed", "missing",

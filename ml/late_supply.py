@@ -15,7 +15,6 @@ from ml.recipe import Heads, Recipe
 
 KEYS = ("supplier", "sku", "category", "warehouse", "lane")
 WINDOWS = (30.0, 120.0, 365.0, None)
-LEVELS = (0.1, 0.5, 0.9)
 
 
 def names_of(keys: Sequence[str]) -> tuple[str, ...]:

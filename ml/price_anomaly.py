@@ -14,7 +14,6 @@ from ml.asof import Array, Known, Names
 from ml.boosted import Boosted
 from ml.history import Table
 
-NAME = "price_anomaly"
 FACTORS = (10.0, 0.1, 2.0, 0.5, 1.3, 0.7, 1.2, 0.8)
 FEATURES = (
     "to_own_last", "to_own_mean", "to_list", "to_item_last", "to_item_mean", "to_band_last", "own_same", "item_same", "band_same",

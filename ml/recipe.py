@@ -14,7 +14,7 @@ import numpy as np
 from ml import measures
 from ml.asof import Array
 from ml.boosted import Boosted, NotEnoughData
-from ml.history import History, Table, take
+from ml.history import History, Table
 
 Reason = dict[str, Any]  # text, share
 Heads = dict[str, tuple[Array, Array]]  # a question: (is the outcome known, was it so)
@@ -169,8 +169,3 @@ def main_figures(recipe: Recipe, figures: Mapping[str, Any]) -> Mapping[str, Any
 def all_of(name: str) -> Callable[[History], Table]:
     """Every row of a table is asked about."""
     return lambda history: history[name]
-
-
-def some_of(rows: Table, which: Sequence[int] | Array) -> Table:
-    """Rows by number."""
-    return take(rows, np.asarray(which))

@@ -6,7 +6,8 @@ import argparse
 import hashlib
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -102,18 +103,13 @@ def code() -> str:
     return whole.hexdigest()
 
 
-class _bar:  # noqa: N801 - reads as a word
+@contextmanager
+def _bar() -> Iterator[Report]:
     """A progress bar when somebody looks."""
-
-    def __enter__(self) -> Report:
-        columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
-        self.bar = Progress(*columns, disable=not sys.stderr.isatty(), transient=True)
-        self.bar.start()
-        task = self.bar.add_task("Training", total=1.0)
-        return lambda text, done: self.bar.update(task, description=text, completed=done)
-
-    def __exit__(self, *_: object) -> None:
-        self.bar.stop()
+    columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
+    with Progress(*columns, disable=not sys.stderr.isatty(), transient=True) as bar:
+        task = bar.add_task("Training", total=1.0)
+        yield lambda text, done: bar.update(task, description=text, completed=done)
 
 
 def _lines(found: dict[str, Any]) -> list[str]:

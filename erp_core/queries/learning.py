@@ -212,12 +212,3 @@ def earliest_of(session: Session, orders: Sequence[str]) -> datetime | None:
 
 
 NOTIFY = "journal"
-
-
-def has_learned_enough(session: Session) -> int:
-    """Orders whose end is known: what an installation could learn from."""
-    return int(
-        session.execute(
-            text("SELECT count(*) FROM sales_order WHERE status IN ('shipped', 'invoiced', 'closed')")
-        ).scalar_one()
-    )
