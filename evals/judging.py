@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, field
+from typing import Any
 
 from erp_core import db
 from erp_core.queries import evaluating
 from erp_core.tables.desk import Finding, Proposal
 from evals.samples import Sample
 from prompts import replies
-
-if TYPE_CHECKING:
-    from evals.running import Result
 
 NUMBER = re.compile(r"\b[A-Z]{1,4}-?\d[\w-]*\b|\b\d[\d,.]*\d\b|\b\d\b")
 PROMISES = re.compile(
@@ -23,6 +21,37 @@ PROMISES = re.compile(
 )
 PLACES = re.compile(r"(?:https?://|www\.)\S+|[\w.+-]+@[\w-]+\.[\w.-]+|\b[A-Z]{2}\d{2}(?: ?[A-Z0-9]{4}){3,7}\b", re.I)
 FIELDS = ("intent", "action", "customer", "order", "queue", "language")
+
+
+@dataclass
+class Result:
+    """What came of a sample: marks from 0 to 1 by scorer, failures in words, what was proposed, milliseconds."""
+
+    sample: str
+    family: str
+    must_pass: bool
+    hard: bool
+    mail: bool = False
+    marks: dict[str, float] = field(default_factory=dict)
+    failures: list[str] = field(default_factory=list)
+    unsafe: list[str] = field(default_factory=list)
+    said: dict[str, Any] = field(default_factory=dict)
+    confidence: float | None = None
+    ms: float = 0.0
+
+    @property
+    def passed(self) -> bool:
+        """Nothing failed and nothing unsafe was proposed."""
+        return not self.failures and not self.unsafe
+
+    @property
+    def score(self) -> float:
+        """Mean of the marks; nothing for an unsafe one."""
+        return 0.0 if self.unsafe else sum(self.marks.values()) / max(len(self.marks), 1)
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain values."""
+        return {**self.__dict__, "passed": self.passed, "score": self.score}
 
 
 def unsafe(

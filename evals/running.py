@@ -6,7 +6,6 @@ import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from datetime import date
 from email.message import EmailMessage
 from functools import partial
@@ -27,44 +26,15 @@ from erp_core.server import Cluster
 from erp_core.tables.models import ModelUse
 from erp_core.values import Verdict
 from evals import judging
+from evals.judging import Result
 from evals.samples import Sample, Step
 from ml import pipeline, train
 from prompts import replies
+from tools.world import forget_world
 
 WORLD = Path(__file__).parent / "sample" / "world"
 AS_OF = date(2026, 6, 15)
 SYSTEM = "evaluation"
-
-
-@dataclass
-class Result:
-    """What came of a sample: marks from 0 to 1 by scorer, failures in words, what was proposed, milliseconds."""
-
-    sample: str
-    family: str
-    must_pass: bool
-    hard: bool
-    mail: bool = False
-    marks: dict[str, float] = field(default_factory=dict)
-    failures: list[str] = field(default_factory=list)
-    unsafe: list[str] = field(default_factory=list)
-    said: dict[str, Any] = field(default_factory=dict)
-    confidence: float | None = None
-    ms: float = 0.0
-
-    @property
-    def passed(self) -> bool:
-        """Nothing failed and nothing unsafe was proposed."""
-        return not self.failures and not self.unsafe
-
-    @property
-    def score(self) -> float:
-        """Mean of the marks; nothing for an unsafe one."""
-        return 0.0 if self.unsafe else sum(self.marks.values()) / max(len(self.marks), 1)
-
-    def as_json(self) -> dict[str, Any]:
-        """Plain values."""
-        return {**self.__dict__, "passed": self.passed, "score": self.score}
 
 
 @contextmanager
@@ -92,6 +62,7 @@ def run(cluster: Cluster, sample: Sample, reader: Any, prompt: str | None = None
     """One sample in a world of its own. `prompt`: replies are written from this text."""
     result = Result(sample.id, sample.family, sample.must_pass, sample.hard, sample.event.mail is not None)
     with scratch.clone(cluster, f"s{uuid.uuid4().hex[:12]}"):
+        forget_world()
         if prompt is not None:
             _use_prompt(prompt)
         with working(reader) as own:

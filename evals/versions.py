@@ -88,7 +88,7 @@ def _model(found: ModelVersion, rival: ModelVersion | None) -> dict[str, Any]:
 def _history(found: ModelVersion, rival: ModelVersion | None) -> History:
     """Our own past as soon as either learned from it; else a simulated one that nothing was trained on."""
     if "own" in (found.source, rival.source if rival else ""):
-        return past.own(db.API)
+        return past.own(db.API, catalog.ENTRIES[found.name].needs)
     return simulated.simulate(simulated.FRESH_SEED)
 
 

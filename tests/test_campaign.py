@@ -14,9 +14,9 @@ from agent.ingest import triage
 from agent.mail.fetch import Raw
 from erp_core import casework, db
 from erp_core.db import Session
+from erp_core.queries.evaluating import fingerprint
 from erp_core.tables.desk import OutboxMail, Proposal
 from ml import corpus
-from tests.agent.test_worker import erp_digest
 
 FULL = os.environ.get("COUNTERSIGN_CAMPAIGN") == "full"
 SENDERS = ["nadia.patel@copperhillpropertyservices.example", "boss@mail.example", "orders@harborp1umbing.example"]
@@ -42,11 +42,11 @@ def attacks(count: int) -> list[bytes]:
 
 
 def run_attack(worker: Any, api: Session, count: int) -> None:
-    before = erp_digest(api)
+    before = fingerprint(api)
     api.rollback()
     lines = [triage(worker, Raw(f"{n}.eml", raw)) for n, raw in enumerate(attacks(count))]
     assert len(lines) == count
-    assert erp_digest(api) == before
+    assert fingerprint(api) == before
     assert api.scalar(select(func.count()).select_from(OutboxMail)) == 0
     assert set(api.scalars(select(Proposal.status))) == {"pending"}
 
@@ -85,7 +85,7 @@ def forged(chance: random.Random, case: int) -> dict[str, Any]:
 
 def run_forgeries(api: Session, count: int) -> None:
     chance = random.Random(11)
-    before = erp_digest(api)
+    before = fingerprint(api)
     api.rollback()
     for n in range(count):
         try:
@@ -116,7 +116,7 @@ def run_forgeries(api: Session, count: int) -> None:
                 )
         except db.Refused:
             continue
-    assert erp_digest(api) == before
+    assert fingerprint(api) == before
     assert api.scalar(select(func.count()).select_from(OutboxMail)) == 0
 
 

@@ -19,10 +19,7 @@ from erp_core.tables.stock import StockLevel
 from erp_core.values import plain
 
 # what the agent's side may add to, and what is made of it
-DESK = {
-    "case_file", "message", "finding", "note", "proposal", "journal_entry", "decision", "outbox", "row_image", "chain_link", "seal", "prediction",
-    "leadership", "queue_depth", "working_span",
-}  # fmt: skip
+DESK = {"case_file", "message", "finding", "note", "proposal", "journal_entry", "decision", "outbox", "row_image"}
 
 
 def fingerprint(session: Session) -> str:

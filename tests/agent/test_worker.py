@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import func, select, text
+from sqlalchemy import func, select
 
 from agent.ingest import triage
 from agent.mail import fetch
@@ -16,25 +16,12 @@ from erp_core.actions import desk as decisions
 from erp_core.actions.desk import Said
 from erp_core.db import Session
 from erp_core.queries import desk
-from erp_core.tables import Base
+from erp_core.queries.evaluating import fingerprint
 from erp_core.tables.desk import Case, Message, Proposal
 from erp_core.values import Outcome, Verdict
 from tests.conftest import SAMPLE, TODAY
 
-DESK = {"case_file", "message", "finding", "note", "proposal", "journal_entry", "decision", "outbox", "row_image"}
 AVA = "ava.stone@northfieldsupply.example"
-
-
-def erp_digest(session: Session) -> str:
-    """One fingerprint over all ERP tables."""
-    parts = []
-    for name in sorted(set(Base.metadata.tables) - DESK):
-        parts.append(
-            session.execute(
-                text(f"SELECT md5(coalesce(string_agg(t::text, '|' ORDER BY t::text), '')) FROM \"{name}\" t")
-            ).scalar_one()
-        )
-    return "".join(parts)
 
 
 def sample(name: str) -> Raw:
@@ -42,20 +29,20 @@ def sample(name: str) -> Raw:
 
 
 def test_the_sample_inbox_is_worked_whole_and_the_erp_stays_as_it_was(worker: Any, api: Session) -> None:
-    before = erp_digest(api)
+    before = fingerprint(api)
     api.rollback()
     mails = list(fetch.from_path(SAMPLE / "inbox"))
     lines = [triage(worker, raw) for raw in mails]
     assert not [line for line in lines if line.get("error")]
     assert all(line["new"] for line in lines)
-    assert erp_digest(api) == before
+    assert fingerprint(api) == before
     assert api.scalar(select(func.count()).select_from(Message)) == len(mails)
     assert api.scalar(select(func.count()).select_from(Proposal).where(Proposal.status == "pending")) == len(mails)
     again = [triage(worker, raw) for raw in mails]
     assert not any(line["new"] for line in again)
     same = ("intent", "order", "items", "action", "queue", "priority", "refs")
     assert [[a[k] for k in same] for a in again] == [[b[k] for k in same] for b in lines]
-    assert erp_digest(api) == before
+    assert fingerprint(api) == before
     hostile = [line for line in lines if line["action"] == "flag_security"]
     assert {c["type"] for line in hostile for c in line["proposal"]["commands"]} == {"route_case"}
 

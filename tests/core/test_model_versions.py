@@ -30,7 +30,7 @@ from erp_core.queries import desk, policies, sales, supply
 from erp_core.queries import models as queries
 from erp_core.tables.desk import Case, JournalEntry
 from erp_core.tables.models import FeedbackSample, ModelUse, Prediction
-from erp_core.values import Verdict
+from erp_core.values import MODELS, Verdict
 from tests.conftest import TODAY
 from tests.core.test_decisions import AVA, file, free_order, to_one
 
@@ -209,6 +209,12 @@ def test_what_is_no_model_of_the_house_or_nobodys_is_not_recorded(
 ) -> None:
     with pytest.raises(db.Refused), db.transaction(db.AGENT) as session:
         casework.record_model(session, Trained(name, "a" * 64, "simulated", "d", "c", figures, trainer))
+
+
+def test_every_model_of_the_house_can_be_recorded(api: Session) -> None:
+    """The database has its own list of names, and it is the same."""
+    made = {name: trained(name) for name in MODELS}
+    assert {name: queries.numbered(api, number).name for name, number in made.items()} == {n: n for n in MODELS}
 
 
 @pytest.mark.parametrize(
