@@ -73,7 +73,9 @@ class Scorer:
             orders, customers, purchases = touched(changed)
             wanted = {(n, c, w) for n, c, w in learning.open_orders(session, sorted(orders), sorted(customers))}
             standing = {key: version.id for key, version in used.items()}
-            hourly = time.monotonic() > self.next_shelves or standing != self.used
+            if standing != self.used:
+                self.next_shelves = 0.0  # due until it is done, whatever fails on the way
+            hourly = time.monotonic() > self.next_shelves
             # what changes is told by the journal, so the rest is looked for now and then, and until there is no more
             unasked = self._unasked(session, used, now) if hourly or self.backlog else []
         if standing != self.used:

@@ -84,7 +84,7 @@ def _catch_up(path: Path) -> int:
 
 
 class Watching:
-    """First models come into use and cases are opened on predictions, each round; what came of them, every minute; how models do, every hour.
+    """First models come into use and cases are opened on predictions within seconds; what came of them, every minute; how models do, every hour.
 
     Whatever is wrong with a model or a prediction is told and never keeps due times, seals or mail from their turn.
     """
@@ -132,7 +132,7 @@ class Watching:
 
 STEPS: dict[str, tuple[Callable[[db.Session, datetime], object], float]] = {
     "first versions": (models.adopt_first, 5.0),
-    "cases to open": (watching.reviews, 1.0),
+    "cases to open": (watching.reviews, 10.0),
     "what came": (watching.outcomes, 60.0),
     "how models do": (watching.watch, 3600.0),
 }
