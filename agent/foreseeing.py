@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 
 from ml import demand as forecasts
-from ml import duplicates, price_anomaly, stockout
+from ml import duplicates, price_anomaly, root_cause, stockout
 from ml.asof import DAY, Array, Known, Names
 from ml.boosted import Boosted, Quantiles
 from ml.history import History, Table, take
-from ml.recipe import told
+from ml.recipe import Predictor, told
 
 Row = dict[str, Any]
 
@@ -56,6 +56,30 @@ def doubles(model: Boosted, history: History, numbers: Sequence[str]) -> list[Ro
                     "reasons": [{"text": f"like {one.number}", "share": None}, *why],
                 }
     return list(best.values())
+
+
+CAUSES_KNOWN = 50  # closed cases of which somebody said why; with fewer there is nothing to go by
+
+
+def causes(model: Predictor, history: History, cases: Table) -> list[Row]:
+    """The likeliest root cause of each case, among those that people have named."""
+    named = root_cause.causes_of(history)
+    if root_cause.named(history["cases"]["cause"]).sum() < CAUSES_KNOWN or not len(cases["at"]):
+        return []
+    matrix = root_cause.features(root_cause.Past(history), root_cause.pairs(cases, named))
+    said = model.heads[root_cause.RECIPE.main].probabilities(matrix).reshape(-1, len(named))
+    said = said / said.sum(axis=1, keepdims=True)  # a case has one cause
+    rows = []
+    for case, (number, best) in enumerate(zip(cases["id"], said.argmax(axis=1), strict=True)):
+        why = model.reasons(matrix[case * len(named) + best])
+        question = f"{CAUSE}{named[best]}"[:60]
+        rows.append(
+            {"subject": f"case:{number}", "question": question, "value": float(said[case, best]), "reasons": why}
+        )
+    return rows
+
+
+CAUSE = "cause_"  # a question of root causes is this and the cause
 
 
 def latest(levels: Table) -> Table:

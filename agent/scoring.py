@@ -11,7 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any, TypeVar
 
@@ -26,7 +26,7 @@ from erp_core.queries import desk, learning, models
 from erp_core.queries.learning import Wanted
 from erp_core.tables.models import ModelVersion
 from erp_core.values import MODELS
-from ml import catalog, late_supply, past, stockout, store, tracking
+from ml import case_late, catalog, late_supply, past, root_cause, stockout, store, tracking
 from ml.boosted import Boosted, Quantiles
 from ml.history import History, Table, take
 from ml.late_supply import RECIPE as SUPPLY
@@ -42,6 +42,8 @@ FORESEEN: dict[
 OF_ORDERS = ("hold_risk", "late_shipment", *FORESEEN)
 AT_ONCE, NEWS = 200, 0.01
 OFTEN = 3600.0
+LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
+OVERLAP = timedelta(minutes=10)  # a case may be committed after others that came later
 Order = tuple[str, str, str]  # number, customer, warehouse
 T = TypeVar("T")
 
@@ -55,6 +57,8 @@ class Scorer:
         self.broken: dict[str, str] = {}
         self.known: dict[int, Any] = {}
         self.next_shelves = 0.0
+        self.next_cases = 0.0
+        self.cases_since = LONG_AGO
         self.backlog = True  # whether open orders may be there that a version was never asked about
         self.used: dict[tuple[str, str], int] = {}
 
@@ -75,6 +79,7 @@ class Scorer:
             standing = {key: version.id for key, version in used.items()}
             if standing != self.used:
                 self.next_shelves = 0.0  # due until it is done, whatever fails on the way
+                self.cases_since = LONG_AGO
             hourly = time.monotonic() > self.next_shelves
             # what changes is told by the journal, so the rest is looked for now and then, and until there is no more
             unasked = self._unasked(session, used, now) if hourly or self.backlog else []
@@ -90,6 +95,11 @@ class Scorer:
         if hourly:
             done += self._shelves(used)
             self.next_shelves = time.monotonic() + OFTEN
+        if time.monotonic() > self.next_cases:
+            begun = time.monotonic()
+            done += self._cases(used)
+            # each look reads a year of cases, so it takes a tenth of the time at most
+            self.next_cases = time.monotonic() + 10 * (time.monotonic() - begun)
         self.backlog = any(len(found) == AT_ONCE for found in unasked)
         self.position = position
         return done
@@ -146,6 +156,35 @@ class Scorer:
         subjects["asked_at"] = np.full(len(subjects["at"]), history.now)
         names = [f"purchase_order:{n}:{s}" for n, s in zip(subjects["number"], subjects["sku"], strict=True)]
         return sum(self._ask(SUPPLY, version, use, history, subjects, names) for use, version in mine)
+
+    def _cases(self, used: dict[tuple[str, str], ModelVersion]) -> int:
+        """Open cases that came to their queue since the last look: will they be late, and why did they arise?"""
+        late, causes = (
+            [(use, v) for (name, use), v in used.items() if name == recipe.name]
+            for recipe in (case_late.RECIPE, root_cause.RECIPE)
+        )
+        asked = [v.id for _, v in late or causes if v.sha256 not in self.broken]
+        if not asked:
+            return 0
+        with db.reading(db.AGENT) as session:
+            now = clock.now(session)
+            found = learning.unasked_cases(session, asked, self.cases_since, AT_ONCE)
+            self.cases_since = found[-1][1] if len(found) == AT_ONCE else now - OVERLAP
+            if not found:
+                return 0
+            history = past.read(session, now, ("cases",), Wanted())
+        cases = history["cases"]
+        rows = take(cases, np.isin(cases["id"].astype(str), [str(number) for number, _ in found]))
+        names = [f"case:{number}" for number in rows["id"]]
+        self.said = {key: value for key, value in self.said.items() if key[1] not in set(names)}  # it came anew
+        due = np.flatnonzero(~np.isnan(rows["due"]))
+        done = 0
+        for use, version in late:
+            done += self._ask(case_late.RECIPE, version, use, history, take(rows, due), [names[i] for i in due])
+        for use, version in causes:
+            model = self._loaded(version, partial(Predictor.of, root_cause.RECIPE))
+            done += self._record(version, use, foreseeing.causes(model, history, rows)) if model is not None else 0
+        return done
 
     def _shelves(self, used: dict[tuple[str, str], ModelVersion]) -> int:
         """Stockouts, demand and queue load: what changes by the hour rather than by the order."""

@@ -133,6 +133,7 @@ class Watching:
 STEPS: dict[str, tuple[Callable[[db.Session, datetime], object], float]] = {
     "first versions": (models.adopt_first, 5.0),
     "cases to open": (watching.reviews, 10.0),
+    "cases to bring forward": (watching.forward, 2.0),
     "what came": (watching.outcomes, 60.0),
     "how models do": (watching.watch, 3600.0),
 }

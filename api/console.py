@@ -18,7 +18,7 @@ from api import views, words
 from api.access import COOKIE, Caller, Me, Work, check_form
 from api.command_words import command_words
 from api.errors import status_of
-from api.risk import risks
+from api.risk import likely_cause, risks
 from erp_core import clock, db, settings
 from erp_core.actions import access, batches, requests
 from erp_core.actions import desk as decisions
@@ -238,7 +238,7 @@ def _case_page(
         found = desk.case_file(session, number)  # the preview expired what was loaded
         proposal = found.proposal
     decisions.saw(session, number, me.person.email, seen.digest if seen else None, me.now)
-    people = desk.names(session)
+    people, own = desk.names(session), models.said_of(session, f"case:{number}")
     left, urgency = words.left(found.case.due_at, found.case.paused_at or me.now)
     signers = views.signers(session, proposal, seen, me.person, me.now) if proposal and seen else []
     return page(
@@ -259,6 +259,7 @@ def _case_page(
         rule_text=lambda code: rules.rule_text(policies.active(session), code),
         intents=[i.value for i in Intent],
         risks=risks(models.said_of(session, f"sales_order:{found.case.order_number}")) if found.case.order_number else [],
+        course=risks(own), likely=likely_cause(own, policies.active(session).root_causes),
     )  # fmt: skip
 
 

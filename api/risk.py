@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +19,9 @@ TITLES = {
     "demand": "Demand",
     "queue_load": "Queue load",
     "return_reason": "Return reason",
+    "case_late": "Case priority",
+    "root_cause": "Root cause",
+    "mail_reader": "Mail reader",
     "replies": "Replies (text)",
 }
 QUESTIONS = {
@@ -27,6 +31,7 @@ QUESTIONS = {
     "differs": "Arrives otherwise than ordered?",
     "price_anomaly": "A wrong price?",
     "duplicate_order": "The same order twice?",
+    "case_late": "Late with this case?",
     "within_7": "Out of stock within 7 days?",
     "within_14": "Out of stock within 14 days?",
 }
@@ -38,7 +43,8 @@ SHORT = {
     "price_anomaly": "a wrong price",
     "duplicate_order": "the same order twice",
 }
-FIRST = ("held", "unpaid", "late", "price_anomaly", "duplicate_order", "differs")
+FIRST = ("held", "unpaid", "late", "price_anomaly", "duplicate_order", "differs", "case_late")
+CAUSE = "cause_"
 WORDS = (
     (0.75, 4, "Very likely", "danger"),
     (0.5, 3, "Likely", "danger"),
@@ -91,6 +97,28 @@ def risks(said: list[Said]) -> list[Risk]:
     by_name = {s.question: s for s in said}
     found = [_risk(by_name[name], by_name) for name in FIRST if name in by_name]
     return sorted(found, key=lambda r: -r.probability)  # what is likeliest first
+
+
+@dataclass(frozen=True)
+class Cause:
+    """The likeliest root cause of a case, and why it is thought to be that."""
+
+    code: str
+    probability: float
+    why: str
+    source: str
+    version: int
+
+
+def likely_cause(said: list[Said], known: Mapping[str, str]) -> Cause | None:
+    """What a model takes for the root cause, when policy knows it and it is likelier than not."""
+    found = [s for s in said if s.question.startswith(CAUSE) and s.question.removeprefix(CAUSE) in known]
+    last = max(found, key=lambda s: s.prediction.id, default=None)
+    if last is None or last.prediction.value < 0.5:
+        return None
+    why = str(last.prediction.reasons[0]["text"]) if last.prediction.reasons else ""
+    code = last.question.removeprefix(CAUSE)
+    return Cause(code, float(last.prediction.value), why, source(last.version), last.version.id)
 
 
 def _risk(said: Said, others: dict[str, Said]) -> Risk:

@@ -125,6 +125,7 @@ TAGS = {
     "order:goods:returned_to_shelf": "Goods back on the shelf",
     "order:goods:shipped": "Goods left",
     "order:risk:raised": "A prediction asked for a look",
+    "case:place:moved": "Place in the queue moved by a prediction",
     "order:sales:rechecked": "Order checked anew",
     "order:sales:rest_cancelled": "Rest of the order cancelled",
     "order:stock:allocated": "Stock given to the order",

@@ -68,7 +68,8 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = public, pg_temp AS $$
         - coalesce((w -> 'tier' ->> (SELECT tier FROM customer WHERE code = p_case.customer))::numeric, 0)
         - CASE WHEN w -> 'strategic' ? p_case.customer THEN (w ->> 'strategic_weight')::numeric ELSE 0 END
         - CASE WHEN EXISTS (SELECT FROM sales_order o WHERE o.number = p_case.order_number AND o.expedited)
-            THEN (w ->> 'expedited_weight')::numeric ELSE 0 END))::bigint
+            THEN (w ->> 'expedited_weight')::numeric ELSE 0 END
+        - coalesce(p_case.late_chance, 0)::numeric * coalesce((w ->> 'late_weight')::numeric, 0)))::bigint
     FROM (SELECT casework.policy_content() -> 'weights' AS w) x
 $$;
 
@@ -168,11 +169,19 @@ BEGIN
     IF TG_OP = 'INSERT' AND NEW.due_at IS NULL THEN
         NEW.due_at := casework.due(NEW.opened_at, NEW.queue, NEW.priority, NEW.entity);
     END IF;
+    -- what is known of it when it comes to its queue is kept: mail comes when it was read, all else when it is opened, and what is handed on anew
+    IF TG_OP = 'INSERT' AND NEW.kind <> 'mail' THEN
+        NEW.came_at := NEW.opened_at;
+    END IF;
+    IF NEW.came_at IS NOT NULL AND (TG_OP = 'INSERT' OR NEW.came_at IS DISTINCT FROM OLD.came_at) THEN
+        NEW.came_as := jsonb_build_object('queue', NEW.queue, 'priority', NEW.priority, 'at_stake', NEW.at_stake, 'customer', NEW.customer,
+            'tier', (SELECT tier FROM customer WHERE code = NEW.customer), 'due', extract(epoch FROM NEW.due_at));
+    END IF;
     NEW.place := casework.place(NEW);
     RETURN NEW;
 END
 $$;
-CREATE OR REPLACE TRIGGER case_firm BEFORE INSERT OR UPDATE OF customer, order_number, at_stake, details ON case_file
+CREATE OR REPLACE TRIGGER case_firm BEFORE INSERT OR UPDATE OF customer, order_number, at_stake, details, came_at, late_chance ON case_file
     FOR EACH ROW EXECUTE FUNCTION casework.case_firm();
 
 -- 2. Claim a case that waits for the agent: the given one, or the most urgent. Nobody else gets it while the lease runs.
@@ -229,7 +238,7 @@ BEGIN
     IF held.kind = 'mail' AND NOT EXISTS (SELECT 1 FROM finding WHERE case_id = p_case) THEN
         UPDATE case_file SET
             queue = CASE WHEN p_queue <> 'none' THEN p_queue WHEN is_machine THEN 'none' ELSE queue END,
-            priority = p_priority, customer = p_customer, supplier = p_supplier, order_number = p_order, at_stake = greatest(p_at_stake, 0),
+            came_at = casework.desk_now(), priority = p_priority, customer = p_customer, supplier = p_supplier, order_number = p_order, at_stake = greatest(p_at_stake, 0),
             due_at = CASE WHEN p_queue = 'none' AND is_machine THEN NULL
                 ELSE least(due_at, casework.due(opened_at, CASE WHEN p_queue = 'none' THEN queue ELSE p_queue END, p_priority,
                     (SELECT entity FROM customer WHERE code = p_customer))) END
@@ -337,7 +346,7 @@ DECLARE
     found bigint;
 BEGIN
     IF p_name <> ALL (ARRAY['hold_risk', 'late_shipment', 'late_supply', 'stockout', 'price_anomaly', 'duplicate_order', 'demand', 'queue_load',
-            'return_reason']) OR p_sha256 !~ '^[0-9a-f]{64}$' OR p_source NOT IN ('simulated', 'own') OR jsonb_typeof(p_figures) <> 'object'
+            'return_reason', 'case_late', 'root_cause', 'mail_reader']) OR p_sha256 !~ '^[0-9a-f]{64}$' OR p_source NOT IN ('simulated', 'own') OR jsonb_typeof(p_figures) <> 'object'
             OR EXISTS (SELECT FROM jsonb_each(p_figures) f WHERE jsonb_typeof(f.value) <> 'object') THEN
         RAISE EXCEPTION 'no such model: %', p_name USING ERRCODE = 'check_violation';
     END IF;

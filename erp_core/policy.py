@@ -195,6 +195,7 @@ class WeightPolicy(_Part):
     strategic: list[str]
     strategic_weight: Decimal = Field(ge=0)
     expedited_weight: Decimal = Field(ge=0)
+    late_weight: Decimal = Field(default=Decimal(0), ge=0)
 
 
 class BatchPolicy(_Part):

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from ml import (
+    case_late,
     demand,
     duplicates,
     hold_risk,
@@ -23,6 +24,7 @@ from ml import (
     price_anomaly,
     recipe,
     return_reason,
+    root_cause,
     stockout,
 )
 from ml.asof import Array
@@ -32,7 +34,8 @@ from ml.recipe import Predictor, Recipe
 
 Content = dict[str, Any]
 RECIPES: dict[str, Recipe] = {
-    r.name: r for r in (hold_risk.RECIPE, late_shipment.RECIPE, late_supply.RECIPE, stockout.RECIPE)
+    module.RECIPE.name: module.RECIPE
+    for module in (hold_risk, late_shipment, late_supply, stockout, case_late, root_cause)
 }
 PLANTED_SEED = 7  # errors that are asked about are not those that were learned from
 
@@ -91,6 +94,7 @@ def _recipe(one: Recipe) -> Entry:
         "orders": ("orders", "order_lines", "holds", "invoices", "shipments"),
         "purchases": ("purchases",),
         "levels": ("order_lines", "levels"),
+        "cases": ("cases",),
     }
     return Entry(one.name, one.title, needs[one.about], learn, answers, measures.auc, measured)
 

@@ -31,10 +31,10 @@ COLUMNS: dict[str, tuple[str, ...]] = {
         "number", "supplier", "sku", "category", "warehouse", "risk", "at", "expected", "received", "quantity", "arrived", "value", "differs",
     ),
     "levels": ("warehouse", "sku", "category", "at", "on_hand", "inbound"),
-    "cases": ("id", "queue", "kind", "at", "closed", "cause"),
+    "cases": ("id", "queue", "kind", "priority", "tier", "customer", "worth", "at", "due", "ends", "closed", "cause"),
 }  # fmt: skip
 WORDS = {"number", "customer", "warehouse", "channel", "tier", "segment", "order", "sku", "category", "reason", "supplier", "risk", "queue",
-         "kind", "id", "cause"}  # fmt: skip
+         "kind", "id", "cause", "priority"}  # fmt: skip
 
 
 @dataclass

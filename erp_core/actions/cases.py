@@ -41,6 +41,7 @@ def route(command: RouteCase, context: Context) -> Change:
         case.status = transition(CASE_STEPS, CaseStatus.AWAITING_REVIEW, CaseStatus.INVESTIGATING)
     fresh = due_at(context.session, case.opened_at, command.queue, command.priority, case.entity)
     case.due_at = min(filter(None, (case.due_at, fresh)), default=None)
+    case.came_at, case.late_chance = context.now, None  # what was said of it in its former queue says nothing here
     return Change("case:desk:routed", f"case:{case.id}", before, snapshot(case))
 
 

@@ -20,6 +20,7 @@ from erp_core.commands import OpenCase
 from erp_core.queries import models as queries
 from erp_core.queries import policies
 from erp_core.rules.drift import stability
+from erp_core.tables.desk import Case
 from erp_core.tables.models import ModelVersion
 from erp_core.values import HoldReason, Priority, Queue
 
@@ -57,7 +58,20 @@ UPDATE prediction p SET outcome_at = :now, outcome = (EXISTS (SELECT FROM stock_
   AND s.sku = split_part(p.subject, ':', 3) AND s.quantity_on_hand <= 0))::int
 WHERE p.outcome IS NULL AND p.question IN ('within_7', 'within_14') AND (p.asked_at + make_interval(days => split_part(p.question, '_', 2)::int) < :now
   OR EXISTS (SELECT FROM stock_level s WHERE s.warehouse = split_part(p.subject, ':', 2) AND s.sku = split_part(p.subject, ':', 3) AND s.quantity_on_hand <= 0))""",
+    """
+UPDATE prediction p SET outcome_at = :now, outcome = (c.resolved_at IS NULL OR c.resolved_at > c.due_at)::int FROM case_file c
+WHERE p.outcome IS NULL AND p.question = 'case_late' AND p.subject = 'case:' || c.id AND p.asked_at >= c.came_at AND (c.resolved_at IS NOT NULL OR c.due_at < :now)""",
+    """
+UPDATE prediction p SET outcome_at = :now, outcome = (c.root_cause = substr(p.question, 7))::int FROM case_file c
+WHERE p.outcome IS NULL AND p.question LIKE 'cause\\_%' AND p.subject = 'case:' || c.id AND c.root_cause NOT IN ('by_itself', 'machine_mail')""",
 )
+# cases of which a champion said something else than the clock knows; a tenth more or less moves nobody
+MOVED = """
+SELECT c.id, p.value, p.version FROM prediction p JOIN case_file c ON p.subject = 'case:' || c.id
+WHERE p.version = :version AND p.use = 'champion' AND p.question = 'case_late' AND p.asked_at > :since AND p.asked_at >= c.came_at
+ AND c.status NOT IN ('resolved', 'dismissed') AND abs(p.value - coalesce(c.late_chance, 0)) >= 0.1
+ AND NOT EXISTS (SELECT FROM prediction q WHERE q.subject = p.subject AND q.question = p.question AND q.use = p.use AND q.id > p.id)
+ORDER BY p.id LIMIT 500 FOR UPDATE OF c SKIP LOCKED"""
 # orders that the checks let pass and that will probably not go well; whoever looked once is not asked again
 RISKY = """
 SELECT DISTINCT ON (o.number) o.number, o.customer, p.question, p.value, p.reasons, p.version, l.value AS worth, p.id
@@ -125,6 +139,23 @@ def reviews(session: Session, now: datetime) -> int:
             "reasons": list(row.reasons),
         }
         write_journal(context, Change("order:risk:raised", f"sales_order:{row.number}", None, after), context.key, None)
+    return len(rows)
+
+
+def forward(session: Session, now: datetime) -> int:
+    """What will probably be late comes forward in its band, as far as policy weighs it, and no case leaves its band. Cases moved."""
+    version = queries.in_use(session, "case_late", now)
+    if version is None:
+        return 0
+    policy = policies.active(session, now)
+    rows = session.execute(text(MOVED), {"version": version.id, "since": now - timedelta(days=1)}).all()
+    for row in rows:
+        case = session.get_one(Case, row.id)
+        before, case.late_chance = case.late_chance, round(row.value, 2)
+        context = Context(session, f"forward:{row.id}:{row.version}:{case.came_at}", CORE, now, policy)
+        after = {"late_chance": case.late_chance, "version": row.version}
+        change = Change("case:place:moved", f"case:{row.id}", {"late_chance": before}, after)
+        write_journal(context, change, context.key, None, row.id)
     return len(rows)
 
 

@@ -104,8 +104,12 @@ WINDOW later AS (PARTITION BY k.warehouse, k.sku ORDER BY d.at DESC ROWS BETWEEN
 ORDER BY k.warehouse, k.sku, d.at
 """
 CASES = """
-SELECT c.id::text AS id, c.queue, c.kind, extract(epoch FROM c.opened_at)::float AS at, extract(epoch FROM c.resolved_at)::float AS closed,
- coalesce(c.root_cause, '') AS cause FROM case_file c WHERE c.opened_at >= :since AND c.opened_at <= :now AND c.queue <> 'none' ORDER BY c.opened_at, c.id
+SELECT c.id::text AS id, coalesce(c.came_as ->> 'queue', c.queue) AS queue, c.kind, coalesce(c.came_as ->> 'priority', c.priority) AS priority,
+ coalesce(c.came_as ->> 'tier', '') AS tier, coalesce(c.came_as ->> 'customer', '') AS customer, coalesce((c.came_as ->> 'at_stake')::float, 0) AS worth,
+ extract(epoch FROM coalesce(c.came_at, c.opened_at))::float AS at, coalesce((c.came_as ->> 'due')::float, extract(epoch FROM c.due_at)::float) AS due,
+ extract(epoch FROM c.due_at)::float AS ends, extract(epoch FROM c.resolved_at)::float AS closed, coalesce(c.root_cause, '') AS cause
+FROM case_file c WHERE c.opened_at >= :since AND c.opened_at <= :now AND c.queue <> 'none' AND (c.came_at IS NOT NULL OR c.resolved_at IS NOT NULL)
+ ORDER BY c.opened_at, c.id
 """
 # what else a warehouse has to do, without what is known of each order
 BESIDE = """
@@ -196,6 +200,18 @@ def unasked_orders(
         tuple(row)
         for row in session.execute(text(UNASKED), {"version": version, "most": most, "now": now, "dated": dated})
     ]
+
+
+UNASKED_CASES = """
+SELECT c.id, c.came_at FROM case_file c WHERE c.status NOT IN ('resolved', 'dismissed') AND c.queue <> 'none' AND c.came_at > :since
+AND EXISTS (SELECT FROM unnest(cast(:versions AS int[])) v WHERE NOT EXISTS (SELECT FROM prediction p
+  WHERE p.subject = 'case:' || c.id AND p.version = v AND p.asked_at >= c.came_at)) ORDER BY c.came_at, c.id LIMIT :most"""
+
+
+def unasked_cases(session: Session, versions: Sequence[int], since: datetime, most: int) -> list[tuple[int, datetime]]:
+    """(number, when it came) of open cases that came to their queue after a moment and that one of these versions was not asked about since."""
+    asked = {"versions": list(versions), "since": since, "most": most}
+    return [(row.id, row.came_at) for row in session.execute(text(UNASKED_CASES), asked)]
 
 
 def skus_of(session: Session, orders: Sequence[str]) -> list[str]:

@@ -29,7 +29,8 @@ class Case(Base):
     """One thing a person must see to its end.
 
     Queues are in order of `band` (from the priority) and within it of `place`, smallest first: see rules.queues. `due_at` stands still
-    while `paused_at` is set. `entity` is the firm it is about, found by a trigger; none for mail that nobody has linked yet.
+    while `paused_at` is set. `came_as` is what was known of it when it came to its queue (`came_at`); `late_chance` is how likely the clock
+    took it to miss its due time, from a model's word: it moves the case within its band, no further. `entity` is the firm it is about, found by a trigger; none for mail that nobody has linked yet.
     """
 
     __tablename__ = "case_file"
@@ -45,6 +46,7 @@ class Case(Base):
             postgresql_where=text(f"{OPEN} AND kind <> 'mail'"),
         ),
         Index("ix_case_file_subject", "subject", "kind"),
+        Index("ix_case_file_came_at", "came_at"),
         Index("ix_case_file_open", "queue", "band", "place", "id", postgresql_where=OPEN),
         Index("ix_case_file_escalate_at", "escalate_at", postgresql_where=text("escalate_at IS NOT NULL")),
         Index("ix_case_file_paused_until", "paused_until", postgresql_where=text("paused_until IS NOT NULL")),
@@ -84,6 +86,9 @@ class Case(Base):
     instruction: Mapped[Json | None] = mapped_column(JSONB(none_as_null=True))
     worked: Mapped[bool] = mapped_column(default=False, server_default="false")
     attempts: Mapped[int] = mapped_column(default=0, server_default="0")
+    came_at: Mapped[Moment | None] = mapped_column(server_default=FetchedValue())
+    came_as: Mapped[Json | None] = mapped_column(server_default=FetchedValue(), server_onupdate=FetchedValue())
+    late_chance: Mapped[float | None]
     leased_by: Mapped[str | None]
     leased_until: Mapped[Moment | None]
 

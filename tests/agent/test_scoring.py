@@ -9,25 +9,28 @@ from typing import Any
 
 import numpy as np
 import pytest
+from sqlalchemy import select
 
 from agent import returning, scoring
 from agent.scoring import Scorer
 from erp_core import casework, clock, db
 from erp_core.actions import execute, models, sealing
 from erp_core.casework import Trained
-from erp_core.commands import NewLine, PlaceOrder, StopAgent
+from erp_core.commands import CloseCase, NewLine, OpenCase, PlaceOrder, StopAgent
 from erp_core.db import Session
 from erp_core.queries import learning
 from erp_core.queries import models as queries
 from erp_core.queries.learning import Wanted
-from erp_core.tables.models import ModelUse
+from erp_core.tables.desk import Case
+from erp_core.tables.models import ModelUse, Prediction
+from erp_core.values import Priority, Queue
 from ml import catalog, past, simulated, store, tracking
 from ml.history import take
 from tests.conftest import TODAY
 from tests.core.test_model_versions import measured
 
 SIZE = simulated.Size(orders=6000, customers=120, items=80, suppliers=12, days=300)
-NAMES = ("hold_risk", "late_shipment", "price_anomaly", "duplicate_order")
+NAMES = ("hold_risk", "late_shipment", "price_anomaly", "duplicate_order", "case_late", "root_cause")
 
 
 @pytest.fixture(scope="module")
@@ -93,6 +96,45 @@ def test_orders_that_were_there_before_a_model_are_asked_about(scorer: Scorer, a
     assert "held" in said(api, "SO-40285")
     # whether a day that is over is missed is no question
     assert "late" not in said(api, "SO-40262")
+
+
+def test_a_case_is_asked_about_when_it_comes_to_its_queue(scorer: Scorer, api: Session) -> None:
+    open_cases = api.scalars(
+        select(Case).where(Case.status == "new", Case.due_at.is_not(None), Case.came_at.is_not(None))
+    ).all()
+    assert len(open_cases) > 20
+    for case in open_cases:
+        late = {s.question: s for s in queries.said_of(api, f"case:{case.id}")}["case_late"]
+        assert 0 <= late.prediction.value <= 1
+        assert len(late.prediction.reasons) == 3
+    scorer.next_cases = 0.0
+    assert scorer.step() == 0  # nothing came, nothing is said again
+
+
+def test_why_a_case_arose_is_said_once_people_have_said_why_others_did(scorer: Scorer, api: Session) -> None:
+    """A model that learned from a simulated past knows nothing of ours before fifty cases were closed with a cause."""
+    assert api.scalars(select(Prediction).where(Prediction.question.startswith("cause_"))).all() == []
+    with db.transaction(db.API) as session:
+        for number in range(60):
+            now = clock.now(session)
+            command = OpenCase(
+                kind="request", subject=f"c{number}", title="x", queue=Queue.BILLING, priority=Priority.NORMAL
+            )
+            execute(session, command, key=f"c{number}", actor="test", now=now)
+            case = session.scalars(select(Case.id).where(Case.subject == f"c{number}")).one()
+            cause = "our_entry" if number % 6 else "carrier"
+            execute(
+                session, CloseCase(case=case, resolution="x", root_cause=cause), key=f"d{number}", actor="test", now=now
+            )
+        command = OpenCase(kind="request", subject="new", title="x", queue=Queue.BILLING, priority=Priority.NORMAL)
+        execute(session, command, key="new", actor="test", now=clock.now(session))
+    seal()
+    scorer.next_cases = 0.0
+    assert scorer.step() > 0
+    case = api.scalars(select(Case.id).where(Case.subject == "new")).one()
+    found = {s.question: s.prediction for s in queries.said_of(api, f"case:{case}")}
+    assert found["cause_our_entry"].value > 0.5
+    assert any("of such cases" in r["text"] for r in found["cause_our_entry"].reasons)
 
 
 def test_a_stopped_agent_scores_nothing(scorer: Scorer, api: Session) -> None:
@@ -201,7 +243,7 @@ def test_an_order_without_prices_and_odd_values_are_asked_once(scorer: Scorer, a
     assert {"held", "price_anomaly"} <= set(said(api, "SC-10"))
     with db.reading(db.API) as session:
         for version in queries.versions(session):
-            if version.name != "late_shipment":
+            if version.name in scoring.OF_ORDERS and version.name != "late_shipment":
                 assert learning.unasked_orders(session, version.id, TODAY, dated=False) == []
     assert scorer.step() == 0
 

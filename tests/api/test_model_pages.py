@@ -15,6 +15,7 @@ from erp_core.actions import access, execute
 from erp_core.commands import ReportModel
 from erp_core.queries import models as queries
 from erp_core.tables.models import FeedbackSample
+from erp_core.values import MODELS
 from tests.api.test_http import AVA, PASSWORD, TestClient, client  # noqa: F401 - the fixture
 from tests.conftest import TODAY
 from tests.core.test_model_versions import GOOD, IDA, JON, adopted, trained
@@ -66,7 +67,7 @@ def test_an_orders_page_shows_the_score_its_reasons_and_which_version_said_so(
 def test_the_models_page_says_what_is_in_use_and_what_is_still_trained(client: TestClient, champion: int) -> None:
     sign_in(client, AVA)
     page = client.get("/models").text
-    assert "First models are being trained from a simulated history: 1 of 9" in page
+    assert f"First models are being trained from a simulated history: 1 of {len(MODELS)}" in page
     assert "Hold risk" in page
     assert client.get("/api/v1/models").json()[0]["version"] == champion
     assert client.get("/models/999").status_code == 404

@@ -16,8 +16,11 @@ from erp_core.actions import execute, models, requests, watching
 from erp_core.actions.desk import Said
 from erp_core.casework import Trained
 from erp_core.commands import (
+    COMMAND,
+    CloseCase,
     KeepSample,
     NominateModel,
+    OpenCase,
     PromoteModel,
     RecordPrompt,
     ReportModel,
@@ -30,7 +33,7 @@ from erp_core.queries import desk, policies, sales, supply
 from erp_core.queries import models as queries
 from erp_core.tables.desk import Case, JournalEntry
 from erp_core.tables.models import FeedbackSample, ModelUse, Prediction
-from erp_core.values import MODELS, Verdict
+from erp_core.values import MODELS, Priority, Queue, Verdict
 from tests.conftest import TODAY
 from tests.core.test_decisions import AVA, file, free_order, to_one
 
@@ -422,3 +425,81 @@ def test_how_people_decide_is_counted(api: Session) -> None:
     decisions.decide(api, number, Said(Verdict.APPROVE, "fine", shown), actor=AVA, now=TODAY)
     (row,) = queries.reviewers(api, TODAY - timedelta(days=30))
     assert (row.actor, row.decided, row.approved, row.otherwise, row.unopened) == (AVA, 1, 1, 0, 1)
+
+
+def opened(session: Session, subject: str, priority: str = "normal", now: Any = TODAY) -> int:
+    command = OpenCase(kind="request", subject=subject, title=subject, queue=Queue.CREDIT, priority=Priority(priority))
+    execute(session, command, key=f"t:{subject}", actor="test", now=now)
+    return session.scalars(select(Case.id).where(Case.subject == subject)).one()
+
+
+def of_case(question: str, value: float, case: int, version: int) -> None:
+    row = {"subject": f"case:{case}", "question": question, "value": value, "reasons": [{"text": "a slow queue"}]}
+    with db.transaction(db.AGENT) as session:
+        casework.record_predictions(session, version, "champion", [row])
+
+
+def in_order(session: Session, wanted: set[int]) -> list[int]:
+    session.expire_all()
+    rows = desk.case_rows(session, desk.Filter(queue="credit"), TODAY, limit=1000)
+    return [row.case.id for row in rows if row.case.id in wanted]
+
+
+def test_what_will_be_late_comes_forward_in_its_band_and_no_further(api: Session, database: str) -> None:
+    version = adopted("case_late")
+    with db.transaction(db.API) as session:
+        first, second = opened(session, "first"), opened(session, "second", now=TODAY + timedelta(hours=3))
+        low = opened(session, "low", "low")
+    everything = {first, second, low}
+    assert in_order(api, everything) == [first, second, low]
+    api.rollback()
+    of_case("case_late", 0.95, second, version)
+    of_case("case_late", 1.0, low, version)
+    due = api.scalars(select(Case.due_at).order_by(Case.id)).all()
+    api.rollback()
+    with db.transaction(db.API) as session:
+        assert watching.forward(session, TODAY) == 2
+        assert watching.forward(session, TODAY) == 0
+    assert in_order(api, everything) == [second, first, low]
+    assert api.scalars(select(Case.due_at).order_by(Case.id)).all() == due
+    told = api.scalars(
+        select(JournalEntry).where(JournalEntry.tag == "case:place:moved", JournalEntry.case_id == second)
+    ).one()
+    assert told.after == {"late_chance": 0.95, "version": version}
+
+
+def test_what_was_known_of_a_case_when_it_came_is_kept(api: Session) -> None:
+    number = opened(api, "a matter")
+    case = api.get_one(Case, number, populate_existing=True)
+    came = dict(case.came_as or {})
+    assert (came["queue"], came["priority"], case.came_at) == ("credit", "normal", TODAY)
+    case.late_chance = 0.9
+    route = {
+        "type": "route_case",
+        "case": number,
+        "queue": "pricing",
+        "priority": "high",
+        "matter": {"kind": "complaint"},
+    }
+    execute(api, COMMAND.validate_python(route), key="t:route", actor="test", now=TODAY + timedelta(hours=1))
+    api.refresh(case)
+    assert (case.came_as or {})["queue"] == "pricing"
+    assert (case.came_at, case.late_chance) == (TODAY + timedelta(hours=1), None)
+
+
+def test_what_came_of_a_cases_predictions_is_its_closing(api: Session, database: str) -> None:
+    late, cause = adopted("case_late"), adopted("root_cause")
+    with db.transaction(db.API) as session:
+        numbers = [opened(session, name) for name in ("in time", "still open")]
+    for number in numbers:
+        of_case("case_late", 0.2, number, late)
+        of_case("cause_our_entry", 0.7, number, cause)
+    with db.transaction(db.API) as session:
+        command = CloseCase(case=numbers[0], resolution="done", root_cause="our_entry")
+        execute(session, command, key="t:close", actor="test", now=TODAY + timedelta(hours=1))
+        watching.outcomes(session, TODAY + timedelta(hours=1))
+    rows = {(p.subject, p.question): p.outcome for p in api.scalars(select(Prediction))}
+    done, waits = (f"case:{n}" for n in numbers)
+    assert rows == {
+        (done, "case_late"): 0.0, (done, "cause_our_entry"): 1.0, (waits, "case_late"): None, (waits, "cause_our_entry"): None,
+    }  # fmt: skip

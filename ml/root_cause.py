@@ -1,0 +1,135 @@
+"""Root cause: why did a case arise? Each case is asked about beside each cause that people have named, and the likeliest is offered to who closes it."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ml.asof import Array, Known, Names, rate
+from ml.history import History, Table, take
+from ml.recipe import Heads, Recipe
+
+FEATURES = (
+    "kind_share", "kind_share_60", "kind_known", "queue_share", "customer_share", "customer_known", "all_share", "all_share_60", "priority_share",
+)  # fmt: skip
+NOBODYS = ("", "by_itself", "machine_mail")  # what nobody looked into says nothing of causes
+WEIGHT = 5.0
+
+
+def named(causes: Array) -> Array:
+    """bool (n,): a person said why."""
+    return np.array([cause not in NOBODYS for cause in causes], dtype=bool)
+
+
+def pairs(cases: Table, causes: list[str]) -> Table:
+    """Each case beside each cause, case by case; `candidate` is the cause that is asked about."""
+    rows = np.repeat(np.arange(len(cases["at"])), len(causes))
+    return {**take(cases, rows), "candidate": np.tile(np.array(causes, dtype=object), len(cases["at"]))}
+
+
+def causes_of(history: History) -> list[str]:
+    """The causes that people have named, in the order of their names."""
+    found = history["cases"]["cause"]
+    return sorted(set(found[named(found)].tolist()))
+
+
+class Past:
+    """Why cases arose so far: facts known when a case was closed."""
+
+    def __init__(self, history: History) -> None:
+        whole = history["cases"]
+        cases = take(whole, named(whole["cause"]))
+        self.names = {name: Names(cases[name]) for name in ("kind", "queue", "customer", "priority", "cause")}
+        self.width = len(set(cases["cause"].tolist())) + 1  # one more, for a cause never named
+        self.of = {
+            name: Known(self.key(name, cases), cases["closed"]) for name in ("kind", "queue", "customer", "priority")
+        }
+        cause, closed = self.names["cause"].of(cases["cause"]), cases["closed"]
+        self.paired = {
+            name: Known(self.key(name, cases) * self.width + cause, closed)
+            for name in ("kind", "queue", "customer", "priority")
+        }
+        self.cause, self.every = Known(cause, closed), Known(np.zeros(len(closed)), closed)
+
+    def key(self, name: str, cases: Table) -> Array:
+        """int64 (n,): number of what a case is like."""
+        return self.names[name].of(cases[name])
+
+    def share(self, name: str, rows: Table, prior: Array, days: float) -> tuple[Array, Array]:
+        """float64 (n,) twice: share of the candidate among like cases, leaning on `prior`; how many like cases are known."""
+        key, cause = self.key(name, rows), self.names["cause"].of(rows["candidate"])
+        both = self.paired[name].count(key * self.width + cause, rows["at"], days)
+        like = self.of[name].count(key, rows["at"], days)
+        return rate(both, like, prior, WEIGHT), like
+
+    def of_all(self, rows: Table, days: float) -> Array:
+        """float64 (n,): share of the candidate among all cases."""
+        cause, at = self.names["cause"].of(rows["candidate"]), rows["at"]
+        return rate(self.cause.count(cause, at, days), self.every.count(np.zeros(len(at)), at, days), 1 / self.width)
+
+
+def features(past: Past, rows: Table) -> Array:
+    """float64 (case and cause, FEATURES): each as of the case's coming to its queue."""
+    always, lately = past.of_all(rows, 365), past.of_all(rows, 60)
+    kind, kind_known = past.share("kind", rows, always, 365)
+    customer, customer_known = past.share("customer", rows, kind, 365)
+    someone = np.array([bool(x) for x in rows["customer"]])
+    columns = {
+        "kind_share": kind,
+        "kind_share_60": past.share("kind", rows, kind, 60)[0],
+        "kind_known": kind_known,
+        "queue_share": past.share("queue", rows, always, 365)[0],
+        "customer_share": np.where(someone, customer, np.nan),
+        "customer_known": np.where(someone, customer_known, np.nan),
+        "all_share": always,
+        "all_share_60": lately,
+        "priority_share": past.share("priority", rows, always, 365)[0],
+    }
+    return np.stack([columns[name] for name in FEATURES], axis=1)
+
+
+def subjects(history: History) -> Table:
+    """Closed cases of which somebody said why, each beside each cause."""
+    cases = history["cases"]
+    return pairs(take(cases, named(cases["cause"]) & ~np.isnan(cases["closed"])), causes_of(history))
+
+
+def labels(history: History) -> Heads:
+    """The candidate is the cause that was named."""
+    rows = subjects(history)
+    asked = (rows["candidate"] == rows["cause"]).astype(float)
+    return {"cause": (np.ones(len(asked), dtype=bool), asked)}
+
+
+def baseline(past: Past, rows: Table) -> Array:
+    """The rule of thumb: the candidate's share among closed cases of this kind."""
+    return past.share("kind", rows, past.of_all(rows, 365), 365)[0]
+
+
+WORDS = {
+    "kind_share": lambda x: f"{x:.0%} of such cases arose from it",
+    "kind_share_60": lambda x: f"{x:.0%} of such cases of 60 days arose from it",
+    "kind_known": lambda x: f"{x:.0f} such cases were closed in a year",
+    "queue_share": lambda x: f"{x:.0%} of the queue's cases arose from it",
+    "customer_share": lambda x: f"{x:.0%} of this customer's cases arose from it",
+    "customer_known": lambda x: f"{x:.0f} cases of this customer were closed in a year",
+    "all_share": lambda x: f"{x:.0%} of all cases arose from it",
+    "all_share_60": lambda x: f"{x:.0%} of all cases of 60 days arose from it",
+    "priority_share": lambda x: f"{x:.0%} of cases of its priority arose from it",
+}
+
+RECIPE = Recipe(
+    name="root_cause",
+    title="Root cause",
+    about="cases",
+    features=FEATURES,
+    past=Past,
+    compute=features,
+    labels=labels,
+    main="cause",
+    baseline=baseline,
+    rule="the cause's share among closed cases of the kind",
+    words=WORDS,
+    subjects=subjects,
+    slices=("queue",),
+    truth={"cause": "cause"},
+)
