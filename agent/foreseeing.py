@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,10 +11,12 @@ from ml import demand as forecasts
 from ml import duplicates, price_anomaly, root_cause, stockout
 from ml.asof import DAY, Array, Known, Names
 from ml.boosted import Boosted, Quantiles
+from ml.duplicates import Rarity
 from ml.history import History, Table, take
 from ml.recipe import Predictor, told
 
 Row = dict[str, Any]
+Near = Mapping[str, Sequence[str]]
 
 
 def prices(model: Boosted, history: History, numbers: Sequence[str]) -> list[Row]:
@@ -37,23 +39,27 @@ def prices(model: Boosted, history: History, numbers: Sequence[str]) -> list[Row
     return list(found.values())
 
 
-def doubles(model: Boosted, history: History, numbers: Sequence[str]) -> list[Row]:
-    """The order that each of these most looks like once more."""
+def doubles(model: Boosted, history: History, numbers: Sequence[str], rarity: Rarity, near: Near) -> list[Row]:
+    """The order that each of these most looks like once more; `near`: orders of other accounts for much the same goods, by number."""
     orders = duplicates.baskets(history["order_lines"])
-    mine = set(numbers)
+    by_number, mine = {basket.number: basket for basket in orders}, set(numbers)
     found = [(one, two) for one, two in duplicates.pairs(orders) if two.number in mine]
+    found += [
+        (by_number[other], by_number[n]) for n in numbers for other in near.get(n, ()) if {n, other} <= set(by_number)
+    ]
     best: dict[str, Row] = {
         n: {"subject": f"sales_order:{n}", "question": "duplicate_order", "value": 0.0} for n in numbers
     }
     if found:
-        matrix = duplicates.ask(found, duplicates.Rarity(orders), duplicates.usual(orders))
+        matrix = duplicates.ask(found, rarity, duplicates.usual(orders))
         said, shares = model.probabilities(matrix), model.contributions(matrix)
         for row, (one, two) in enumerate(found):
             if float(said[row]) > best[two.number]["value"]:
                 why = told(duplicates.FEATURES, duplicates.WORDS, matrix[row], shares[row])
+                whose = f" of {one.customer}" if one.customer != two.customer else ""
                 best[two.number] |= {
                     "value": float(said[row]),
-                    "reasons": [{"text": f"like {one.number}", "share": None}, *why],
+                    "reasons": [{"text": f"like {one.number}{whose}", "share": None}, *why],
                 }
     return list(best.values())
 

@@ -26,19 +26,15 @@ from erp_core.queries import desk, learning, models
 from erp_core.queries.learning import Wanted
 from erp_core.tables.models import ModelVersion
 from erp_core.values import MODELS
-from ml import case_late, catalog, late_supply, past, root_cause, stockout, store, tracking
+from ml import case_late, catalog, duplicates, late_supply, past, root_cause, stockout, store, tracking
 from ml.boosted import Boosted, Quantiles
+from ml.duplicates import Rarity
 from ml.history import History, Table, take
 from ml.late_supply import RECIPE as SUPPLY
 from ml.recipe import Predictor, Recipe
 
 ORDER_TABLES = ("orders", "order_lines", "holds", "invoices", "shipments")
-FORESEEN: dict[
-    str, tuple[Callable[[dict[str, Any]], Boosted], Callable[[Boosted, History, Sequence[str]], list[Row]]]
-] = {
-    "price_anomaly": (lambda content: Boosted.from_json(content["heads"]["wrong"]), foreseeing.prices),
-    "duplicate_order": (lambda content: Boosted.from_json(content["heads"]["duplicate"]), foreseeing.doubles),
-}
+FORESEEN = {"price_anomaly": "wrong", "duplicate_order": "duplicate"}  # and the question that each answers
 OF_ORDERS = ("hold_risk", "late_shipment", *FORESEEN)
 AT_ONCE, NEWS = 200, 0.01
 OFTEN = 3600.0
@@ -58,6 +54,7 @@ class Scorer:
         self.known: dict[int, Any] = {}
         self.next_shelves = 0.0
         self.next_cases = 0.0
+        self.rarity: tuple[float, Rarity] | None = None
         self.cases_since = LONG_AGO
         self.backlog = True  # whether open orders may be there that a version was never asked about
         self.used: dict[tuple[str, str], int] = {}
@@ -119,13 +116,23 @@ class Scorer:
         numbers = [number for number, _, _ in wanted]
         with db.reading(db.AGENT) as session:
             now = clock.now(session)
+            held = learning.goods_of(session, numbers)
+            vectors = {number: duplicates.vector(goods) for number, (_, _, goods) in held.items()}
+            near = {
+                n: learning.alike(session, held[n][0], held[n][1], v, within=duplicates.NEAR)
+                for n, v in vectors.items()
+            }
             asked = Wanted(
                 customers=sorted({customer for _, customer, _ in wanted}),
                 warehouses=sorted({warehouse for _, _, warehouse in wanted}),
-                skus=learning.skus_of(session, numbers),
+                skus=sorted({sku for _, _, goods in held.values() for sku in goods}),
+                others=sorted({other for found in near.values() for other in found}),
                 earliest=learning.earliest_of(session, numbers),
             )
             history = past.read(session, now, ORDER_TABLES, asked)
+            rarity = self._rarity(session, now)
+        with db.transaction(db.AGENT) as session:
+            casework.keep_goods(session, vectors)
         mine = np.flatnonzero(np.isin(history["orders"]["number"].astype(str), numbers))
         subjects = take(history["orders"], mine)
         done = 0
@@ -136,10 +143,22 @@ class Scorer:
                 rows = take(subjects, np.flatnonzero(ahead))
                 done += self._ask(catalog.RECIPES[name], version, use, history, rows, _sales(rows))
             elif name in FORESEEN:
-                make, rows_of = FORESEEN[name]
-                model = self._loaded(version, make)
-                done += self._record(version, use, rows_of(model, history, numbers)) if model is not None else 0
+                model = self._loaded(version, partial(_head, FORESEEN[name]))
+                if model is None:
+                    continue
+                rows_of = (
+                    foreseeing.prices
+                    if name == "price_anomaly"
+                    else partial(foreseeing.doubles, rarity=rarity, near=near)
+                )
+                done += self._record(version, use, rows_of(model, history, numbers))
         return done
+
+    def _rarity(self, session: Session, now: datetime) -> Rarity:
+        """How telling the items of an order are, of four months; counted once an hour."""
+        if self.rarity is None or time.monotonic() > self.rarity[0] + OFTEN:
+            self.rarity = (time.monotonic(), Rarity(*learning.holders(session, now - timedelta(days=120))))
+        return self.rarity[1]
 
     def _purchases(self, used: dict[tuple[str, str], ModelVersion], purchases: set[str] | None) -> int:
         """Lines of purchase orders that are on their way: those that changed, or all."""
@@ -266,6 +285,10 @@ class Scorer:
         if self.broken.get(version.sha256) != str(error):
             print(f"{version.name}, version {version.id}: {error}", file=sys.stderr, flush=True)
         self.broken[version.sha256] = str(error)
+
+
+def _head(question: str, content: dict[str, Any]) -> Boosted:
+    return Boosted.from_json(content["heads"][question])
 
 
 def _mirror(standing: dict[tuple[str, str], int]) -> None:

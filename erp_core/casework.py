@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -168,3 +169,9 @@ def record_predictions(session: Session, version: int, use: str, rows: list[dict
     query = "SELECT casework.record_predictions(:version, :use, cast(:rows AS jsonb))"
     number: int = session.execute(text(query), {"version": version, "use": use, "rows": canonical(rows)}).scalar_one()
     return number
+
+
+def keep_goods(session: Session, goods: Mapping[str, Sequence[float]]) -> None:
+    """Keep what orders hold, as vectors (64,) by order number; those of the last three days stay."""
+    rows = [{"order": number, "goods": list(vector)} for number, vector in goods.items()]
+    session.execute(text("SELECT casework.keep_goods(cast(:rows AS jsonb))"), {"rows": canonical(rows)})

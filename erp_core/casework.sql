@@ -1,4 +1,4 @@
--- What the agent's role may do besides reading: eight functions, and nothing else.
+-- What the agent's role may do besides reading: nine functions, and nothing else.
 -- Each fixes the actor, checks the state, and writes its own journal row. Applied by every `countersign migrate`.
 
 CREATE SCHEMA IF NOT EXISTS casework;
@@ -402,6 +402,19 @@ BEGIN
 END
 $$;
 
+-- 9. Keep what new orders hold, as vectors, for three days: whoever orders the same under another account is found by them.
+CREATE OR REPLACE FUNCTION casework.keep_goods(p_rows jsonb) RETURNS void
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = public, pg_temp AS $$
+BEGIN
+    PERFORM set_config('synchronous_commit', 'off', true);  -- a lost vector is only reckoned again
+    DELETE FROM order_goods WHERE placed_at < casework.desk_now() - interval '3 days';
+    INSERT INTO order_goods (order_number, customer, placed_at, goods)
+    SELECT o.number, o.customer, o.ordered_at, r.goods::text::vector FROM jsonb_to_recordset(p_rows) AS r ("order" text, goods jsonb)
+        JOIN sales_order o ON o.number = r."order" WHERE o.ordered_at >= casework.desk_now() - interval '3 days'
+    ON CONFLICT (order_number) DO UPDATE SET goods = excluded.goods;
+END
+$$;
+
 -- Grants: said anew each time, from nothing.
 REVOKE ALL ON ALL TABLES IN SCHEMA public FROM countersign_api, countersign_agent, countersign_reader;
 REVOKE ALL ON ALL SEQUENCES IN SCHEMA public FROM countersign_api, countersign_agent, countersign_reader;
@@ -427,9 +440,9 @@ GRANT SELECT ON entity, customer, contact, ship_to, supplier, app_user, item, su
     sales_order, order_line, hold, purchase_order, purchase_order_line, shipment, shipment_line, invoice, remittance, policy_version, policy_activation, delegation, agent_stop,
     installation, case_file, message, finding, note, proposal, decision, journal_entry, item_unit, tier_price, customer_account,
     customer_item, invoice_line, credit_memo, return_order, return_line, item_source, receipt, receipt_line, supplier_invoice, supplier_invoice_line, disruption, discrepancy, tolerance, transfer, quarantined,
-    stock_movement, chain_link, model_version, model_report, model_use, prediction, feedback_sample TO countersign_agent;
+    stock_movement, chain_link, model_version, model_report, model_use, prediction, feedback_sample, order_goods TO countersign_agent;
 GRANT EXECUTE ON FUNCTION casework.record_message, casework.claim_case, casework.record_findings, casework.file_proposal,
-    casework.give_back, casework.add_note, casework.record_model, casework.record_predictions TO countersign_agent;
+    casework.give_back, casework.add_note, casework.record_model, casework.record_predictions, casework.keep_goods TO countersign_agent;
 
 GRANT SELECT ON entity, customer, supplier, item, substitute, price, warehouse, stock_level, allocation, sales_order, order_line, hold,
     purchase_order, purchase_order_line, shipment, shipment_line, invoice, invoice_line, credit_memo, payment, remittance, return_order,

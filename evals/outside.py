@@ -190,6 +190,7 @@ def retail(path: Path) -> dict[str, Any]:
         "order": whole["InvoiceNo"].astype(str).to_numpy(object),
         "customer": whole["CustomerID"].map(lambda x: "" if pd.isna(x) else str(int(x))).to_numpy(object),
         "sku": whole["StockCode"].astype(str).to_numpy(object),
+        "po": np.full(len(whole), "", dtype=object),
         "at": _seconds(whole, "InvoiceDate"),
         "quantity": whole["Quantity"].to_numpy(float),
         "price": whole["UnitPrice"].to_numpy(float),
@@ -205,7 +206,7 @@ def _retail_duplicates(lines: Table, truth: Any, since: float) -> dict[str, Any]
     orders = duplicates.baskets(lines)
     before = [basket for basket in orders if basket.at < since]
     found = list(duplicates.pairs(orders, since))
-    matrix = duplicates.ask(found, duplicates.Rarity(before), duplicates.usual(before))
+    matrix = duplicates.ask(found, duplicates.Rarity.among(before), duplicates.usual(before))
     said = model.probabilities(matrix)
     copies = truth[truth["kind"] == "duplicate_order"]
     pairs = {frozenset((str(a), str(int(b)))) for a, b in zip(copies["InvoiceNo"], copies["duplicate_of"], strict=True)}

@@ -141,13 +141,10 @@ def _duplicate_asked(model: Boosted, history: History, since: float) -> tuple[Ar
     orders = duplicates.baskets(history["order_lines"])
     before = [basket for basket in orders if basket.at < since]
     together, copies = duplicates.planted([basket for basket in orders if basket.at >= since], 0.08, PLANTED_SEED)
-    found = list(duplicates.pairs(together))
-    if not found:
+    rarity, habits = duplicates.Rarity.among(before), duplicates.usual(before)
+    matrix, asked = duplicates.asked(together, copies, rarity, habits)
+    if not len(asked):
         return np.empty(0), np.empty(0), np.empty(0)
-    matrix = duplicates.ask(found, duplicates.Rarity(before), duplicates.usual(before))
-    asked = np.array(
-        [float(copies.get(two.number) == one.number or copies.get(one.number) == two.number) for one, two in found]
-    )
     return asked, model.probabilities(matrix), duplicates.baseline(matrix)
 
 

@@ -23,7 +23,8 @@ COLUMNS: dict[str, tuple[str, ...]] = {
         "number", "customer", "warehouse", "channel", "tier", "segment", "at", "requested", "value", "lines", "limit", "exposure",
         "overdue", "terms", "margin", "price_off", "quantity_off", "short", "abroad", "held", "closed", "cancelled", "entered",
     ),
-    "order_lines": ("order", "customer", "warehouse", "sku", "category", "at", "quantity", "price", "list_price", "cost", "expected_price"),
+    "order_lines": ("order", "customer", "po", "warehouse", "sku", "category", "at", "quantity", "price", "list_price", "cost",
+                    "expected_price"),
     "holds": ("order", "customer", "at", "reason"),
     "invoices": ("number", "order", "customer", "at", "due", "paid", "amount"),
     "shipments": ("order", "customer", "warehouse", "at", "delivered", "requested"),
@@ -34,7 +35,7 @@ COLUMNS: dict[str, tuple[str, ...]] = {
     "cases": ("id", "queue", "kind", "priority", "tier", "customer", "worth", "at", "due", "ends", "closed", "cause"),
 }  # fmt: skip
 WORDS = {"number", "customer", "warehouse", "channel", "tier", "segment", "order", "sku", "category", "reason", "supplier", "risk", "queue",
-         "kind", "id", "cause", "priority"}  # fmt: skip
+         "kind", "id", "cause", "priority", "po"}  # fmt: skip
 
 
 @dataclass

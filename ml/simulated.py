@@ -134,6 +134,7 @@ def _orders(
     lines = {
         "order": numbers[order_of_line],
         "customer": orders["customer"][order_of_line],
+        "po": np.array([f"P{i:06d}" for i in range(n)], dtype=object)[order_of_line],
         "warehouse": orders["warehouse"][order_of_line],
         "sku": names[item_of_line],
         "category": CATEGORIES[item_of_line % 6],

@@ -20,11 +20,13 @@ YEAR = timedelta(days=400)
 
 @dataclass(frozen=True)
 class Wanted:
-    """Of whom: these customers over a year; these items and warehouses for as long before the earliest order asked about as features look back."""
+    """Of whom: these customers over a year; these items and warehouses for as long before the earliest order asked about as features look back;
+    and whole orders of other customers."""
 
     customers: Sequence[str] = ()
     warehouses: Sequence[str] = ()
     skus: Sequence[str] = ()
+    others: Sequence[str] = ()
     earliest: datetime | None = None
 
 
@@ -57,7 +59,7 @@ FROM o JOIN customer c ON c.code = o.customer LEFT JOIN now ON now.customer = o.
 LEFT JOIN x ON x.number = o.number LEFT JOIN h ON h.order_number = o.number LEFT JOIN s ON s.order_number = o.number ORDER BY o.ordered_at, o.number
 """
 LINES = """
-SELECT o.number AS order, o.customer, o.warehouse, l.sku, coalesce(i.category, '') AS category, extract(epoch FROM o.ordered_at)::float AS at,
+SELECT o.number AS order, o.customer, coalesce(o.customer_po, '') AS po, o.warehouse, l.sku, coalesce(i.category, '') AS category, extract(epoch FROM o.ordered_at)::float AS at,
  l.quantity_base::float AS quantity, (l.unit_price * l.quantity_ordered / nullif(l.quantity_base, 0))::float AS price, i.list_price::float AS list_price,
  i.unit_cost::float AS cost, NULL::float AS expected_price
 FROM order_line l JOIN sales_order o ON o.number = l.order_number JOIN item i ON i.sku = l.sku
@@ -120,7 +122,7 @@ WHOLE = {**OWN, "purchases": PURCHASES, "levels": LEVELS, "cases": CASES}
 # a customer's year; and of a warehouse, or of items, what is recent
 NARROW = {
     "orders": "o.customer = ANY(:customers)",
-    "order_lines": "(o.customer = ANY(:customers) OR (l.sku = ANY(:skus) AND o.ordered_at >= :lately))",
+    "order_lines": "(o.customer = ANY(:customers) OR (l.sku = ANY(:skus) AND o.ordered_at >= :lately) OR o.number = ANY(:others))",
     "holds": "(o.customer = ANY(:customers) OR (h.reason = 'stock' AND h.placed_at >= :lately AND EXISTS (SELECT FROM order_line l WHERE l.order_number = o.number AND l.sku = ANY(:skus))))",
     "invoices": "v.customer = ANY(:customers)",
     "shipments": "(o.customer = ANY(:customers) OR (s.warehouse = ANY(:warehouses) AND s.shipped_at >= :recent))",
@@ -136,6 +138,7 @@ def past(session: Session, now: datetime, tables: Sequence[str], wanted: Wanted 
             "customers": list(wanted.customers),
             "warehouses": list(wanted.warehouses),
             "skus": list(wanted.skus),
+            "others": list(wanted.others),
             "recent": first - timedelta(days=91),
             "lately": first - timedelta(days=121),
             "fortnight": first - timedelta(days=15),
@@ -214,10 +217,45 @@ def unasked_cases(session: Session, versions: Sequence[int], since: datetime, mo
     return [(row.id, row.came_at) for row in session.execute(text(UNASKED_CASES), asked)]
 
 
-def skus_of(session: Session, orders: Sequence[str]) -> list[str]:
-    """Items of orders."""
-    query = "SELECT DISTINCT sku FROM order_line WHERE order_number = ANY(:orders) ORDER BY sku"
-    return list(session.scalars(text(query), {"orders": list(orders)}))
+GOODS = """
+SELECT o.number, o.customer, o.ordered_at, l.sku, sum(l.quantity_base)::float AS quantity FROM sales_order o JOIN order_line l ON l.order_number = o.number
+WHERE o.number = ANY(:orders) AND l.quantity_base > 0 GROUP BY o.number, l.sku"""
+
+
+def goods_of(session: Session, orders: Sequence[str]) -> dict[str, tuple[str, datetime, dict[str, float]]]:
+    """(customer, when it was placed, quantity by item) of orders."""
+    found: dict[str, tuple[str, datetime, dict[str, float]]] = {}
+    for row in session.execute(text(GOODS), {"orders": list(orders)}):
+        found.setdefault(row.number, (row.customer, row.ordered_at, {}))[2][row.sku] = row.quantity
+    return found
+
+
+# the index finds the nearest of all days and accounts, so more are asked for than are wanted
+NEAR = """
+SELECT order_number FROM (SELECT order_number, customer, placed_at, goods <=> cast(:goods AS vector) AS distance FROM order_goods
+ ORDER BY goods <=> cast(:goods AS vector) LIMIT 40) n
+WHERE customer <> :customer AND placed_at <= :at AND placed_at >= cast(:at AS timestamptz) - interval '2 days' AND distance < :within
+ORDER BY distance LIMIT :most"""
+
+
+def alike(
+    session: Session, customer: str, at: datetime, goods: Sequence[float], *, within: float, most: int = 5
+) -> list[str]:
+    """Orders of other accounts for much the same goods, placed in the two days before: nearest first, by cosine distance."""
+    asked = {"goods": str(list(goods)), "customer": customer, "at": at, "within": within, "most": most}
+    return list(session.scalars(text(NEAR), asked))
+
+
+HOLDERS = """
+SELECT l.sku, count(DISTINCT l.order_number) AS orders FROM order_line l JOIN sales_order o ON o.number = l.order_number
+WHERE o.ordered_at >= :since GROUP BY l.sku"""
+
+
+def holders(session: Session, since: datetime) -> tuple[int, dict[str, int]]:
+    """(orders since then, how many of them hold each item)."""
+    whole = session.execute(text("SELECT count(*) FROM sales_order WHERE ordered_at >= :since"), {"since": since})
+    rows = session.execute(text(HOLDERS), {"since": since})
+    return int(whole.scalar_one()), {row.sku: row.orders for row in rows}
 
 
 def earliest_of(session: Session, orders: Sequence[str]) -> datetime | None:

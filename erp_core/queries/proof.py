@@ -22,7 +22,7 @@ GRACE = timedelta(seconds=60)
 # no state of the house: said once and digested in entries, sums, what processes keep for themselves, secrets
 NOT_KEPT = {
     "journal_entry", "row_image", "chain_link", "seal", "message", "finding", "note", "customer_account", "customer_item", "queue_depth",
-    "working_span", "case_view", "leadership", "installation", "waiting_event", "credential", "sign_in", "prediction",
+    "working_span", "case_view", "leadership", "installation", "waiting_event", "order_goods", "credential", "sign_in", "prediction",
 }  # fmt: skip
 DERIVED = ["name_vector"]  # reckoned from the row's own name
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import date
 
+from pgvector.sqlalchemy import Vector
 from sqlalchemy import CheckConstraint, ForeignKey, ForeignKeyConstraint, Index, text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
@@ -113,6 +114,20 @@ class Hold(Base):
     released_at: Mapped[Moment | None]
     release_note: Mapped[str | None]
     waived_until: Mapped[Moment | None]
+
+
+class OrderGoods(Base):
+    """What a new order holds, as a vector: finds orders of other accounts for the same goods. Kept by the agent for some days, for itself."""
+
+    __tablename__ = "order_goods"
+    __table_args__ = (
+        Index("ix_order_goods_placed_at", "placed_at"),
+        Index("ix_order_goods_goods", "goods", postgresql_using="hnsw", postgresql_ops={"goods": "vector_cosine_ops"}),
+    )
+    order_number: Mapped[str] = mapped_column(ForeignKey("sales_order.number", ondelete="CASCADE"), primary_key=True)
+    customer: Mapped[str]
+    placed_at: Mapped[Moment]
+    goods: Mapped[list[float]] = mapped_column(Vector(64))
 
 
 class CustomerItem(Base):

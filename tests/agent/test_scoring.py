@@ -24,7 +24,7 @@ from erp_core.queries.learning import Wanted
 from erp_core.tables.desk import Case
 from erp_core.tables.models import ModelUse, Prediction
 from erp_core.values import Priority, Queue
-from ml import catalog, past, simulated, store, tracking
+from ml import catalog, duplicates, past, simulated, store, tracking
 from ml.history import take
 from tests.conftest import TODAY
 from tests.core.test_model_versions import measured
@@ -179,9 +179,8 @@ def test_what_is_read_for_one_order_says_what_the_whole_past_says(scorer: Scorer
     order, customer, warehouse = "SO-40285", "C1031", "W01"
     with db.reading(db.AGENT) as session:
         now = clock.now(session)
-        wanted = Wanted(
-            [customer], [warehouse], learning.skus_of(session, [order]), learning.earliest_of(session, [order])
-        )
+        skus = sorted(learning.goods_of(session, [order])[order][2])
+        wanted = Wanted([customer], [warehouse], skus, earliest=learning.earliest_of(session, [order]))
         narrow = past.read(session, now, scoring.ORDER_TABLES, wanted)
         whole = past.read(session, now, scoring.ORDER_TABLES)
     for name in ("hold_risk", "late_shipment"):
@@ -283,3 +282,24 @@ def test_a_model_of_other_features_stops_no_other(scorer: Scorer, api: Session, 
     found = said(api, "SC-12")
     assert "price_anomaly" in found
     assert "held" not in found
+
+
+def test_the_same_order_under_another_account_is_found_by_what_it_holds(scorer: Scorer, api: Session) -> None:
+    goods = {"VAL-1166": 17, "VAL-3904": 9, "VAL-7152": 23, "VAL-7461": 4}
+    for customer, number in (("C1006", "SC-20"), ("C1031", "SC-21")):
+        with db.transaction(db.API) as session:
+            lines = [NewLine(sku=sku, quantity=Decimal(n)) for sku, n in goods.items()]
+            command = PlaceOrder(customer=customer, number=number, customer_po=None, warehouse="W01", lines=lines)
+            execute(session, command, key=number, actor="test", now=clock.now(session))
+        seal()
+        scorer.next_shelves = float("inf")
+        scorer.step()
+    assert said(api, "SC-20")["duplicate_order"].prediction.value < 0.5
+    twice = said(api, "SC-21")["duplicate_order"].prediction
+    assert twice.value > 0.5
+    assert twice.reasons[0]["text"] == "like SC-20 of C1006"
+    with db.reading(db.AGENT) as session:
+        vector = duplicates.vector({sku: float(n) for sku, n in goods.items()})
+        near = learning.alike(session, "C1031", clock.now(session), vector, within=duplicates.NEAR)
+        own = learning.alike(session, "C1006", clock.now(session), vector, within=duplicates.NEAR)
+    assert (near, own) == (["SC-20"], ["SC-21"])

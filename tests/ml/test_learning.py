@@ -194,9 +194,9 @@ def test_planted_price_errors_and_duplicates_are_found(past: History) -> None:
     twice = duplicates.fit(lines, LATER)
     orders = [b for b in duplicates.baskets(lines) if b.at < LATER]
     one = orders[-1]
-    again = duplicates.Basket("AGAIN", one.customer, one.at + 600, dict(one.goods), one.value)
+    again = duplicates.Basket("AGAIN", one.customer, one.at + 600, dict(one.goods))
     pair = [(a, b) for a, b in duplicates.pairs([*orders, again]) if b.number == "AGAIN" and a.number == one.number]
-    assert twice.probabilities(duplicates.ask(pair, duplicates.Rarity(orders), duplicates.usual(orders)))[0] > 0.5
+    assert twice.probabilities(duplicates.ask(pair, duplicates.Rarity.among(orders), duplicates.usual(orders)))[0] > 0.5
 
 
 def test_reasons_for_a_return_are_told_or_left_open() -> None:
