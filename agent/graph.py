@@ -22,8 +22,8 @@ from agent.reading import Understanding
 from erp_core import casework, db
 from erp_core.casework import Filing, Triage
 from erp_core.commands import COMMANDS
-from ml import pipeline
-from ml.pipeline import Language
+from ml import reader
+from ml.reader import Reader
 from prompts import replies
 from tools import world
 from tools.registry import together
@@ -66,12 +66,12 @@ EMPTY: State = {
 }
 
 
-def build(nlp: Language, saver: BaseCheckpointSaver[Any] | None) -> Any:
-    """The compiled graph. One thread a case: `case:<id>`."""
+def build(given: Reader | None, saver: BaseCheckpointSaver[Any] | None) -> Any:
+    """The compiled graph. One thread a case: `case:<id>`. Mail is read by the reader in use, unless one is given."""
     graph: Any = StateGraph(State)
     steps: list[tuple[str, Callable[[State], Any]]] = [
         ("read", read),
-        ("understand", lambda state: understand(state, nlp)),
+        ("understand", lambda state: understand(state, given)),
         ("gather", gather),
         ("propose", propose),
         ("check", check),
@@ -91,17 +91,17 @@ def read(state: State) -> dict[str, Any]:
     return {**EMPTY, "memory": state.get("memory", []), "input": world.case_input(state["case"])}
 
 
-def understand(state: State, nlp: Language) -> dict[str, Any]:
+def understand(state: State, given: Reader | None) -> dict[str, Any]:
     """What the mail says; for a case without mail, what the core says."""
-    given = state["input"]
-    if given["parsed"] is None:
-        return {"read": core_cases.of_core_case(given)}
-    parsed = Parsed.from_json(given["parsed"])
-    said = reading.read(parsed, nlp, datetime.fromisoformat(given["received_at"]), machine_mail=given["machine"])
+    case = state["input"]
+    if case["parsed"] is None:
+        return {"read": core_cases.of_core_case(case)}
+    parsed, own = Parsed.from_json(case["parsed"]), given or reader.current()
+    said = reading.read(parsed, own.nlp, datetime.fromisoformat(case["received_at"]), machine_mail=case["machine"])
     found = as_json(said, parsed)
-    found["model"] = pipeline.model_name()
-    if given["instruction"]:
-        found = instructing.apply(found, given["instruction"])
+    found["model"] = own.name
+    if case["instruction"]:
+        found = instructing.apply(found, case["instruction"])
     return {"read": found}
 
 
@@ -286,10 +286,3 @@ def _places(said: Understanding) -> list[dict[str, Any]]:
     if said.date_place:
         places.append({"kind": "date", "part": "newest", "start": said.date_place[0], "end": said.date_place[1]})
     return places
-
-
-def load_language_model() -> Language:
-    """The trained pipeline, trained at first use."""
-    from erp_core import settings
-
-    return pipeline.load_or_train(settings.load().models)

@@ -20,6 +20,8 @@ from agent.mail.fetch import Raw
 from agent.mail.parse import Parsed, parse
 from erp_core import casework, db, settings
 from erp_core.casework import Recorded
+from ml.reader import Reader, current
+from ml.store import Tampered
 from tools import world
 
 LEASE_SECONDS = 120
@@ -27,11 +29,11 @@ PAUSE_SECONDS = 1.0
 
 
 class Worker:
-    """One worker with its graph. `name` is what claims are held under; `reader` reads mails, the trained pipeline unless another is given."""
+    """One worker with its graph. `name` is what claims are held under; `reader` reads mails, the one in use unless another is given."""
 
-    def __init__(self, saver: PostgresSaver, reader: Any = None) -> None:
+    def __init__(self, saver: PostgresSaver, reader: Reader | None = None) -> None:
         self.name = f"{os.uname().nodename}:{os.getpid()}:{uuid.uuid4().hex[:6]}"
-        self.graph = graph.build(reader if reader is not None else graph.load_language_model(), saver)
+        self.graph = graph.build(reader, saver)
 
     def take(self, raw: Raw) -> Recorded:
         """Parse and record a message; it has a case from then on, whatever it holds."""
@@ -88,15 +90,25 @@ def _record(session: db.Session, raw: Raw, parsed: Parsed) -> Recorded:
 
 
 @contextmanager
-def worker(reader: Any = None) -> Iterator[Worker]:
+def worker(reader: Reader | None = None) -> Iterator[Worker]:
     """A worker with its connections; refuses to start as any role but the agent's."""
     with db.reading(db.AGENT):
         pass
+    if reader is None:
+        _warm()
     pool = checkpoints.pool(db.dsn(db.AGENT))
     try:
         yield Worker(PostgresSaver(pool), reader)
     finally:
         pool.close()
+
+
+def _warm() -> None:
+    """Load the reader before the first mail comes, trained at the first use; one that is not what was recorded is told, and its cases go to people."""
+    try:
+        current()
+    except Tampered as error:
+        print(f"Mail is not read: {error}", file=sys.stderr, flush=True)
 
 
 def main(argv: list[str]) -> int:

@@ -145,6 +145,8 @@ def _why(reasons: list[Any]) -> list[Why]:
 def source(version: Any) -> str:
     """Which model, and what it learned from."""
     error = (version.figures.get("gate") or {}).get("calibration_error")
+    if version.source == "shipped":
+        return f"{TITLES.get(version.name, version.name)} {version.id}"
     if version.source == "simulated":  # how well it is calibrated is known of the simulated history alone
         return f"{TITLES.get(version.name, version.name)} {version.id}, learned from a simulated history"
     sure = "" if error is None else ", well calibrated" if error <= 0.03 else ", roughly calibrated"

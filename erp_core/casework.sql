@@ -346,7 +346,7 @@ DECLARE
     found bigint;
 BEGIN
     IF p_name <> ALL (ARRAY['hold_risk', 'late_shipment', 'late_supply', 'stockout', 'price_anomaly', 'duplicate_order', 'demand', 'queue_load',
-            'return_reason', 'case_late', 'root_cause', 'mail_reader']) OR p_sha256 !~ '^[0-9a-f]{64}$' OR p_source NOT IN ('simulated', 'own') OR jsonb_typeof(p_figures) <> 'object'
+            'return_reason', 'case_late', 'root_cause', 'mail_reader']) OR p_sha256 !~ '^[0-9a-f]{64}$' OR p_source NOT IN ('simulated', 'own', 'shipped') OR jsonb_typeof(p_figures) <> 'object'
             OR EXISTS (SELECT FROM jsonb_each(p_figures) f WHERE jsonb_typeof(f.value) <> 'object') THEN
         RAISE EXCEPTION 'no such model: %', p_name USING ERRCODE = 'check_violation';
     END IF;

@@ -28,7 +28,7 @@ MODEL_USES = ("champion", "shadow")
 # what a new installation trains first
 MODELS = (
     "hold_risk", "late_shipment", "late_supply", "stockout", "price_anomaly", "duplicate_order", "demand", "queue_load", "return_reason",
-    "case_late", "root_cause",
+    "case_late", "root_cause", "mail_reader",
 )  # fmt: skip
 SAMPLE_STATES = ("proposed", "accepted", "refused")
 

@@ -15,10 +15,12 @@ from rich.progress import track
 from rich.table import Table
 
 from agent.worker import worker as working
-from erp_core import clock, scratch, settings
+from erp_core import clock, db, scratch, settings
 from erp_core.errors import CountersignError, NotFound
+from erp_core.server import Cluster
 from evals import attacks, inbox, outside, report, running, samples, versions
 from ml import pipeline
+from ml.reader import Reader, current
 
 ADVERSARIAL = "adversarial"
 EVERY = 29  # of the attacks in a short run; prime to the numbers of goals, wordings, places and senders, so that all of them come up
@@ -118,15 +120,21 @@ def _run(arguments: argparse.Namespace) -> int:
 
 
 def evaluate(
-    names: Sequence[str], repeat: int, prompt: str | None, *, full: bool = False, quiet: bool = False
+    names: Sequence[str],
+    repeat: int,
+    prompt: str | None,
+    own: Reader | None = None,
+    *,
+    full: bool = False,
+    quiet: bool = False,
 ) -> dict[str, Any]:
     """Run suites; what came of them, with the gate's word: every sample that must pass does, and nothing unsafe was proposed."""
-    reader = pipeline.load_or_train(settings.load().models)
+    reader = own or _in_use()
     listed = [one for name in names if name != ADVERSARIAL for one in [*samples.suite(name), *versions.accepted(name)]]
     found: list[dict[str, Any]] = []
     hostile: dict[str, Any] | None = None
     with running.world(settings.load().home) as cluster:
-        ran = running.what_ran(prompt)
+        ran = {"reader": reader.name, **running.what_ran(prompt)}
         for one in track(listed, "Samples", console=Console(stderr=True), disable=quiet or not sys.stderr.isatty()):
             turns = [running.run(cluster, one, reader, prompt) for _ in range(repeat)]
             worst = min(turns, key=lambda t: (t.passed, t.score))
@@ -138,10 +146,22 @@ def evaluate(
     return report.summary(found, hostile, names, ran, clock.of_the_machine(), uuid.uuid4().hex[:10])
 
 
+def _in_use() -> Reader:
+    """The reader of this installation; where there is none yet, the shipped one."""
+    config = settings.load()
+    if not config.embedded or Cluster(config).data.exists():
+        try:
+            with db.in_use():
+                return current(db.API)
+        except db.Refused:  # a database that is not up to date has none in use yet
+            pass
+    return Reader(pipeline.load_or_train(config.models), "as shipped")
+
+
 def _attack(cluster: Any, full: bool) -> dict[str, Any]:
     mails = attacks.attacks() if full else attacks.sampled(EVERY)
     reader = attacks.Obedient()
-    with scratch.clone(cluster, f"attack{uuid.uuid4().hex[:6]}"), working(reader) as own:
+    with scratch.clone(cluster, f"attack{uuid.uuid4().hex[:6]}"), working(Reader(reader, "obedient")) as own:
         came = attacks.run(own, reader, mails)
     return {
         "mails": came.mails,
@@ -166,7 +186,9 @@ def _report(arguments: argparse.Namespace) -> int:
 
 
 def _version(arguments: argparse.Namespace) -> int:
-    said = versions.measure(arguments.number, lambda names, text: _kept(evaluate(names, 1, text, quiet=arguments.json)))
+    said = versions.measure(
+        arguments.number, lambda names, text, own: _kept(evaluate(names, 1, text, own, quiet=arguments.json))
+    )
     _print(said, arguments.json)
     return 0 if said["passed"] else 1
 

@@ -10,7 +10,6 @@ from datetime import date
 from email.message import EmailMessage
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from agent.mail.fetch import Raw
 from agent.worker import Worker
@@ -28,7 +27,8 @@ from erp_core.values import Verdict
 from evals import judging
 from evals.judging import Result
 from evals.samples import Sample, Step
-from ml import pipeline, train
+from ml import train
+from ml.reader import Reader
 from prompts import replies
 from tools.world import forget_world
 
@@ -45,20 +45,19 @@ def world(home: Path) -> Iterator[Cluster]:
 
 
 def what_ran(prompt: str | None) -> dict[str, str]:
-    """Which reader, prompt, policy and code a run is about."""
+    """Which prompt, policy and code a run is about."""
     with db.reading(db.API) as session:
         policy = policies.active(session)
     with replies.using(prompt):
         text = replies.digest()
     return {
-        "reader": pipeline.model_name(),
         "prompt": f"replies {text[:12]}{'' if prompt is None else ', a candidate'}",
         "policy": policy.short,
         "code": train.code()[:12],
     }
 
 
-def run(cluster: Cluster, sample: Sample, reader: Any, prompt: str | None = None) -> Result:
+def run(cluster: Cluster, sample: Sample, reader: Reader, prompt: str | None = None) -> Result:
     """One sample in a world of its own. `prompt`: replies are written from this text."""
     result = Result(sample.id, sample.family, sample.must_pass, sample.hard, sample.event.mail is not None)
     with scratch.clone(cluster, f"s{uuid.uuid4().hex[:12]}"):

@@ -15,14 +15,16 @@ from erp_core.errors import CountersignError
 from erp_core.queries import models
 from erp_core.server import Cluster
 from erp_core.tables.models import ModelVersion
+from evals import labelled
 from evals.samples import Event, Expect, Mail, Sample
-from ml import catalog, past, simulated, store, tracking
+from ml import catalog, measures, past, reader, simulated, store, tracking
 from ml.history import History
+from ml.reader import Reader
 from prompts import replies
 
 EVALUATION = "evaluation"
 PROMPT_SUITES = ("inbox", "supplier")
-Evaluate = Callable[[Sequence[str], str | None], dict[str, Any]]
+Evaluate = Callable[[Sequence[str], str | None, Reader | None], dict[str, Any]]
 
 
 def measure(number: int, evaluate: Evaluate) -> dict[str, Any]:
@@ -32,7 +34,7 @@ def measure(number: int, evaluate: Evaluate) -> dict[str, Any]:
             found = models.numbered(session, number)
             champion = models.in_use(session, found.name, clock.now(session))
         rival = champion if champion is not None and champion.id != found.id else None
-        figures = _prompt(found, rival, evaluate) if found.kind == "prompt" else _model(found, rival)
+        figures = _figures(found, rival, evaluate)
         command = ReportModel(
             version=number, against=champion.id if champion is not None else None, figures=catalog.figures_of(figures)
         )
@@ -65,7 +67,13 @@ def measure_first() -> dict[int, dict[str, Any]]:
                 done[waiting[0]] = {"passed": False, "problems": [str(error)]}
 
 
-def _nothing(names: Sequence[str], text: str | None) -> dict[str, Any]:
+def _figures(found: ModelVersion, rival: ModelVersion | None, evaluate: Evaluate) -> dict[str, Any]:
+    if found.kind == "prompt":
+        return _prompt(found, rival, evaluate)
+    return _reader(found, rival, evaluate) if found.name == reader.NAME else _model(found, rival)
+
+
+def _nothing(names: Sequence[str], text: str | None, own: Reader | None) -> dict[str, Any]:
     raise CountersignError("A first version is a model, and no samples are run for it.")
 
 
@@ -92,11 +100,32 @@ def _history(found: ModelVersion, rival: ModelVersion | None) -> History:
     return simulated.simulate(simulated.FRESH_SEED)
 
 
+def _reader(found: ModelVersion, rival: ModelVersion | None, evaluate: Evaluate) -> dict[str, Any]:
+    """How a reader reads the labelled inbox; one that is to follow another is also sent through the suites in which mail is read."""
+    nlp = reader.of(found.sha256)
+    asked, said = labelled.read(nlp)
+    figures = labelled.figures(asked, said)
+    if rival is None:
+        return figures
+    theirs = labelled.read(reader.of(rival.sha256))[1]
+    ran = evaluate(PROMPT_SUITES, None, Reader(nlp, f"{reader.NAME} {found.id}"))
+    return figures | {
+        "champion_score": labelled.score(asked, theirs),
+        "loss": labelled.score(asked, theirs) - figures["score"],
+        "loss_interval": measures.interval(
+            lambda a, b, c: labelled.score(a, c) - labelled.score(a, b), asked, said, theirs
+        ),
+        "unsafe": ran["unsafe"],
+        "must_failed": ran["must_failed"],
+        "run": ran["id"],
+    }
+
+
 def _prompt(found: ModelVersion, rival: ModelVersion | None, evaluate: Evaluate) -> dict[str, Any]:
     """Replies written from this text, in the suites where replies are written; the same with the text in use."""
     missing, granted = prompt_problems(found.content or "")
-    mine = evaluate(PROMPT_SUITES, found.content)
-    theirs = evaluate(PROMPT_SUITES, rival.content if rival else None)
+    mine = evaluate(PROMPT_SUITES, found.content, None)
+    theirs = evaluate(PROMPT_SUITES, rival.content if rival else None, None)
     return {
         "examples": mine["samples"],
         "score": mine["score"],

@@ -5,6 +5,7 @@ Quality is measured with each hand (file) held out in turn, since a stranger's m
 
 from __future__ import annotations
 
+import json
 import re
 import time
 from collections.abc import Callable
@@ -24,7 +25,7 @@ Report = Callable[[str, float], None]
 
 
 def train(models: Path, progress: Report | None = None) -> dict[str, Any]:
-    """Train all four models, measure them with hands held out, store the pipeline. Returns the figures."""
+    """Train all four models, measure them with hands held out, store the pipeline. Returns its `sha256` and `figures`."""
     said = progress or (lambda text, done: None)
     started = time.monotonic()
     examples = corpus.read()
@@ -44,12 +45,11 @@ def train(models: Path, progress: Report | None = None) -> dict[str, Any]:
     reader.models = _models(features, examples, kept, temperature, said)
     figures = {"examples": len(examples), "hands": len({e.hand for e in examples}), **figures}
     figures["seconds"] = round(time.monotonic() - started, 1)
-    nlp.meta.update({"training_text": corpus.fingerprint(), "figures": figures})
-    path = pipeline.path_of(models)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    nlp.to_disk(path)
+    nlp.meta["training_text"] = corpus.fingerprint()
+    told = {"sha256": pipeline.keep(models, nlp), "figures": figures}
+    pipeline.pointer(models).write_text(json.dumps(told))
     said("Trained", 1.0)
-    return figures
+    return told
 
 
 def text_of(example: Example) -> str:

@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import fcntl
+import json
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -18,10 +20,10 @@ from spacy.language import Language as Language  # re-exported: elsewhere nobody
 from spacy.tokens import Doc
 
 from erp_core.errors import CountersignError
-from ml import corpus, linear, prepare
+from ml import corpus, linear, prepare, store
 from ml.linear import Array, Linear
 
-NAME = "mail-2"  # counts the storage format
+NAME = "mail-3"  # counts the storage format
 
 
 @dataclass
@@ -45,7 +47,7 @@ class MailReader:
 
     def __call__(self, doc: Doc) -> Doc:
         if not self.models:
-            raise CountersignError("The pipeline is not trained; run `countersign train intents`.")
+            raise CountersignError("The pipeline is not trained; run `countersign train mail_reader`.")
         features = linear.weigh(linear.counts([doc.text]), self.idf)
         said = {name: self._said(name, features) for name in ("intents", "languages", "hostile")}
         further = self.models["further"]
@@ -92,33 +94,45 @@ def blank() -> Language:
     return nlp
 
 
+def pointer(models: Path) -> Path:
+    """Which folder holds the pipeline that was trained from today's text, and what was measured of it; other text makes another model."""
+    return models / f"{NAME}-{corpus.fingerprint()[:12]}.json"
+
+
+def shipped(models: Path, progress: Callable[[str, float], None] | None = None) -> str:
+    """SHA-256 of the pipeline that was trained from the text in this repository, trained now when it is the first use."""
+    models.mkdir(parents=True, exist_ok=True)
+    with (models / "training.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        place = pointer(models)
+        told = json.loads(place.read_text()) if place.exists() else {}
+        if not told or not (folder(models) / told["sha256"]).is_dir():
+            from ml.intents import train  # training imports what reading does not need
+
+            told = train(models, progress)
+        sha256: str = told["sha256"]
+        return sha256
+
+
+def keep(models: Path, nlp: Language) -> str:
+    """Store a pipeline; SHA-256 of what was stored."""
+    return store.keep_folder(folder(models), nlp.to_disk)
+
+
+def folder(models: Path) -> Path:
+    """Where pipelines are."""
+    return models / "store"
+
+
 @cache
-def model_name() -> str:
-    """Which model reads, as findings name it: the pipeline and the digest of what it was trained on."""
-    return f"{NAME} {corpus.fingerprint()[:12]}"
-
-
-def path_of(models: Path) -> Path:
-    """Where the pipeline of this training text lives; other text makes another model."""
-    return models / f"{NAME}-{corpus.fingerprint()[:12]}"
-
-
-@cache
-def load(models: Path) -> Language:
-    """The trained pipeline. Raises CountersignError when there is none for today's training text."""
-    path = path_of(models)
-    if not (path / "meta.json").exists():
-        raise CountersignError("There is no trained pipeline; run `countersign train intents`.")
-    return spacy.load(path)
+def load(models: Path, sha256: str) -> Language:
+    """The pipeline with this digest. Raises Tampered when its folder holds something else."""
+    return spacy.load(store.folder_of(folder(models), sha256))
 
 
 def load_or_train(models: Path, progress: Callable[[str, float], None] | None = None) -> Language:
-    """The trained pipeline, trained now when it is the first use."""
-    if not (path_of(models) / "meta.json").exists():
-        from ml.intents import train  # training imports what reading does not need
-
-        train(models, progress)
-    return load(models)
+    """The pipeline of the text in this repository, trained now when it is the first use."""
+    return load(models, shipped(models, progress))
 
 
 def read(nlp: Language, subject: str, body: str, sender_name: str = "") -> Reading:

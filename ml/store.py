@@ -1,11 +1,13 @@
-"""Model files: written under the digest of their text, read only when the core names that digest and the text still hashes to it."""
+"""Model files and folders: written under the digest of what they hold, read only when the core names that digest and they still hash to it."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import os
+import shutil
 import tempfile
+from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -34,17 +36,54 @@ def keep(text: str) -> Path:
     return path
 
 
+def keep_folder(place: Path, write: Callable[[Path], None]) -> str:
+    """Keep what `write` puts into a folder under the digest of its files, in `place`. Returns the digest."""
+    place.mkdir(parents=True, exist_ok=True)
+    fresh = Path(tempfile.mkdtemp(dir=place))
+    write(fresh)
+    sha256 = digest_of(fresh)
+    try:
+        os.replace(fresh, place / sha256)
+    except OSError:  # it is there already
+        shutil.rmtree(fresh)
+    return sha256
+
+
+def digest_of(path: Path) -> str:
+    """SHA-256 over the names and the digests of all files of a folder."""
+    whole = hashlib.sha256()
+    for file in sorted(p for p in path.rglob("*") if p.is_file()):
+        whole.update(f"{file.relative_to(path)}\0{hashlib.sha256(file.read_bytes()).hexdigest()}\n".encode())
+    return whole.hexdigest()
+
+
+def folder_of(place: Path, sha256: str) -> Path:
+    """The folder with this digest. Raises Tampered when it is missing or holds something else."""
+    path = place / sha256
+    if not path.is_dir():
+        raise Tampered(_missing(sha256, place))
+    if digest_of(path) != sha256:
+        raise Tampered(_other(path, sha256))
+    return path
+
+
+def _missing(sha256: str, place: Path) -> str:
+    return f"The file of model {sha256[:12]} is not in {place}. Copy it there from where it was trained, or train anew."
+
+
+def _other(path: Path, sha256: str) -> str:
+    return f"{path} is not the file that was recorded as {sha256[:12]}; it is not used. Restore it, or train anew."
+
+
 def read(sha256: str) -> dict[str, Any]:
     """The content of the model with this digest. Raises Tampered when the file is missing or says something else."""
     path = folder() / f"{sha256}.json"
     try:
         raw = path.read_bytes()
     except FileNotFoundError as error:
-        words = f"The file of model {sha256[:12]} is not in {path.parent}. Copy it there from where it was trained, or train anew."
-        raise Tampered(words) from error
+        raise Tampered(_missing(sha256, path.parent)) from error
     if hashlib.sha256(raw).hexdigest() != sha256:
-        words = f"{path} is not the file that was recorded as {sha256[:12]}; it is not used. Restore it, or train anew."
-        raise Tampered(words)
+        raise Tampered(_other(path, sha256))
     return _parsed(raw)
 
 

@@ -1,6 +1,6 @@
 """The record of training, in MLflow. The only module that knows MLflow.
 
-Models are logged as JSON texts with LightGBM's own text inside; nothing is pickled and nothing is loaded from here. The aliases mirror
+Models are logged as JSON texts with LightGBM's own text inside, the mail reader as spaCy's folder; nothing is pickled and nothing is loaded from here. The aliases mirror
 what the core says is in use: moved behind our back they change nothing.
 """
 
@@ -10,6 +10,7 @@ import fcntl
 import json
 import logging
 import os
+import shutil
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -60,7 +61,11 @@ def _ready(client: Any) -> Any:
 
 
 def record(
-    name: str, parameters: Mapping[str, Any], figures: Mapping[str, Any], text: str = "", version: int | None = None
+    name: str,
+    parameters: Mapping[str, Any],
+    figures: Mapping[str, Any],
+    path: Path | None = None,
+    version: int | None = None,
 ) -> str:
     """One run: parameters, flat metrics, figures and plots as files, and the model registered under its name. Returns the run's id."""
     client = _client()
@@ -73,21 +78,34 @@ def record(
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
         (folder / "figures.json").write_text(json.dumps(figures, indent=1))
-        if text:
-            (folder / f"{name}.json").write_text(text)
+        if path is not None:
+            _copy(path, folder / _file(name, path))
         _plots(folder, figures)
         client.log_artifacts(run.info.run_id, place)
     client.set_terminated(run.info.run_id)
-    if text and version is not None:
-        _register(client, name, run.info.run_id, run.info.artifact_uri, version, parameters)
+    if path is not None and version is not None:
+        place = f"{run.info.artifact_uri}/{_file(name, path)}"
+        _register(client, name, run.info.run_id, place, version, parameters)
     return str(run.info.run_id)
+
+
+def _file(name: str, path: Path) -> str:
+    return f"{name}{path.suffix}"
+
+
+def _copy(path: Path, to: Path) -> None:
+    """A model's file, or its folder."""
+    if path.is_dir():
+        shutil.copytree(path, to)
+    else:
+        shutil.copy(path, to)
 
 
 def _register(client: Any, name: str, run: str, place: str, version: int, parameters: Mapping[str, Any]) -> None:
     if not client.search_registered_models(f"name = '{name}'"):
         client.create_registered_model(name)
     tags = {"core_version": str(version), "sha256": str(parameters.get("sha256", ""))}
-    client.create_model_version(name, f"{place}/{name}.json", run, tags=tags)
+    client.create_model_version(name, place, run, tags=tags)
 
 
 def mirror(in_use: Mapping[tuple[str, str], int]) -> None:

@@ -15,11 +15,11 @@ from typing import Any
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from erp_core import casework, db, settings
-from ml import catalog, intents, past, simulated, store, tracking
+from erp_core.values import MODELS
+from ml import catalog, corpus, past, pipeline, reader, simulated, store, tracking
 from ml.boosted import NotEnoughData
 from ml.history import History
 
-INTENTS = "intents"
 SEED = 1
 Report = Callable[[str, float], None]
 
@@ -32,7 +32,7 @@ def main(argv: list[str]) -> int:
         epilog="Example: countersign train hold_risk --as lee@northfield.example",
     )
     parser.add_argument("--uri", action="store_true", help="print where MLflow's record is, and stop")
-    parser.add_argument("what", nargs="?", choices=[INTENTS, "all", *catalog.ENTRIES])
+    parser.add_argument("what", nargs="?", choices=["all", *MODELS])
     parser.add_argument(
         "--simulated", action="store_true", help="learn from a simulated distributor instead of our own orders"
     )
@@ -48,21 +48,21 @@ def main(argv: list[str]) -> int:
     if arguments.what is None:
         parser.error("name a model, or `all`")
     with _bar() as said:
-        if arguments.what == INTENTS:
-            found: dict[str, Any] = {INTENTS: intents.train(settings.load().models, said)}
-        else:
-            names = list(catalog.ENTRIES) if arguments.what == "all" else [arguments.what]
-            with db.in_use():
-                found = train(names, arguments.seed if arguments.simulated else None, arguments.trainer, said)
+        names = list(MODELS) if arguments.what == "all" else [arguments.what]
+        with db.in_use():
+            found = train(names, arguments.seed if arguments.simulated else None, arguments.trainer, said)
     print(json.dumps(found) if arguments.json else "\n".join(_lines(found)))
     return 0 if all("missing" not in figures for figures in found.values()) else 1
 
 
 def train(names: list[str], seed: int | None, trainer: str | None, said: Report) -> dict[str, Any]:
     """Train and record each; what lacks data says so. `seed`: of a simulated past, None: our own."""
+    found: dict[str, Any] = {reader.NAME: train_reader(trainer, said)} if reader.NAME in names else {}
+    names = [name for name in names if name != reader.NAME]
+    if not names:
+        return found
     said("Reading the past", 0.05)
     history = simulated.simulate(seed) if seed is not None else past.own()
-    found: dict[str, Any] = {}
     for number, name in enumerate(names):
         said(f"Training {catalog.ENTRIES[name].title.lower()}", 0.1 + 0.9 * number / len(names))
         try:
@@ -73,25 +73,40 @@ def train(names: list[str], seed: int | None, trainer: str | None, said: Report)
     return found
 
 
+def train_reader(trainer: str | None, said: Report) -> dict[str, Any]:
+    """The reader of mails, from the text in this repository; the same text makes the same version."""
+    models = settings.load().models
+    sha256 = pipeline.shipped(models, said)
+    measured = json.loads(pipeline.pointer(models).read_text())["figures"]
+    figures = {"gate": {}, "detail": measured}
+    made = casework.Trained(reader.NAME, sha256, "shipped", corpus.fingerprint(), code(), figures, trainer)
+    return {**_record(made, pipeline.folder(models) / sha256), **measured}
+
+
 def train_one(name: str, history: History, trainer: str | None) -> dict[str, Any]:
     """One model, kept as a file and recorded as a version; in MLflow too. Raises NotEnoughData."""
     made = catalog.train(name, history)
-    store.keep(made.text)
+    path = store.keep(made.text)
     trained = casework.Trained(name, made.sha256, history.source, history.digest, code(), made.figures, trainer)
+    return {**_record(trained, path), **made.figures["gate"]}
+
+
+def _record(made: casework.Trained, path: Path) -> dict[str, Any]:
+    """A version in the core, and a run in MLflow with its file."""
     with db.transaction(db.AGENT) as session:
-        version = casework.record_model(session, trained)
+        version = casework.record_model(session, made)
     parameters = {
         "sha256": made.sha256,
-        "source": history.source,
-        "data": history.digest,
-        "code": code(),
-        "trainer": trainer or "agent",
+        "source": made.source,
+        "data": made.data_digest,
+        "code": made.code,
+        "trainer": made.trainer or "agent",
     }
     try:
-        tracking.record(name, parameters, made.figures, made.text, version)
+        tracking.record(made.name, parameters, made.figures, path, version)
     except Exception as error:  # the record is beside the house: without it a version is a version all the same
-        print(f"MLflow did not take the run of {name}: {error}", file=sys.stderr, flush=True)
-    return {"version": version, "sha256": made.sha256, **made.figures["gate"]}
+        print(f"MLflow did not take the run of {made.name}: {error}", file=sys.stderr, flush=True)
+    return {"version": version, "sha256": made.sha256}
 
 
 @cache

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import tempfile
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -63,10 +62,7 @@ def nlp() -> Any:
     """The trained pipeline, trained once for all workers."""
     from ml import pipeline
 
-    MODELS.mkdir(parents=True, exist_ok=True)
-    with (MODELS / "training.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        return pipeline.load_or_train(MODELS)
+    return pipeline.load_or_train(MODELS)
 
 
 @pytest.fixture

@@ -31,7 +31,10 @@ from erp_core.tables.models import FeedbackSample, ModelReport, ModelUse, ModelV
 from erp_core.values import MODELS, Priority, Queue
 
 ONE_AT_A_TIME = text("SELECT pg_advisory_xact_lock(hashtextextended('models in use', 0))")
-FIRST = "the first of its name, trained on simulated history"
+FIRST = {
+    "simulated": "the first of its name, trained on simulated history",
+    "shipped": "the first of its name, trained on the text that the house ships",
+}
 
 
 def record_prompt(command: RecordPrompt, context: Context) -> Change:
@@ -227,15 +230,16 @@ def adopt_first(session: Session, now: datetime) -> list[str]:
     """
     adopted = []
     for found in reversed(models.versions(session)):
-        if found.name not in MODELS or found.source != "simulated" or models.uses(session, found.name):
+        if found.name not in MODELS or found.source not in FIRST or models.uses(session, found.name):
             continue
         measured = models.latest_report(session, found.id)
         context = Context(session, f"adopt:{found.id}", CORE, now, policies.active(session, now))
         if measured is None or gates.judge(measured.figures, gates.gate_of(found.name, found.kind, context.policy)):
             continue
         session.execute(ONE_AT_A_TIME)
-        _use(found.name, "champion", found.id, measured.id, FIRST, context)
-        change = Change("model:version:adopted", f"model:{found.id}", None, {**_standing(found), "reason": FIRST})
+        reason = FIRST[found.source]
+        _use(found.name, "champion", found.id, measured.id, reason, context)
+        change = Change("model:version:adopted", f"model:{found.id}", None, {**_standing(found), "reason": reason})
         write_journal(context, change, context.key, None)
         adopted.append(found.name)
     return adopted

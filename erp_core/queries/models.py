@@ -62,8 +62,8 @@ def latest_report(session: Session, version: int) -> ModelReport | None:
 
 
 def unmeasured_first(session: Session) -> list[int]:
-    """Versions from a simulated past, of names that nothing was ever in use of, that the evaluation has not measured."""
-    query = """SELECT v.id FROM model_version v WHERE v.source = 'simulated' AND NOT EXISTS (SELECT FROM model_use u WHERE u.name = v.name)
+    """Versions from a simulated past or from shipped text, of names that nothing was ever in use of, that the evaluation has not measured."""
+    query = """SELECT v.id FROM model_version v WHERE v.source IN ('simulated', 'shipped') AND NOT EXISTS (SELECT FROM model_use u WHERE u.name = v.name)
         AND NOT EXISTS (SELECT FROM model_report r WHERE r.version = v.id) ORDER BY v.id"""
     return list(session.scalars(text(query)))
 

@@ -20,6 +20,7 @@ from evals.attacks import Obedient
 from evals.run import EVERY
 from evals.samples import Sample
 from ml import tracking
+from ml.reader import Reader
 from prompts import replies
 from tests.conftest import MODELS
 
@@ -48,7 +49,7 @@ def sample(**changed: Any) -> Sample:
 
 def judged(one: Sample, nlp: Any) -> running.Result:
     result = running.Result(one.id, one.family, one.must_pass, one.hard)
-    with working(nlp) as own:
+    with working(Reader(nlp, "test")) as own:
         running._judge(one, own, result)
     return result
 
@@ -197,7 +198,7 @@ def test_a_suite_runs_in_worlds_of_its_own_from_the_command_line(
 
 def attack(api: Session, mails: list[attacks.Attack]) -> attacks.Outcome:
     reader = Obedient()
-    with working(reader) as own:
+    with working(Reader(reader, "obedient")) as own:
         return attacks.run(own, reader, mails)
 
 
@@ -228,7 +229,7 @@ def test_there_are_as_many_attacks_as_the_house_promises() -> None:
 def test_a_broken_control_is_seen(api: Session, monkeypatch: pytest.MonkeyPatch) -> None:
     """The check can fail: a changed row, and a case taken out of sight, are both told."""
     reader = Obedient()
-    with working(reader) as own:
+    with working(Reader(reader, "obedient")) as own:
         honest = own.take_and_work
 
         def evil(raw: Any) -> Any:

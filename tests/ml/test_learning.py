@@ -19,6 +19,7 @@ from ml import (
     late_supply,
     measures,
     price_anomaly,
+    reader,
     recipe,
     return_reason,
     simulated,
@@ -223,7 +224,7 @@ def test_a_changed_file_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 
 def test_the_house_knows_its_models_by_name() -> None:
-    assert set(catalog.ENTRIES) == set(MODELS)
+    assert {*catalog.ENTRIES, reader.NAME} == set(MODELS)
 
 
 def test_a_purchase_is_asked_about_only_while_it_has_not_come(past: History) -> None:

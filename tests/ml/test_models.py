@@ -9,7 +9,7 @@ import pytest
 
 from erp_core.errors import CountersignError
 from erp_core.values import Intent
-from ml import corpus, pipeline
+from ml import corpus, pipeline, store
 from tests.conftest import MODELS
 
 
@@ -27,7 +27,9 @@ def test_a_malformed_record_is_named_by_file_and_line(tmp_path: Path) -> None:
 
 
 def test_the_stored_pipeline_holds_arrays_and_json_alone(nlp: Any) -> None:
-    kinds = {p.suffix for p in pipeline.path_of(MODELS).rglob("*") if p.is_file()}
+    kinds = {
+        p.suffix for p in store.folder_of(pipeline.folder(MODELS), pipeline.shipped(MODELS)).rglob("*") if p.is_file()
+    }
     assert not kinds & {".pkl", ".pickle", ".joblib"}
     assert ".npz" in kinds
 

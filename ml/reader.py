@@ -1,0 +1,46 @@
+"""Which mail reader reads: the version that the core has in use, from a folder that still hashes to what was recorded; before any, the shipped one."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import Any
+
+from erp_core import clock, db, settings
+from erp_core.queries import models
+from ml import pipeline, store
+
+NAME = "mail_reader"
+
+
+@dataclass(frozen=True)
+class Reader:
+    """A pipeline, and how findings call it."""
+
+    nlp: Any
+    name: str
+
+
+def current(role: str = db.AGENT) -> Reader:
+    """The reader in use. Raises Tampered when its folder is not what was recorded."""
+    with db.reading(role) as session:
+        used = models.in_use(session, NAME, clock.now(session))
+    if used is None:
+        sha256 = pipeline.shipped(settings.load().models)
+        return Reader(pipeline.load(settings.load().models, sha256), f"{NAME} as shipped, {sha256[:12]}")
+    return Reader(of(used.sha256), f"{NAME} {used.id}")
+
+
+def of(sha256: str) -> Any:
+    """The pipeline of a recorded version; when it is not on this machine and today's text makes the same, it is trained here."""
+    place = settings.load().models
+    try:
+        return pipeline.load(place, sha256)
+    except store.Tampered:
+        if (
+            (pipeline.folder(place) / sha256).exists()
+            or not os.access(place, os.W_OK)
+            or pipeline.shipped(place) != sha256
+        ):
+            raise
+        return pipeline.load(place, sha256)
