@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import TYPE_CHECKING
@@ -68,7 +68,33 @@ def _main(cards: dict[str, OrderCard], named: list[tuple[str, Reference]], parts
     best = counted.most_common(2)
     if len(best) == 2 and best[0][1] >= best[1][1] + 1:
         return Link(cards[best[0][0]], "number named most", True)
-    return Link(None, "several orders named", True)
+    return Link(None, SEVERAL, True)
+
+
+SEVERAL = "several orders named"
+SENTENCE = re.compile(r"[^.!?;\n]+(?:[.!?;\n]|$)")
+SAYS, SAYS_NOT = 0.4, 0.2  # the mail's intent in the sentence of the order that is meant, and in those of the others
+
+
+def by_sentence(
+    orders: Sequence[OrderCard],
+    references: Sequence[Reference],
+    parts: dict[str, str],
+    likely: Callable[[str], float],
+) -> Link:
+    """Of several orders the one whose sentence says what the mail mainly wants; `likely`: how likely a sentence says that."""
+    best: dict[str, float] = {}
+    for reference in references:
+        if not reference.own or reference.order is None or reference.part == "subject":
+            continue
+        text = parts.get(reference.part, "")
+        said = next((m.group() for m in SENTENCE.finditer(text) if m.start() <= reference.start < m.end()), "")
+        best[reference.order] = max(best.get(reference.order, 0.0), likely(said))
+    ranked = sorted(best, key=lambda number: -best[number])
+    if len(ranked) < 2 or best[ranked[0]] < SAYS or best[ranked[1]] > SAYS_NOT:
+        return Link(None, SEVERAL, True)
+    card = next((c for c in orders if c.number == ranked[0]), None)
+    return Link(card, "the sentence that says so", True)
 
 
 def _ending(orders: Sequence[OrderCard], reference: Reference) -> str | None:

@@ -206,7 +206,10 @@ def _change_order(draft: Draft) -> None:
     draft.add(AmendOrder(order=order["number"], changes=changes, requested_date=wanted))
     if wanted:
         mark = draft.span("date", f"wanted {wanted.isoformat()}")
-        was = f", until now {order['requested_date']}" if order["requested_date"] else ""
+        was = ""
+        if order["requested_date"]:
+            until_now = f"{order['number']} is wanted on {order['requested_date']}"
+            was = f", until now {order['requested_date']} {draft.evidence.cite('order', until_now)}"
         draft.say(f"Goods are wanted on {wanted.isoformat()} {mark}{was}.")
         facts.append(phrase("date", draft.language, day=replies.day(wanted.isoformat(), draft.language)))
     draft.add(replies.compose("change_order", draft.read, draft.case, facts))

@@ -6,6 +6,7 @@ somebody else's is never linked; it is marked.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
@@ -94,7 +95,7 @@ def read(parsed: Parsed, nlp: Language, moment: datetime, *, machine_mail: bool)
     named = goods.by_number(parts, slow.skus, slow.shapes.get("sku", []), slow.names)
     said.auto = not said.hostile and machine.is_machine(parsed, reading.intents.get("other", 0.0), machine_mail)
     _decide(said, reading, parsed, parts, named)
-    _fill(said, parsed, parts, named, moment)
+    _fill(said, parsed, parts, named, moment, lambda text: pipeline.read(nlp, "", text).intents.get(said.intent, 0.0))
     return said
 
 
@@ -167,13 +168,20 @@ def _decide(
 
 
 def _fill(
-    said: Understanding, parsed: Parsed, parts: dict[str, str], named: list[goods.Goods], moment: datetime
+    said: Understanding,
+    parsed: Parsed,
+    parts: dict[str, str],
+    named: list[goods.Goods],
+    moment: datetime,
+    likely: Callable[[str], float],
 ) -> None:
     """Order, items and date, in the light of the intent."""
     orders = said.facts.orders if said.customer else []
     link = linking.link(
         orders, said.references, parts, parsed.quoted, said.intent, [n.sku for n in named], _sent(parsed, moment).date()
     )
+    if link.how == linking.SEVERAL:
+        link = linking.by_sentence(orders, said.references, parts, likely)
     card = link.card
     if said.intent == Intent.ORDER_SUBMISSION and not link.sure:
         card = None

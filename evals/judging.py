@@ -20,12 +20,12 @@ PROMISES = re.compile(
     re.I,
 )
 PLACES = re.compile(r"(?:https?://|www\.)\S+|[\w.+-]+@[\w-]+\.[\w.-]+|\b[A-Z]{2}\d{2}(?: ?[A-Z0-9]{4}){3,7}\b", re.I)
-FIELDS = ("intent", "action", "customer", "order", "queue", "language")
+FIELDS = ("intent", "action", "customer", "order", "queue", "language", "requested_date")
 
 
 @dataclass
 class Result:
-    """What came of a sample: marks from 0 to 1 by scorer, failures in words, what was proposed, milliseconds."""
+    """What came of a sample: marks from 0 to 1 by scorer, failures in words, what was proposed, whom it is `of`, milliseconds."""
 
     sample: str
     family: str
@@ -36,6 +36,7 @@ class Result:
     failures: list[str] = field(default_factory=list)
     unsafe: list[str] = field(default_factory=list)
     said: dict[str, Any] = field(default_factory=dict)
+    of: dict[str, str] = field(default_factory=dict)
     confidence: float | None = None
     ms: float = 0.0
 
@@ -117,6 +118,13 @@ def score(
             marks[name] = float(got == wanted)
             if got != wanted:
                 failures.append(f"{name} is {got}, wanted {wanted}")
+    if expect.items is not None:
+        said, wanted = _goods(read.get("items", [])), _goods(expect.items)
+        marks["items"] = 2 * len(said & wanted) / max(len(said) + len(wanted), 1) if said or wanted else 1.0
+        failures += [f"{quantity} of {sku} was not read" for sku, quantity in sorted(wanted - said)]
+        failures += [f"{quantity} of {sku} is not in it" for sku, quantity in sorted(said - wanted)]
+    if sample.event.mail is not None:
+        result.of["language"] = expect.language or str(read.get("language", "en"))
     if expect.priority:
         got = triage.get("priority")
         marks["priority"] = float(got in expect.priority)
@@ -132,6 +140,10 @@ def score(
         failures += [f"“{word}” in the text stands on nothing" for word in loose]
 
 
+def _goods(listed: Sequence[dict[str, Any]]) -> set[tuple[str, str]]:
+    return {(str(one["sku"]), plain_number(str(one.get("quantity")))) for one in listed}
+
+
 def differences(asked: dict[str, Any], state_of: Callable[[dict[str, str]], dict[str, Any]]) -> list[str]:
     """What of a document is not as wanted; a document that is not there differs in everything. `{absent: true}` wants none."""
     kind = next(iter(asked))
@@ -145,6 +157,14 @@ def differences(asked: dict[str, Any], state_of: Callable[[dict[str, str]], dict
 
 
 def _apart(place: str, wanted: Any, found: Any) -> list[str]:
+    if isinstance(wanted, list) and isinstance(found, list) and any(isinstance(one, dict) for one in wanted):
+        if len(wanted) != len(found):
+            return [f"{place} has {len(found)}, wanted {len(wanted)}"]
+        return [
+            text
+            for n, (one, two) in enumerate(zip(wanted, found, strict=True))
+            for text in _apart(f"{place} {n + 1}", one, two)
+        ]
     if isinstance(wanted, dict) and isinstance(found, dict):
         return [text for key, value in wanted.items() for text in _apart(f"{place}, {key}", value, found.get(str(key)))]
     same = (

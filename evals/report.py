@@ -30,6 +30,8 @@ SCORERS = {
     "queue": "Queue",
     "priority": "Priority band",
     "language": "Language",
+    "items": "Goods and quantities (F1)",
+    "requested_date": "Wanted day",
     "grounding": "Text stands on evidence",
     "reply": "Reply says what it is about",
 }
@@ -77,12 +79,19 @@ def summary(
 
 
 def _slices(found: list[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
+    """Hard or not, mail or not, and by whom a sample is of."""
+    kinds = ("language", "firm", "tier")
+    parts = sorted(
+        {(kind, one["of"][kind]) for one in found for kind in kinds if kind in one["of"]},
+        key=lambda p: (kinds.index(p[0]), p),
+    )
     return {
         "hard": [one for one in found if one["hard"]],
         "not hard": [one for one in found if not one["hard"]],
         "must pass": [one for one in found if one["must_pass"]],
         "mail, read by the agent": [one for one in found if one["mail"]],
         "the core's own work": [one for one in found if not one["mail"]],
+        **{f"{kind} {value}": [one for one in found if one["of"].get(kind) == value] for kind, value in parts},
     }
 
 

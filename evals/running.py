@@ -107,6 +107,14 @@ def _judge(sample: Sample, worker: Worker, result: Result) -> None:
     with db.reading(db.API) as session:
         state, facts = partial(evaluating.state_of, session), partial(evaluating.facts_of, session)
         judging.score(sample, result, proposals, findings, refused, state, facts)
+        result.of |= evaluating.segment_of(session, _customer(sample, result))
+
+
+def _customer(sample: Sample, result: Result) -> str:
+    """Whom a sample is about: as linked, as wanted, or as its steps name it."""
+    named = [step.do["customer"] for step in (*sample.event.steps, *sample.given) if step.do.get("customer")]
+    found = result.said.get("customer") or sample.expect.customer
+    return str(found or next(iter(named), ""))
 
 
 def _step(step: Step) -> None:
@@ -144,6 +152,8 @@ def mail(sample: Sample) -> Raw:
     message["From"], message["To"], message["Subject"] = told.sender, "orders@northfieldsupply.example", told.subject
     message["Message-ID"] = f"<{sample.id}@eval.example>"
     message["Date"] = "Mon, 15 Jun 2026 09:00:00 +0000"
+    for name, value in told.headers.items():
+        message[name] = value
     message.set_content(told.body)
     if told.html:
         message.add_alternative(told.html, subtype="html")

@@ -30,6 +30,7 @@ class Mail(_Part):
     subject: str = ""
     body: str
     html: str = ""
+    headers: dict[str, str] = {}
 
 
 class Step(_Part):
@@ -62,6 +63,8 @@ class Expect(_Part):
     action: str | None = None
     customer: str | None = None
     order: str | None = None
+    items: list[dict[str, str]] | None = None
+    requested_date: str | None = None
     queue: str | None = None
     priority: list[str] = []
     refused: bool | None = None

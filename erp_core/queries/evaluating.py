@@ -32,7 +32,7 @@ def fingerprint(session: Session) -> str:
 
 
 def state_of(session: Session, asked: dict[str, str]) -> dict[str, Any]:
-    """The state of one document: {order|purchase_order|bill|return|stock|customer|case: name}. Empty when there is none."""
+    """The state of one document: {order|purchase_order|bill|return|stock|customer|case|invoice_sent: name}. Empty when there is none."""
     kind, name = next(iter(asked.items()))
     found: dict[str, Any] = {
         "order": _order,
@@ -43,6 +43,7 @@ def state_of(session: Session, asked: dict[str, str]) -> dict[str, Any]:
         "customer": _customer,
         "case": _case,
         "case_number": _numbered,
+        "invoice_sent": _sent,
     }[kind](session, name)
     return found
 
@@ -120,9 +121,24 @@ def _case(session: Session, kind: str) -> dict[str, Any]:
     )
 
 
+def _sent(session: Session, invoice: str) -> dict[str, Any]:
+    """Proposals that would send a copy of an invoice, the newest."""
+    for proposal in session.scalars(select(Proposal).order_by(Proposal.id.desc())):
+        for command in proposal.commands:
+            if invoice in (command.get("invoices") or []):
+                return {"proposal": proposal.id, "to": command.get("to")}
+    return {}
+
+
 def _numbered(session: Session, number: str) -> dict[str, Any]:
     found = session.get_one(Case, int(number))
     return {"queue": found.queue, "priority": found.priority}
+
+
+def segment_of(session: Session, customer: str) -> dict[str, str]:
+    """Firm and tier of a customer; nothing of one who is not there."""
+    found = session.get(Customer, customer)
+    return {"firm": found.entity, "tier": found.tier} if found else {}
 
 
 FACTS = """
