@@ -136,6 +136,7 @@ STEPS: dict[str, tuple[Callable[[db.Session, datetime], object], float]] = {
     "cases to bring forward": (watching.forward, 2.0),
     "what came": (watching.outcomes, 60.0),
     "how models do": (watching.watch, 3600.0),
+    "what does better": (watching.rivalry, 3600.0),
 }
 
 

@@ -257,7 +257,7 @@ def _case_page(
         places=proof.positions(session, [e.id for e in found.journal]),
         unexpired=bool(proposal and proposal.expires_at > me.now),
         rule_text=lambda code: rules.rule_text(policies.active(session), code),
-        intents=[i.value for i in Intent],
+        intents=[i.value for i in Intent], kept=models.is_sample(session, number),
         risks=risks(models.said_of(session, f"sales_order:{found.case.order_number}")) if found.case.order_number else [],
         course=risks(own), likely=likely_cause(own, policies.active(session).root_causes),
     )  # fmt: skip

@@ -30,6 +30,7 @@ from erp_core.tables.desk import Case
 from erp_core.tables.models import FeedbackSample, ModelReport, ModelUse, ModelVersion
 from erp_core.values import MODELS, Priority, Queue
 
+ALARM = "model_alarm"
 ONE_AT_A_TIME = text("SELECT pg_advisory_xact_lock(hashtextextended('models in use', 0))")
 FIRST = {
     "simulated": "the first of its name, trained on simulated history",
@@ -172,16 +173,29 @@ def keep_sample(command: KeepSample, context: Context) -> Change:
         "text": masked(str(message.parsed.get("newest", ""))[:5000]) if message else "",
         "intent": (finding.content.get("intent") if finding else None),
         "commands": [c["type"] for c in said.commands] if said else [],
-        "wanted": {k: v.value for k, v in (("intent", command.intent), ("queue", command.queue)) if v is not None},
+        "wanted": {k: v.value for k, v in (("intent", command.intent), ("queue", command.queue)) if v is not None}
+        | _decided(file),
     }
     made = FeedbackSample(
         case_id=case.id, content=content, why=command.why, status="proposed", kept_by=context.actor, kept_at=context.now
     )
-    if session.scalars(select(FeedbackSample.id).where(FeedbackSample.case_id == case.id)).first() is not None:
+    if models.is_sample(session, case.id):
         raise RuleViolation([Problem("sample_kept", f"Case {case.id} is a sample already.")])
     session.add(made)
     session.flush()
     return Change("sample:feedback:kept", f"case:{case.id}", None, {"sample": made.id, "why": command.why, **content})
+
+
+def _decided(file: desk.CaseFile) -> dict[str, Any]:
+    """What people made of the proposal: commands that were put in its place, or that should never have been proposed."""
+    said = file.proposal
+    last = next((d.verdict for d in reversed(file.decisions) if said and d.proposal_id == said.id), None)
+    if said is None or last is None:
+        return {}
+    if said.amended:
+        return {"commands": [c["type"] for c in said.amended]}
+    types = [c["type"] for c in said.commands]
+    return {"never": [t for t in types if t != "send_message"]} if last == "reject" else {}
 
 
 PRIVATE = [
@@ -269,14 +283,20 @@ def _standing(found: ModelVersion) -> dict[str, Any]:
     return {"version": found.id, "name": found.name, "sha256": found.sha256, "source": found.source}
 
 
-def alarm(name: str, title: str, problems: list[str], context: Context) -> int:
-    """A case for whoever answers for the models."""
+QUIET = timedelta(days=7)  # what somebody looked at and closed is not brought up again for so long
+
+
+def alarm(name: str, title: str, problems: list[str], context: Context) -> int | None:
+    """A case for whoever answers for the models, told what is so now; none when somebody closed the same one lately."""
+    closed = select(Case.id).where(Case.kind == ALARM, Case.subject == name, Case.resolved_at > context.now - QUIET)
+    if context.session.scalars(closed.limit(1)).first() is not None:
+        return None
     request = OpenCase(
-        kind="model_alarm",
+        kind=ALARM,
         subject=name,
         title=title[:200],
         queue=Queue.MASTER_DATA,
         priority=Priority.HIGH,
         details={"problems": problems},
     )
-    return cases.open_or_add(request, context)
+    return cases.open_or_refresh(request, context)

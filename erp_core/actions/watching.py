@@ -5,9 +5,11 @@ A score never holds or releases anything. It can bring an order to somebody's de
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from statistics import mean, stdev
 from typing import Any
 
 from sqlalchemy import text
@@ -89,6 +91,7 @@ QUEUES = {"price": Queue.PRICING, "margin": Queue.PRICING, "stock": Queue.ALLOCA
 WORDS = {"held": "will probably be held", "unpaid": "will probably be paid very late", "price_anomaly": "has a price that looks wrong",
          "duplicate_order": "looks like another order once more"}  # fmt: skip
 LEAST = 100
+NOTICEABLE = 0.0005  # of mean squared error
 MOST_A_DAY = 40  # cases that predictions may open: people are not asked to death
 
 
@@ -171,6 +174,38 @@ def watch(session: Session, now: datetime) -> list[str]:
             if models.alarm(name, f"{name.replace('_', ' ').title()} should be looked at", problems, context):
                 alarmed.append(name)
     return alarmed
+
+
+def rivalry(session: Session, now: datetime) -> list[str]:
+    """A version in the shadow that errs clearly less than what is in use, on the same questions, gets a case for whoever may promote it. Names."""
+    policy, told = policies.active(session, now), []
+    for (name, use), shadow in queries.all_in_use(session, now).items():
+        champion = queries.in_use(session, name, now)
+        if use != "shadow" or champion is None or shadow.kind != "model":
+            continue
+        known = [r for r in queries.rivals(session, champion.id, shadow.id) if r.outcome is not None]
+        better = [(r.champion - r.outcome) ** 2 - (r.shadow - r.outcome) ** 2 for r in known]
+        low = _at_worst(better)
+        if low < NOTICEABLE:
+            continue
+        context = Context(session, f"rivalry:{shadow.id}", CORE, now, policy)
+        words = f"On {len(known)} of our own questions version {shadow.id} errs less than version {champion.id}, which is in use: at worst by {low:.4f}."
+        title = f"Version {shadow.id} of {name.replace('_', ' ')} does better than what is in use"
+        if models.alarm(
+            f"{name}:{shadow.id}",
+            title,
+            [words, f"Measure it, then promote it: countersign eval version {shadow.id}"],
+            context,
+        ):
+            told.append(name)
+    return told
+
+
+def _at_worst(better: Sequence[float]) -> float:
+    """How much less is erred on average, at worst of 95 in 100; nothing with too few questions."""
+    if len(better) < LEAST:
+        return 0.0
+    return mean(better) - 1.96 * stdev(better) / math.sqrt(len(better))
 
 
 def state_of(session: Session, version: ModelVersion, now: datetime) -> dict[str, Any]:

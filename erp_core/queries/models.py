@@ -97,6 +97,11 @@ def samples(session: Session, status: str | None = None) -> Sequence[FeedbackSam
     return session.scalars(query.where(FeedbackSample.status == status) if status else query).all()
 
 
+def is_sample(session: Session, case: int) -> bool:
+    """Whether a case was kept as a sample."""
+    return session.scalars(select(FeedbackSample.id).where(FeedbackSample.case_id == case)).first() is not None
+
+
 WATCHED = """
 SELECT p.question, p.value, p.outcome, CASE WHEN :inputs THEN p.features END AS features FROM prediction p
 WHERE p.asked_at >= :since AND p.version = :version ORDER BY p.id DESC LIMIT 20000"""

@@ -197,7 +197,7 @@ class Proposal(Base):
     case_id: Mapped[int] = mapped_column(ForeignKey("case_file.id"))
     action: Mapped[str]
     commands: Mapped[JsonList]
-    amended: Mapped[list[object] | None] = mapped_column(JSONB(none_as_null=True))
+    amended: Mapped[JsonList | None] = mapped_column(JSONB(none_as_null=True))
     rationale: Mapped[str]
     evidence: Mapped[JsonList]
     versions: Mapped[Json]

@@ -427,6 +427,38 @@ def test_how_people_decide_is_counted(api: Session) -> None:
     assert (row.actor, row.decided, row.approved, row.otherwise, row.unopened) == (AVA, 1, 1, 0, 1)
 
 
+def test_what_people_decided_goes_with_a_sample(api: Session, database: str) -> None:
+    number = file(free_order(api), [to_one(free_order(api))])
+    api.rollback()
+    with db.transaction(db.API) as session:
+        case = desk.proposal(session, number).case_id
+        decisions.decide(session, number, Said(Verdict.REJECT, reason="not asked for"), actor=AVA, now=TODAY)
+    act(api, KeepSample(case=case, why="not asked for"), AVA)
+    assert api.scalars(select(FeedbackSample)).one().content["wanted"] == {"never": ["amend_order"]}
+
+
+def test_a_shadow_that_errs_less_on_our_own_questions_gets_a_case(api: Session, database: str) -> None:
+    """Two hundred questions that both were asked, with what came: clearly better is told once, as good is not."""
+    champion, shadow = adopted(), trained()
+    act(api, NominateModel(version=shadow, reason="trained on our own past"), JON)
+    api.commit()
+    for version, use, near in ((champion, "champion", 0.6), (shadow, "shadow", 0.8)):
+        rows = [
+            {"subject": f"sales_order:R-{n}", "question": "held", "value": near if n % 2 else 1 - near}
+            for n in range(200)
+        ]
+        with db.transaction(db.AGENT) as session:
+            casework.record_predictions(session, version, use, rows)
+    assert watching.rivalry(api, TODAY) == []  # nothing came yet
+    api.execute(text("UPDATE prediction SET outcome = (split_part(subject, '-', 2)::int % 2)"))
+    assert watching.rivalry(api, TODAY) == ["hold_risk"]
+    case = api.scalars(select(Case).where(Case.kind == "model_alarm")).one()
+    assert f"errs less than version {champion}" in case.details["problems"][0]
+    api.execute(text("UPDATE prediction SET value = 0.8 WHERE use = 'champion' AND outcome = 1"))
+    api.execute(text("UPDATE prediction SET value = 0.2 WHERE use = 'champion' AND outcome = 0"))
+    assert watching.rivalry(api, TODAY) == []
+
+
 def opened(session: Session, subject: str, priority: str = "normal", now: Any = TODAY) -> int:
     command = OpenCase(kind="request", subject=subject, title=subject, queue=Queue.CREDIT, priority=Priority(priority))
     execute(session, command, key=f"t:{subject}", actor="test", now=now)
