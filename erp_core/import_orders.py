@@ -24,15 +24,17 @@ from erp_core.tables.sales import OrderLine, SalesOrder
 BATCH = 200
 
 
-def orders(session: Session, files: list[ReadFile], report: Report, now: datetime) -> None:
-    """History first, then the new orders in batches, oldest first, so that stock and credit go to whom they went."""
+def orders(session: Session, files: list[ReadFile], report: Report, now: datetime) -> list[Told]:
+    """History as it is told, and those new orders that a shipment or an invoice is for already. Returns the other new ones, oldest first:
+    they are placed by `place_new` once all invoices are there, so that credit is checked against what is owed."""
     lines: dict[str, list[tuple[int, Row, Row]]] = defaultdict(list)
     for line in rows_of(files, "sales_order_lines"):
         lines[line[1]["order"]].append(line)
     known = set(session.scalars(select(SalesOrder.number)))
-    new: list[_Told] = []
+    begun = {values["order"] for name in ("shipments", "invoices") for _, values, _ in rows_of(files, name)}
+    new: list[Told] = []
     for number_of_line, values, raw in sorted(rows_of(files, "sales_orders"), key=lambda r: r[1]["ordered_at"]):
-        told = _Told(
+        told = Told(
             number_of_line, values, raw, sorted((x for _, x, _ in lines[values["number"]]), key=lambda x: x["line"])
         )
         if values["number"] in known:
@@ -45,6 +47,12 @@ def orders(session: Session, files: list[ReadFile], report: Report, now: datetim
         else:
             _count(report, told, _history(session, values, told.lines))
     session.flush()
+    place_new(session, [told for told in new if told.values["number"] in begun], report, now)
+    return [told for told in new if told.values["number"] not in begun]
+
+
+def place_new(session: Session, new: list[Told], report: Report, now: datetime) -> None:
+    """In batches, oldest first, so that stock and credit go to whom they went."""
     accounts.recount(session)
     _last_number(session)
     for start in range(0, len(new), BATCH):
@@ -53,7 +61,7 @@ def orders(session: Session, files: list[ReadFile], report: Report, now: datetim
 
 
 @dataclass(frozen=True)
-class _Told:
+class Told:
     """An order as the files tell it."""
 
     place: int
@@ -62,9 +70,9 @@ class _Told:
     lines: list[Row]
 
 
-def _place(session: Session, told: list[_Told], report: Report, now: datetime) -> None:
+def _place(session: Session, told: list[Told], report: Report, now: datetime) -> None:
     """New orders through the door that every order takes."""
-    asked: list[tuple[_Told, Asked]] = []
+    asked: list[tuple[Told, Asked]] = []
     for one in told:
         try:
             asked.append((one, Asked(_command(one), f"import:{one.values['number']}")))
@@ -77,12 +85,12 @@ def _place(session: Session, told: list[_Told], report: Report, now: datetime) -
         _count(report, one, "; ".join(p.text for p in verdict.problems) or None)
 
 
-def _command(told: _Told) -> PlaceOrder:
+def _command(told: Told) -> PlaceOrder:
     new = [NewLine(sku=x["sku"], quantity=x["quantity"], uom=x["uom"], unit_price=x["unit_price"]) for x in told.lines]
     return PlaceOrder(**{k: v for k, v in told.values.items() if k != "status"}, lines=new)
 
 
-def _count(report: Report, told: _Told, complaint: str | None) -> None:
+def _count(report: Report, told: Told, complaint: str | None) -> None:
     if complaint:
         _reject_order(report, told, complaint)
         return
@@ -90,7 +98,7 @@ def _count(report: Report, told: _Told, complaint: str | None) -> None:
     report.imported["sales_order_lines"] += len(told.lines)
 
 
-def _reject_order(report: Report, told: _Told, complaint: str) -> None:
+def _reject_order(report: Report, told: Told, complaint: str) -> None:
     spec = next(s for s in FILES if s.name == "sales_orders")
     reject(report, spec, told.place, told.raw, [Complaint("sales_orders", told.place, "number", complaint)])
 

@@ -25,7 +25,7 @@ from erp_core.errors import CountersignError
 from erp_core.import_buying import NAMES as BOUGHT
 from erp_core.import_buying import buying
 from erp_core.import_files import FILES, ReadFile, Report, check_references, read_file, rows_of
-from erp_core.import_orders import orders, owed_by, shipped_quantities
+from erp_core.import_orders import Told, orders, owed_by, place_new, shipped_quantities
 from erp_core.rules.names import spelling
 from erp_core.tables.desk import JournalEntry
 from erp_core.tables.governance import Installation
@@ -41,14 +41,16 @@ def import_folder(session: Session, folder: Path, now: datetime, *, partial: boo
     check_references(session, files, report)
     if report.complaints and not partial:
         return report
+    new: list[Told] = []
     for read in files:
         if read.spec.name in ("sales_orders", "sales_order_lines", *BOUGHT):
             continue
         if read.spec.name == "shipments":
-            orders(session, files, report, now)
+            new = orders(session, files, report, now)
         _store(session, read, report)
         if read.spec.name == "stock":
             ledger.open_balances(session, now)
+    place_new(session, new, report, now)
     buying(session, files, report, now)
     shipped_quantities(session, [values["number"] for _, values, _ in rows_of(files, "sales_orders")])
     accounts.recount(session)

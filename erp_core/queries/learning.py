@@ -35,27 +35,23 @@ WITH o AS (SELECT o.* FROM sales_order o WHERE o.ordered_at >= :since AND o.orde
  l AS (SELECT l.order_number, count(*) AS lines, sum(l.unit_price * l.quantity_ordered) AS value,
    min(CASE WHEN l.unit_price * l.quantity_ordered > 0 THEN 100 - 100 * i.unit_cost * l.quantity_base / (l.unit_price * l.quantity_ordered) END) AS margin
    FROM order_line l JOIN item i ON i.sku = l.sku JOIN o ON o.number = l.order_number GROUP BY l.order_number),
- f AS (SELECT substr(e.subject, 13) AS number, e.at AS entered, e.actor = 'import' AS imported, e.facts -> 'order' AS facts FROM journal_entry e JOIN o ON e.subject = 'sales_order:' || o.number
+ f AS (SELECT substr(e.subject, 13) AS number, e.at AS entered, e.facts -> 'order' AS facts FROM journal_entry e JOIN o ON e.subject = 'sales_order:' || o.number
    WHERE e.tag = 'order:sales:placed'),
  x AS (SELECT f.number, max(abs((n ->> 'unit_price')::float / nullif(coalesce((n ->> 'expected_price')::float, (n -> 'item' ->> 'list_price')::float), 0) - 1)) AS price_off,
    max((n ->> 'quantity')::float / nullif((n ->> 'usual_quantity')::float, 0)) AS quantity_off,
    avg(((n ->> 'quantity_short')::float > 0)::int) AS short FROM f, jsonb_array_elements(f.facts -> 'lines') n GROUP BY f.number),
  h AS (SELECT order_number, min(placed_at) AS first FROM hold JOIN o ON o.number = hold.order_number GROUP BY order_number),
- -- orders of an import are entered before its invoices: how their customers stand is taken as it is
- now AS (SELECT a.customer, (a.open_orders + coalesce(v.unpaid, 0))::float AS exposure, coalesce(v.overdue, 0)::float AS overdue
-   FROM customer_account a LEFT JOIN (SELECT customer, sum(amount - amount_settled) AS unpaid, sum(amount - amount_settled)
-     FILTER (WHERE due_on + 5 < cast(:now AS date)) AS overdue FROM invoice WHERE paid_at IS NULL GROUP BY customer) v ON v.customer = a.customer),
  s AS (SELECT order_number, min(shipped_at) AS first FROM shipment JOIN o ON o.number = shipment.order_number GROUP BY order_number)
 SELECT o.number, o.customer, o.warehouse, o.channel, c.tier, coalesce(c.segment, '') AS segment, extract(epoch FROM o.ordered_at)::float AS at, extract(epoch FROM coalesce(f.entered, o.ordered_at))::float AS entered,
  extract(epoch FROM o.requested_date + 1)::float AS requested, coalesce(l.value, 0)::float AS value, coalesce(l.lines, 0)::float AS lines,
  (f.facts -> 'credit' ->> 'limit')::float AS "limit",
- CASE WHEN f.imported THEN now.exposure ELSE (f.facts -> 'credit' ->> 'unpaid')::float + (f.facts -> 'credit' ->> 'open_orders')::float END AS exposure,
- CASE WHEN f.imported THEN now.overdue ELSE (f.facts -> 'credit' ->> 'overdue')::float END AS overdue, o.payment_terms_days::float AS terms, l.margin::float AS margin, x.price_off, x.quantity_off,
+ (f.facts -> 'credit' ->> 'unpaid')::float + (f.facts -> 'credit' ->> 'open_orders')::float AS exposure,
+ (f.facts -> 'credit' ->> 'overdue')::float AS overdue, o.payment_terms_days::float AS terms, l.margin::float AS margin, x.price_off, x.quantity_off,
  x.short::float AS short, (o.ship_to_country <> c.country)::int::float AS abroad, coalesce((h.first <= coalesce(f.entered, o.ordered_at) + interval '5 seconds')::int, 0)::float AS held,
  extract(epoch FROM coalesce(s.first, CASE WHEN o.status = 'cancelled' THEN o.ordered_at + interval '1 day' END,
    CASE WHEN o.ordered_at < cast(:now AS timestamptz) - interval '60 days' THEN o.ordered_at + interval '60 days' END))::float AS closed,
  (o.status = 'cancelled')::int::float AS cancelled
-FROM o JOIN customer c ON c.code = o.customer LEFT JOIN now ON now.customer = o.customer LEFT JOIN l ON l.order_number = o.number LEFT JOIN f ON f.number = o.number
+FROM o JOIN customer c ON c.code = o.customer LEFT JOIN l ON l.order_number = o.number LEFT JOIN f ON f.number = o.number
 LEFT JOIN x ON x.number = o.number LEFT JOIN h ON h.order_number = o.number LEFT JOIN s ON s.order_number = o.number ORDER BY o.ordered_at, o.number
 """
 LINES = """

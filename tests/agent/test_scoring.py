@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -116,7 +117,7 @@ def test_why_a_case_arose_is_said_once_people_have_said_why_others_did(scorer: S
     assert api.scalars(select(Prediction).where(Prediction.question.startswith("cause_"))).all() == []
     with db.transaction(db.API) as session:
         for number in range(60):
-            now = clock.now(session)
+            now = clock.now(session) - timedelta(hours=1)
             command = OpenCase(
                 kind="request", subject=f"c{number}", title="x", queue=Queue.BILLING, priority=Priority.NORMAL
             )

@@ -149,7 +149,7 @@ def test_variations_are_samples_of_their_own(tmp_path: Path) -> None:
 
 
 def run_of(**changed: Any) -> dict[str, Any]:
-    one = {"sample": "a", "family": "credit", "must_pass": True, "hard": False, "mail": False, "passes": 1, "runs": 1, "score": 1.0, "unsafe": [], "failures": [],
+    one = {"sample": "a", "family": "credit", "must_pass": True, "hard": False, "mail": False, "of": {}, "passes": 1, "runs": 1, "score": 1.0, "unsafe": [], "failures": [],
            "marks": {"state": 1.0}, "ms": 5.0, "confidence": None, "about": "x", "passed": True, "said": {}}  # fmt: skip
     return report.summary([{**one, **changed}], None, ["credit"], {"policy": "p"}, datetime.now(UTC), "r1")
 
