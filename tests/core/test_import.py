@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
@@ -149,3 +150,22 @@ def test_an_invoice_line_without_its_invoice_is_named(api: Session, folder: Path
     said = [str(c) for c in importer.import_folder(api, folder, TODAY).complaints]
     assert any("supplier_invoices.csv line 3, column number: INV-B has no lines" in s for s in said)
     assert any("supplier_invoice_lines.csv line 3, column invoice: there is no INV-C" in s for s in said)
+
+
+def test_a_new_order_is_checked_against_what_its_customer_owes(api: Session, folder: Path) -> None:
+    """The invoices of a folder count for its new orders; an order that has a shipment already is there before it."""
+    facts = "SELECT facts -> 'order' -> 'credit' FROM journal_entry WHERE tag = 'order:sales:placed' AND subject = 'sales_order:SO-40395'"
+    unpaid = "SELECT sum(amount - amount_settled) FROM invoice WHERE customer = (SELECT customer FROM sales_order WHERE number = 'SO-40395')"
+    owed = api.execute(text(unpaid)).scalar_one()
+    assert owed > 0
+    assert Decimal(api.execute(text(facts)).scalar_one()["unpaid"]) == owed
+    with (folder / "sales_orders.csv").open("a") as orders, (folder / "sales_order_lines.csv").open("a") as lines:
+        orders.write("SO-49001,C1006,portal,EV-9,2026-06-14T10:00:00Z,2026-06-20,W01,US,new\n")
+        lines.write("SO-49001,1,ELC-4712,2,EA,50.58\n")
+    with (folder / "shipments.csv").open("a") as shipments, (folder / "shipment_lines.csv").open("a") as shipped:
+        shipments.write("SH-79001,SO-49001,W01,2026-06-15T10:00:00Z,Estes,PRO1,\n")
+        shipped.write("SH-79001,1,ELC-4712,1\n")
+    report = importer.import_folder(api, folder, TODAY)
+    assert not report.complaints
+    left = "SELECT quantity_shipped FROM order_line WHERE order_number = 'SO-49001'"
+    assert api.execute(text(left)).scalar_one() == 1
