@@ -61,7 +61,7 @@ BEGIN
         ('stock_movement', 'seen.warehouse(split_part(source, '':'', 2)) OR seen.warehouse(split_part(target, '':'', 2))'),
         ('case_file', '(entity IS NULL AND ' || anybody || ') OR entity ' || mine),
         ('message', of_case), ('finding', of_case), ('note', of_case), ('proposal', of_case), ('decision', of_case), ('case_step', of_case),
-        ('case_view', of_case), ('feedback_sample', of_case),
+        ('case_view', of_case), ('feedback_sample', of_case), ('drill', of_case),
         ('prediction', 'CASE split_part(subject, '':'', 1) WHEN ''sales_order'' THEN seen.sales_order(substr(subject, 13))
             WHEN ''purchase_order'' THEN seen.purchase_order(split_part(subject, '':'', 2)) WHEN ''stock'' THEN seen.warehouse(split_part(subject, '':'', 2))
             WHEN ''case'' THEN seen.case_file(split_part(subject, '':'', 2)::int)

@@ -195,7 +195,7 @@ class WeightPolicy(_Part):
     strategic: list[str]
     strategic_weight: Decimal = Field(ge=0)
     expedited_weight: Decimal = Field(ge=0)
-    late_weight: Decimal = Field(default=Decimal(0), ge=0)
+    late_weight: Decimal = Field(ge=0)
 
 
 class BatchPolicy(_Part):
@@ -204,6 +204,12 @@ class BatchPolicy(_Part):
     most: int = Field(gt=1, le=100)
     amount: Decimal = Field(ge=0)
     sample_every: int = Field(gt=0, le=20)
+
+
+class DrillPolicy(_Part):
+    """Of how many of the agent's proposals one is shown with something wrong in it; 0: of none."""
+
+    one_in: int = Field(ge=0)
 
 
 class Gate(_Part):
@@ -263,6 +269,7 @@ class Policy(_Part):
     escalation: EscalationPolicy
     weights: WeightPolicy
     gates: dict[str, Gate]
+    drills: DrillPolicy
     models: ModelPolicy
     playbooks: dict[str, list[str]]
     root_causes: dict[str, str]

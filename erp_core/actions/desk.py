@@ -17,7 +17,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
 from erp_core import actions
-from erp_core.actions import cases, segregation
+from erp_core.actions import cases, drills, segregation
 from erp_core.actions.context import PREVIEW, Change, Context, earlier, write_journal
 from erp_core.commands import COMMANDS, Command
 from erp_core.errors import (
@@ -37,7 +37,7 @@ from erp_core.queries.subjects import subject_of, versions
 from erp_core.rules import desk as rules
 from erp_core.rules.desk import Ground, Person, Subject
 from erp_core.rules.queues import escalation_path
-from erp_core.tables.desk import Case, CaseView, Decision, Proposal
+from erp_core.tables.desk import Case, CaseView, Decision, Drill, Proposal
 from erp_core.values import (
     CASE_STEPS,
     OPEN_CASE_STATUSES,
@@ -130,6 +130,11 @@ def preview(session: Session, proposal: Proposal, now: datetime, signer: Sequenc
         savepoint.rollback()
         session.expire_all()
     return Preview(changes, problems, subjects, _shown(commands, changes, problems, policy))
+
+
+def works(session: Session, proposal: Proposal, now: datetime) -> bool:
+    """Nothing stands against a proposal, as far as its preview goes."""
+    return not preview(session, proposal, now).problems
 
 
 def larger(before: Subject, after: Subject) -> Subject:
@@ -236,7 +241,19 @@ def decide(
         return first
     if proposal.status != ProposalStatus.PENDING:
         return _record(desk, DecisionResult(Outcome.REFUSED, f"Proposal {proposal.id} is already {proposal.status}."))
+    if said.verdict in SENT_BACK and (drill := drills.of(session, proposal)) is not None:
+        return _record(desk, _caught(desk, drill))
     return _record(desk, _VERDICTS[said.verdict](desk))
+
+
+SENT_BACK = (Verdict.REJECT, Verdict.AMEND, Verdict.INSTRUCT, Verdict.ESCALATE)
+
+
+def _caught(desk: _Desk, drill: Drill) -> DecisionResult:
+    if not _may_work(desk):
+        return _refused(f"No rule lets {desk.person.email} decide here.", ["not_authorised"])
+    text = drills.end(desk.session, drill, drills.CAUGHT, desk.person.email, desk.now)
+    return DecisionResult(Outcome.RETURNED, text, {"drill": drills.CAUGHT})
 
 
 def _first(desk: _Desk) -> DecisionResult | None:
@@ -276,6 +293,10 @@ def _approve(desk: _Desk) -> DecisionResult:
         )
     if seen.problems:
         return _refused("; ".join(p.text for p in seen.problems), [p.code for p in seen.problems])
+    drill = drills.of(desk.session, desk.proposal)
+    if drill is not None:  # nothing of a drill ever runs, nor waits for another signature
+        text = drills.end(desk.session, drill, drills.MISSED, desk.person.email, desk.now)
+        return DecisionResult(Outcome.REFUSED, text, {"drill": drills.MISSED})
     return _sign(desk, commands, seen)
 
 

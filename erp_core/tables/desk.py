@@ -18,7 +18,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from erp_core.tables.base import Base, Json, JsonList, Moment, Money, one_of
 from erp_core.tables.proof import TRANSACTION
-from erp_core.values import CaseStatus, Outcome, Priority, ProposalStatus, Queue, Verdict
+from erp_core.values import DRILL_OUTCOMES, CaseStatus, Outcome, Priority, ProposalStatus, Queue, Verdict
 
 OPEN = text("status IN ('new', 'investigating', 'awaiting_review')")
 IS_OPEN = text(f"case_file.{OPEN}")  # said as the indexes of open cases say it, for a prepared plan knows no parameters
@@ -209,6 +209,21 @@ class Proposal(Base):
     filed_by: Mapped[str]
     filed_at: Mapped[Moment]
     expires_at: Mapped[Moment]
+
+
+class Drill(Base):
+    """A proposal that was made wrong on purpose, instead of one of the agent's: is what is `wrong` seen before it is signed? It never runs."""
+
+    __tablename__ = "drill"
+    __table_args__ = (one_of("outcome", DRILL_OUTCOMES), Index("ix_drill_case_id", "case_id"))
+    proposal_id: Mapped[int] = mapped_column(ForeignKey("proposal.id"), primary_key=True, autoincrement=False)
+    case_id: Mapped[int] = mapped_column(ForeignKey("case_file.id"))
+    instead_of: Mapped[int] = mapped_column(ForeignKey("proposal.id"))
+    wrong: Mapped[str]
+    made_at: Mapped[Moment]
+    outcome: Mapped[str | None]
+    decided_by: Mapped[str | None]
+    decided_at: Mapped[Moment | None]
 
 
 class Decision(Base):
