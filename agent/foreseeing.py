@@ -45,7 +45,7 @@ def doubles(model: Boosted, history: History, numbers: Sequence[str], rarity: Ra
     by_number, mine = {basket.number: basket for basket in orders}, set(numbers)
     found = [(one, two) for one, two in duplicates.pairs(orders) if two.number in mine]
     found += [
-        (by_number[other], by_number[n]) for n in numbers for other in near.get(n, ()) if {n, other} <= set(by_number)
+        (by_number[other], by_number[n]) for n in numbers for other in near.get(n, ()) if {n, other} <= by_number.keys()
     ]
     best: dict[str, Row] = {
         n: {"subject": f"sales_order:{n}", "question": "duplicate_order", "value": 0.0} for n in numbers

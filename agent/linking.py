@@ -72,7 +72,8 @@ def _main(cards: dict[str, OrderCard], named: list[tuple[str, Reference]], parts
 
 
 SEVERAL = "several orders named"
-SENTENCE = re.compile(r"[^.!?;\n]+(?:[.!?;\n]|$)")
+ENDS = ".!?;\n"
+NEAR_BY, MOST_SENTENCES = 250, 12
 SAYS, SAYS_NOT = 0.4, 0.2  # the mail's intent in the sentence of the order that is meant, and in those of the others
 
 
@@ -83,18 +84,25 @@ def by_sentence(
     likely: Callable[[str], float],
 ) -> Link:
     """Of several orders the one whose sentence says what the mail mainly wants; `likely`: how likely a sentence says that."""
-    best: dict[str, float] = {}
+    sentences: dict[str, set[str]] = {}
     for reference in references:
-        if not reference.own or reference.order is None or reference.part == "subject":
-            continue
-        text = parts.get(reference.part, "")
-        said = next((m.group() for m in SENTENCE.finditer(text) if m.start() <= reference.start < m.end()), "")
-        best[reference.order] = max(best.get(reference.order, 0.0), likely(said))
+        if reference.own and reference.order is not None and reference.part != "subject":
+            sentences.setdefault(reference.order, set()).add(_sentence(parts.get(reference.part, ""), reference.start))
+    if sum(map(len, sentences.values())) > MOST_SENTENCES:
+        return Link(None, SEVERAL, True)
+    best = {order: max(map(likely, said)) for order, said in sentences.items()}
     ranked = sorted(best, key=lambda number: -best[number])
     if len(ranked) < 2 or best[ranked[0]] < SAYS or best[ranked[1]] > SAYS_NOT:
         return Link(None, SEVERAL, True)
     card = next((c for c in orders if c.number == ranked[0]), None)
     return Link(card, "the sentence that says so", True)
+
+
+def _sentence(text: str, place: int) -> str:
+    """The sentence around a place, of at most some hundred letters on either side."""
+    start = max([place - NEAR_BY, *(text.rfind(mark, 0, place) + 1 for mark in ENDS)])
+    end = min([place + NEAR_BY, *(found for mark in ENDS if (found := text.find(mark, place)) >= 0)])
+    return text[start:end]
 
 
 def _ending(orders: Sequence[OrderCard], reference: Reference) -> str | None:

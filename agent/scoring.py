@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any, TypeVar
@@ -38,8 +38,10 @@ FORESEEN = {"price_anomaly": "wrong", "duplicate_order": "duplicate"}  # and the
 OF_ORDERS = ("hold_risk", "late_shipment", *FORESEEN)
 AT_ONCE, NEWS = 200, 0.01
 OFTEN = 3600.0
-LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
-OVERLAP = timedelta(minutes=10)  # a case may be committed after others that came later
+CASES_AT_ONCE = 2000
+LONG_AGO = (datetime(2000, 1, 1, tzinfo=UTC), 0)
+OVERLAP = timedelta(minutes=10)
+KEPT = timedelta(days=3)  # so long the vectors of new orders are there
 Order = tuple[str, str, str]  # number, customer, warehouse
 T = TypeVar("T")
 
@@ -55,7 +57,7 @@ class Scorer:
         self.next_shelves = 0.0
         self.next_cases = 0.0
         self.rarity: tuple[float, Rarity] | None = None
-        self.cases_since = LONG_AGO
+        self.cases_since: dict[str, tuple[datetime, int]] = {}  # up to which case each model was asked
         self.backlog = True  # whether open orders may be there that a version was never asked about
         self.used: dict[tuple[str, str], int] = {}
 
@@ -76,7 +78,7 @@ class Scorer:
             standing = {key: version.id for key, version in used.items()}
             if standing != self.used:
                 self.next_shelves = 0.0  # due until it is done, whatever fails on the way
-                self.cases_since = LONG_AGO
+                self.cases_since = {}
             hourly = time.monotonic() > self.next_shelves
             # what changes is told by the journal, so the rest is looked for now and then, and until there is no more
             unasked = self._unasked(session, used, now) if hourly or self.backlog else []
@@ -115,13 +117,10 @@ class Scorer:
             return 0
         numbers = [number for number, _, _ in wanted]
         with db.reading(db.AGENT) as session:
-            now = clock.now(session)
             held = learning.goods_of(session, numbers)
-            vectors = {number: duplicates.vector(goods) for number, (_, _, goods) in held.items()}
-            near = {
-                n: learning.alike(session, held[n][0], held[n][1], v, within=duplicates.NEAR)
-                for n, v in vectors.items()
-            }
+        near = _near(held) if any(name == "duplicate_order" for name, _ in used) else {}
+        with db.reading(db.AGENT) as session:
+            now = clock.now(session)
             asked = Wanted(
                 customers=sorted({customer for _, customer, _ in wanted}),
                 warehouses=sorted({warehouse for _, _, warehouse in wanted}),
@@ -131,8 +130,6 @@ class Scorer:
             )
             history = past.read(session, now, ORDER_TABLES, asked)
             rarity = self._rarity(session, now)
-        with db.transaction(db.AGENT) as session:
-            casework.keep_goods(session, vectors)
         mine = np.flatnonzero(np.isin(history["orders"]["number"].astype(str), numbers))
         subjects = take(history["orders"], mine)
         done = 0
@@ -178,31 +175,36 @@ class Scorer:
 
     def _cases(self, used: dict[tuple[str, str], ModelVersion]) -> int:
         """Open cases that came to their queue since the last look: will they be late, and why did they arise?"""
-        late, causes = (
-            [(use, v) for (name, use), v in used.items() if name == recipe.name]
-            for recipe in (case_late.RECIPE, root_cause.RECIPE)
-        )
-        asked = [v.id for _, v in late or causes if v.sha256 not in self.broken]
-        if not asked:
+        return self._each_case(case_late.RECIPE, used) + self._each_case(root_cause.RECIPE, used)
+
+    def _each_case(self, recipe: Recipe, used: dict[tuple[str, str], ModelVersion]) -> int:
+        mine = [
+            (use, v, model)
+            for (name, use), v in used.items()
+            if name == recipe.name and (model := self._loaded(v, partial(Predictor.of, recipe))) is not None
+        ]
+        if not mine:
             return 0
+        since = self.cases_since.get(recipe.name, LONG_AGO)
         with db.reading(db.AGENT) as session:
             now = clock.now(session)
-            found = learning.unasked_cases(session, asked, self.cases_since, AT_ONCE)
-            self.cases_since = found[-1][1] if len(found) == AT_ONCE else now - OVERLAP
-            if not found:
-                return 0
-            history = past.read(session, now, ("cases",), Wanted())
-        cases = history["cases"]
-        rows = take(cases, np.isin(cases["id"].astype(str), [str(number) for number, _ in found]))
-        names = [f"case:{number}" for number in rows["id"]]
-        self.said = {key: value for key, value in self.said.items() if key[1] not in set(names)}  # it came anew
-        due = np.flatnonzero(~np.isnan(rows["due"]))
+            found = learning.unasked_cases(session, [v.id for _, v, _ in mine], since, CASES_AT_ONCE)
+            history = past.read(session, now, ("cases",), Wanted()) if found else None
         done = 0
-        for use, version in late:
-            done += self._ask(case_late.RECIPE, version, use, history, take(rows, due), [names[i] for i in due])
-        for use, version in causes:
-            model = self._loaded(version, partial(Predictor.of, root_cause.RECIPE))
-            done += self._record(version, use, foreseeing.causes(model, history, rows)) if model is not None else 0
+        if history is not None:
+            rows = take(history["cases"], np.isin(history["cases"]["id"].astype(str), [str(n) for _, n in found]))
+            names = {f"case:{number}" for number in rows["id"]}
+            self.said = {key: value for key, value in self.said.items() if key[1] not in names}  # it came anew
+            if recipe is case_late.RECIPE:
+                rows = take(rows, np.flatnonzero(~np.isnan(rows["due"])))
+            for use, version, model in mine:
+                if recipe is case_late.RECIPE:
+                    subjects = [f"case:{number}" for number in rows["id"]]
+                    done += self._ask(recipe, version, use, history, rows, subjects)
+                else:
+                    done += self._record(version, use, foreseeing.causes(model, history, rows))
+        # the place is left once all is written; a case may be committed after others that came later
+        self.cases_since[recipe.name] = found[-1] if len(found) == CASES_AT_ONCE else (now - OVERLAP, 0)
         return done
 
     def _shelves(self, used: dict[tuple[str, str], ModelVersion]) -> int:
@@ -285,6 +287,24 @@ class Scorer:
         if self.broken.get(version.sha256) != str(error):
             print(f"{version.name}, version {version.id}: {error}", file=sys.stderr, flush=True)
         self.broken[version.sha256] = str(error)
+
+
+def _near(held: Mapping[str, tuple[str, datetime, dict[str, float]]]) -> dict[str, list[str]]:
+    """Orders of other accounts for much the same goods as each new order, after the vectors of all of these are kept; `held`: customer, moment, goods."""
+    with db.reading(db.AGENT) as session:
+        since = clock.now(session) - KEPT
+    vectors = {number: duplicates.vector(goods) for number, (_, at, goods) in held.items() if at >= since}
+    if not vectors:
+        return {}
+    with db.transaction(db.AGENT) as session:
+        casework.keep_goods(session, vectors)
+    with db.reading(db.AGENT) as session:
+        return {
+            number: learning.alike(
+                session, held[number][0], held[number][1], sorted(held[number][2]), v, within=duplicates.NEAR
+            )
+            for number, v in vectors.items()
+        }
 
 
 def _head(question: str, content: dict[str, Any]) -> Boosted:

@@ -20,8 +20,8 @@ from agent.mail.fetch import Raw
 from agent.mail.parse import Parsed, parse
 from erp_core import casework, db, settings
 from erp_core.casework import Recorded
+from erp_core.errors import CountersignError
 from ml.reader import Reader, current
-from ml.store import Tampered
 from tools import world
 
 LEASE_SECONDS = 120
@@ -107,7 +107,7 @@ def _warm() -> None:
     """Load the reader before the first mail comes, trained at the first use; one that is not what was recorded is told, and its cases go to people."""
     try:
         current()
-    except Tampered as error:
+    except CountersignError as error:
         print(f"Mail is not read: {error}", file=sys.stderr, flush=True)
 
 

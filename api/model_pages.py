@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from datetime import timedelta
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Form
@@ -71,8 +72,10 @@ def _card(session: Session, me: Caller, number: int, wrong: str = "") -> HTMLRes
     found = models.numbered(session, number)
     champion = models.in_use(session, found.name, me.now)
     report = models.latest_report(session, number)
-    gate = gates.gate_of(found.name, found.kind, policies.active(session, me.now))
-    rivals = models.rivals(session, champion.id, number) if champion and champion.id != number else []
+    policy = policies.active(session, me.now)
+    gate = gates.gate_of(found.name, found.kind, policy)
+    since = me.now - timedelta(days=policy.models.watch_days)
+    rivals = models.rivals(session, champion.id, number, since) if champion and champion.id != number else []
     return page(
         "model.html", me, session, status=422 if wrong else 200, found=found, title=TITLES.get(found.name, found.name), champion=champion,
         report=report, gate=gate, uses=models.uses_of(session, number), versions=models.versions(session, found.name), wrong=wrong,

@@ -112,7 +112,11 @@ class Cause:
 
 def likely_cause(said: list[Said], known: Mapping[str, str]) -> Cause | None:
     """What a model takes for the root cause, when policy knows it and it is likelier than not."""
-    found = [s for s in said if s.question.startswith(CAUSE) and s.question.removeprefix(CAUSE) in known]
+    found = [
+        s
+        for s in said
+        if s.version.name == "root_cause" and s.question.startswith(CAUSE) and s.question.removeprefix(CAUSE) in known
+    ]
     last = max(found, key=lambda s: s.prediction.id, default=None)
     if last is None or last.prediction.value < 0.5:
         return None

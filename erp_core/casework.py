@@ -172,6 +172,6 @@ def record_predictions(session: Session, version: int, use: str, rows: list[dict
 
 
 def keep_goods(session: Session, goods: Mapping[str, Sequence[float]]) -> None:
-    """Keep what orders hold, as vectors (64,) by order number; those of the last three days stay."""
+    """Keep what orders hold, as vectors (256,) by order number; those of the last three days stay."""
     rows = [{"order": number, "goods": list(vector)} for number, vector in goods.items()]
     session.execute(text("SELECT casework.keep_goods(cast(:rows AS jsonb))"), {"rows": canonical(rows)})

@@ -1,5 +1,5 @@
 -- What the agent's role may do besides reading: nine functions, and nothing else.
--- Each fixes the actor, checks the state, and writes its own journal row. Applied by every `countersign migrate`.
+-- Each fixes the actor, checks the state, and writes its own journal row (the last one keeps notes for the agent alone). Applied by every `countersign migrate`.
 
 CREATE SCHEMA IF NOT EXISTS casework;
 
@@ -346,7 +346,8 @@ DECLARE
     found bigint;
 BEGIN
     IF p_name <> ALL (ARRAY['hold_risk', 'late_shipment', 'late_supply', 'stockout', 'price_anomaly', 'duplicate_order', 'demand', 'queue_load',
-            'return_reason', 'case_late', 'root_cause', 'mail_reader']) OR p_sha256 !~ '^[0-9a-f]{64}$' OR p_source NOT IN ('simulated', 'own', 'shipped') OR jsonb_typeof(p_figures) <> 'object'
+            'return_reason', 'case_late', 'root_cause', 'mail_reader']) OR p_sha256 !~ '^[0-9a-f]{64}$' OR p_source NOT IN ('simulated', 'own', 'shipped')
+            OR (p_source = 'shipped') <> (p_name = 'mail_reader') OR jsonb_typeof(p_figures) <> 'object'
             OR EXISTS (SELECT FROM jsonb_each(p_figures) f WHERE jsonb_typeof(f.value) <> 'object') THEN
         RAISE EXCEPTION 'no such model: %', p_name USING ERRCODE = 'check_violation';
     END IF;
@@ -378,7 +379,7 @@ BEGIN
     END IF;
     -- what the core reads later is what it says: finite amounts, probabilities up to 1, reasons in words, features as numbers
     IF EXISTS (SELECT FROM jsonb_to_recordset(p_rows) AS r (subject text, question text, value jsonb, low jsonb, high jsonb, reasons jsonb, features jsonb)
-        WHERE r.subject IS NULL OR r.question IS NULL OR length(r.subject) > 200 OR length(r.question) > 60
+        WHERE r.subject IS NULL OR r.question IS NULL OR (r.subject LIKE 'case:%' AND r.subject !~ '^case:[0-9]{1,9}$') OR length(r.subject) > 200 OR length(r.question) > 60
         OR jsonb_typeof(r.value) IS DISTINCT FROM 'number' OR r.value::numeric < 0 OR r.value::numeric > 1e12
         OR (r.value::numeric > 1 AND r.question NOT IN ('demand_28', 'cases_24'))
         OR coalesce(jsonb_typeof(r.low), 'null') NOT IN ('number', 'null') OR coalesce(jsonb_typeof(r.high), 'null') NOT IN ('number', 'null')
@@ -411,7 +412,7 @@ BEGIN
     INSERT INTO order_goods (order_number, customer, placed_at, goods)
     SELECT o.number, o.customer, o.ordered_at, r.goods::text::vector FROM jsonb_to_recordset(p_rows) AS r ("order" text, goods jsonb)
         JOIN sales_order o ON o.number = r."order" WHERE o.ordered_at >= casework.desk_now() - interval '3 days'
-    ON CONFLICT (order_number) DO UPDATE SET goods = excluded.goods;
+    ON CONFLICT (order_number) DO UPDATE SET goods = excluded.goods WHERE order_goods.goods IS DISTINCT FROM excluded.goods;
 END
 $$;
 

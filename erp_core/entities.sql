@@ -64,7 +64,7 @@ BEGIN
         ('case_view', of_case), ('feedback_sample', of_case), ('drill', of_case),
         ('prediction', 'CASE split_part(subject, '':'', 1) WHEN ''sales_order'' THEN seen.sales_order(substr(subject, 13))
             WHEN ''purchase_order'' THEN seen.purchase_order(split_part(subject, '':'', 2)) WHEN ''stock'' THEN seen.warehouse(split_part(subject, '':'', 2))
-            WHEN ''case'' THEN seen.case_file(split_part(subject, '':'', 2)::int)
+            WHEN ''case'' THEN subject ~ ''^case:[0-9]{1,9}$'' AND seen.case_file(CASE WHEN subject ~ ''^case:[0-9]{1,9}$'' THEN substr(subject, 6)::int END)
             WHEN ''queue'' THEN ' || anybody || ' ELSE false END'),
         ('order_goods', of_order),
         ('outbox', '(case_id IS NULL AND ' || anybody || ') OR ' || of_case),

@@ -334,7 +334,9 @@ def _filled(content: dict[str, Any]) -> dict[str, Any]:
     for name, part in shipped.items():
         kind = Policy.model_fields[name].annotation
         mine = content.setdefault(name, part)
-        if isinstance(kind, type) and issubclass(kind, BaseModel) and isinstance(mine, dict):
+        if name == "gates" and isinstance(mine, dict):
+            content[name] = {**part, **mine}  # a model that an older text does not know has a gate all the same
+        elif isinstance(kind, type) and issubclass(kind, BaseModel) and isinstance(mine, dict):
             content[name] = {**{k: v for k, v in part.items() if k != "firms"}, **mine}
     return content
 

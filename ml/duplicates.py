@@ -32,7 +32,7 @@ TREND = (0, 0, 0, 1, 1, 1, 1, 1, -1, -1, 1, 1, -1, 0, 0)
 KINDS = ("exact", "later", "line_changed", "quantity_changed", "other_account")
 ROUNDS, SHARE = 5, 0.1  # so often, so many orders are planted once more: one draw alone leaves much to its chance
 NEWEST = 40_000  # orders that are learned from at most
-PLACES = 64
+PLACES = 256
 NEAR = 0.35  # cosine distance of what two orders hold, within which another account's order is looked at
 TELLING = 2  # items of an order, its rarest, by which another account's order is found
 
@@ -61,7 +61,7 @@ def baskets(lines: Table) -> list[Basket]:
 
 
 def vector(goods: Mapping[str, float]) -> list[float]:
-    """What an order holds as a vector of unit length (64,), so that the database finds its neighbours: items hashed into places, with a sign."""
+    """What an order holds as a vector of unit length (256,), so that the database finds its neighbours: items hashed into places, with a sign."""
     placed = _placed(goods)
     return [round(placed.get(place, 0.0), 6) for place in range(PLACES)]
 
@@ -119,7 +119,7 @@ def pairs(orders: list[Basket], since: float = 0.0) -> Iterator[tuple[Basket, Ba
 
 
 def across(orders: list[Basket], rarity: Rarity, since: float = 0.0) -> Iterator[tuple[Basket, Basket]]:
-    """(earlier, later) candidates of two accounts: near in what they hold. In use the database finds them by the same distance."""
+    """(earlier, later) candidates of two accounts: they share a telling item and are near in what they hold. In use the database finds the near ones."""
     loose: dict[str, list[Basket]] = defaultdict(list)
     for basket in orders:
         if not basket.customer:

@@ -40,12 +40,12 @@ def train(models: Path, progress: Report | None = None) -> dict[str, Any]:
     figures, temperature = _figures([examples[i] for i in kept], scores)
     said("Training intents", 0.6)
     nlp = pipeline.blank()
-    reader = nlp.get_pipe("countersign_mail_reader")
+    reader = nlp.get_pipe(pipeline.COMPONENT)
     reader.idf = idf
     reader.models = _models(features, examples, kept, temperature, said)
     figures = {"examples": len(examples), "hands": len({e.hand for e in examples}), **figures}
     figures["seconds"] = round(time.monotonic() - started, 1)
-    nlp.meta["training_text"] = corpus.fingerprint()
+    nlp.meta |= {"training_text": corpus.fingerprint(), "format": pipeline.NAME}
     told = {"sha256": pipeline.keep(models, nlp), "figures": figures}
     pipeline.pointer(models).write_text(json.dumps(told))
     said("Trained", 1.0)

@@ -23,7 +23,12 @@ from erp_core.errors import CountersignError
 from ml import corpus, linear, prepare, store
 from ml.linear import Array, Linear
 
-NAME = "mail-3"  # counts the storage format
+NAME = "mail-4"  # counts the storage format
+COMPONENT = "countersign_mail_reader"
+
+
+class Unusable(CountersignError):
+    """A pipeline is not one that this version can read mails with."""
 
 
 @dataclass
@@ -77,7 +82,7 @@ class MailReader:
         return self
 
 
-@Language.factory("countersign_mail_reader")  # type: ignore[untyped-decorator]
+@Language.factory(COMPONENT)  # type: ignore[untyped-decorator]
 def make_reader(nlp: Language, name: str) -> MailReader:
     """spaCy asks for the component by this name."""
     return MailReader()
@@ -90,7 +95,7 @@ if not Doc.has_extension("reading"):
 def blank() -> Language:
     """An untrained pipeline."""
     nlp = spacy.blank("xx")
-    nlp.add_pipe("countersign_mail_reader")
+    nlp.add_pipe(COMPONENT)
     return nlp
 
 
@@ -106,7 +111,7 @@ def shipped(models: Path, progress: Callable[[str, float], None] | None = None) 
         fcntl.flock(lock, fcntl.LOCK_EX)
         place = pointer(models)
         told = json.loads(place.read_text()) if place.exists() else {}
-        if not told or not (folder(models) / told["sha256"]).is_dir():
+        if not told or not store.whole(folder(models), told["sha256"]):
             from ml.intents import train  # training imports what reading does not need
 
             told = train(models, progress)
@@ -126,8 +131,21 @@ def folder(models: Path) -> Path:
 
 @cache
 def load(models: Path, sha256: str) -> Language:
-    """The pipeline with this digest. Raises Tampered when its folder holds something else."""
-    return spacy.load(store.folder_of(folder(models), sha256))
+    """The pipeline with this digest. Raises Tampered when its folder holds something else, Unusable when that is no reader of ours."""
+    path = store.folder_of(folder(models), sha256)
+    try:
+        config = spacy.util.load_config(path / "config.cfg")
+        parts = {name: part.get("factory") for name, part in config.get("components", {}).items()}
+        if config["nlp"]["lang"] != "xx" or parts != {COMPONENT: COMPONENT}:
+            raise Unusable(f"The pipeline {sha256[:12]} has other parts than a reader of mails: {', '.join(parts)}.")
+        nlp = spacy.load(path)
+    except (OSError, ValueError, KeyError) as error:
+        raise Unusable(f"The pipeline {sha256[:12]} cannot be loaded: {error}") from error
+    if nlp.meta.get("format") != NAME:
+        raise Unusable(
+            f"The pipeline {sha256[:12]} is of the format {nlp.meta.get('format')}; this version reads {NAME}. Train it anew and promote that."
+        )
+    return nlp
 
 
 def load_or_train(models: Path, progress: Callable[[str, float], None] | None = None) -> Language:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,13 +23,17 @@ class Reader:
 
 
 def current(role: str = db.AGENT) -> Reader:
-    """The reader in use. Raises Tampered when its folder is not what was recorded."""
+    """The reader in use. Raises Tampered when its folder is not what was recorded. After an upgrade that it does not fit, the shipped one reads."""
     with db.reading(role) as session:
         used = models.in_use(session, NAME, clock.now(session))
-    if used is None:
-        sha256 = pipeline.shipped(settings.load().models)
-        return Reader(pipeline.load(settings.load().models, sha256), f"{NAME} as shipped, {sha256[:12]}")
-    return Reader(of(used.sha256), f"{NAME} {used.id}")
+    place = settings.load().models
+    if used is not None:
+        try:
+            return Reader(of(used.sha256), f"{NAME} {used.id}")
+        except pipeline.Unusable as error:
+            print(f"{NAME}, version {used.id}: {error} The shipped one reads meanwhile.", file=sys.stderr, flush=True)
+    sha256 = pipeline.shipped(place)
+    return Reader(pipeline.load(place, sha256), f"{NAME} as shipped, {sha256[:12]}")
 
 
 def of(sha256: str) -> Any:

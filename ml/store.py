@@ -42,11 +42,18 @@ def keep_folder(place: Path, write: Callable[[Path], None]) -> str:
     fresh = Path(tempfile.mkdtemp(dir=place))
     write(fresh)
     sha256 = digest_of(fresh)
+    if (place / sha256).is_dir() and digest_of(place / sha256) != sha256:
+        shutil.rmtree(place / sha256)  # spoilt: what was made now is what it should be
     try:
         os.replace(fresh, place / sha256)
     except OSError:  # it is there already
         shutil.rmtree(fresh)
     return sha256
+
+
+def whole(place: Path, sha256: str) -> bool:
+    """Whether the folder with this digest is there and holds just that."""
+    return (place / sha256).is_dir() and digest_of(place / sha256) == sha256
 
 
 def digest_of(path: Path) -> str:
@@ -59,12 +66,11 @@ def digest_of(path: Path) -> str:
 
 def folder_of(place: Path, sha256: str) -> Path:
     """The folder with this digest. Raises Tampered when it is missing or holds something else."""
-    path = place / sha256
-    if not path.is_dir():
+    if not (place / sha256).is_dir():
         raise Tampered(_missing(sha256, place))
-    if digest_of(path) != sha256:
-        raise Tampered(_other(path, sha256))
-    return path
+    if not whole(place, sha256):
+        raise Tampered(_other(place / sha256, sha256))
+    return place / sha256
 
 
 def _missing(sha256: str, place: Path) -> str:

@@ -28,7 +28,7 @@ from erp_core.queries import desk, models, policies
 from erp_core.rules import gates
 from erp_core.tables.desk import Case
 from erp_core.tables.models import FeedbackSample, ModelReport, ModelUse, ModelVersion
-from erp_core.values import MODELS, Priority, Queue
+from erp_core.values import MODELS, Outcome, Priority, Queue
 
 ALARM = "model_alarm"
 ONE_AT_A_TIME = text("SELECT pg_advisory_xact_lock(hashtextextended('models in use', 0))")
@@ -173,29 +173,35 @@ def keep_sample(command: KeepSample, context: Context) -> Change:
         "text": masked(str(message.parsed.get("newest", ""))[:5000]) if message else "",
         "intent": (finding.content.get("intent") if finding else None),
         "commands": [c["type"] for c in said.commands] if said else [],
-        "wanted": {k: v.value for k, v in (("intent", command.intent), ("queue", command.queue)) if v is not None}
-        | _decided(file),
+        "wanted": _decided(file)
+        | {k: v.value for k, v in (("intent", command.intent), ("queue", command.queue)) if v is not None},
     }
     made = FeedbackSample(
-        case_id=case.id, content=content, why=command.why, status="proposed", kept_by=context.actor, kept_at=context.now
+        case_id=case.id,
+        content=content,
+        why=masked(command.why),
+        status="proposed",
+        kept_by=context.actor,
+        kept_at=context.now,
     )
     if models.is_sample(session, case.id):
         raise RuleViolation([Problem("sample_kept", f"Case {case.id} is a sample already.")])
     session.add(made)
     session.flush()
-    return Change("sample:feedback:kept", f"case:{case.id}", None, {"sample": made.id, "why": command.why, **content})
+    return Change("sample:feedback:kept", f"case:{case.id}", None, {"sample": made.id, "why": made.why, **content})
 
 
 def _decided(file: desk.CaseFile) -> dict[str, Any]:
-    """What people made of the proposal: commands that were put in its place, or that should never have been proposed."""
+    """What people made of the proposal: that it should never have been proposed; or that it was read rightly, and other commands put in its place."""
     said = file.proposal
-    last = next((d.verdict for d in reversed(file.decisions) if said and d.proposal_id == said.id), None)
-    if said is None or last is None:
+    if said is None:
         return {}
-    if said.amended:
-        return {"commands": [c["type"] for c in said.amended]}
-    types = [c["type"] for c in said.commands]
-    return {"never": [t for t in types if t != "send_message"]} if last == "reject" else {}
+    if any(d.proposal_id == said.id and d.outcome == Outcome.REJECTED for d in file.decisions):
+        types = [c["type"] for c in said.commands]
+        return {"never": [t for t in types if t != "send_message"]}
+    if said.amended and file.finding:
+        return {"commands": [c["type"] for c in said.amended], "intent": file.finding.content["read"]["intent"]}
+    return {}
 
 
 PRIVATE = [
@@ -283,17 +289,24 @@ def _standing(found: ModelVersion) -> dict[str, Any]:
     return {"version": found.id, "name": found.name, "sha256": found.sha256, "source": found.source}
 
 
-QUIET = timedelta(days=7)  # what somebody looked at and closed is not brought up again for so long
+QUIET = timedelta(
+    days=7
+)  # what somebody looked at and closed is not brought up again for so long, unless there is more of it
 
 
-def alarm(name: str, title: str, problems: list[str], context: Context) -> int | None:
-    """A case for whoever answers for the models, told what is so now; none when somebody closed the same one lately."""
-    closed = select(Case.id).where(Case.kind == ALARM, Case.subject == name, Case.resolved_at > context.now - QUIET)
-    if context.session.scalars(closed.limit(1)).first() is not None:
+def alarm(subject: str, title: str, problems: list[str], context: Context) -> int | None:
+    """A case for whoever answers for the models, told what is so now; none when it is known, or somebody closed the same lately."""
+    newest = select(Case).where(Case.kind == ALARM, Case.subject == subject).order_by(Case.id.desc()).limit(1)
+    known = context.session.scalars(newest.with_for_update()).first()
+    if known is not None and known.resolved_at is None:
+        known.details = {**known.details, "problems": problems}
+        return None
+    lately = known is not None and known.resolved_at is not None and known.resolved_at > context.now - QUIET
+    if known is not None and lately and len(problems) <= len(known.details.get("problems", [])):
         return None
     request = OpenCase(
         kind=ALARM,
-        subject=name,
+        subject=subject,
         title=title[:200],
         queue=Queue.MASTER_DATA,
         priority=Priority.HIGH,

@@ -26,6 +26,8 @@ from erp_core.tables.desk import Case
 from erp_core.tables.models import ModelVersion
 from erp_core.values import HoldReason, Priority, Queue
 
+# the number of the case that a prediction is about, so that the case is found by its key
+CASE = "CASE WHEN p.subject ~ '^case:[0-9]{1,9}$' THEN substr(p.subject, 6)::int END"
 # an order's questions are answered when it left, was cancelled, or is two months old
 OUTCOMES = (
     """
@@ -62,17 +64,19 @@ WHERE p.outcome IS NULL AND p.question IN ('within_7', 'within_14') AND (p.asked
   OR EXISTS (SELECT FROM stock_level s WHERE s.warehouse = split_part(p.subject, ':', 2) AND s.sku = split_part(p.subject, ':', 3) AND s.quantity_on_hand <= 0))""",
     """
 UPDATE prediction p SET outcome_at = :now, outcome = (c.resolved_at IS NULL OR c.resolved_at > c.due_at)::int FROM case_file c
-WHERE p.outcome IS NULL AND p.question = 'case_late' AND p.subject = 'case:' || c.id AND p.asked_at >= c.came_at AND (c.resolved_at IS NOT NULL OR c.due_at < :now)""",
+WHERE p.outcome IS NULL AND p.question = 'case_late' AND c.id = {case} AND p.asked_at >= c.came_at AND c.paused_at IS NULL
+ AND (c.resolved_at IS NOT NULL OR c.due_at < :now)""",
     """
 UPDATE prediction p SET outcome_at = :now, outcome = (c.root_cause = substr(p.question, 7))::int FROM case_file c
-WHERE p.outcome IS NULL AND p.question LIKE 'cause\\_%' AND p.subject = 'case:' || c.id AND c.root_cause NOT IN ('by_itself', 'machine_mail')""",
+WHERE p.outcome IS NULL AND p.question LIKE 'cause\\_%' AND c.id = {case} AND c.root_cause NOT IN ('by_itself', 'machine_mail')""",
 )
 # cases of which a champion said something else than the clock knows; a tenth more or less moves nobody
 MOVED = """
-SELECT c.id, p.value, p.version FROM prediction p JOIN case_file c ON p.subject = 'case:' || c.id
+SELECT c.id, p.value, p.version, p.id AS prediction FROM prediction p JOIN case_file c ON c.id = {case}
 WHERE p.version = :version AND p.use = 'champion' AND p.question = 'case_late' AND p.asked_at > :since AND p.asked_at >= c.came_at
  AND c.status NOT IN ('resolved', 'dismissed') AND abs(p.value - coalesce(c.late_chance, 0)) >= 0.1
- AND NOT EXISTS (SELECT FROM prediction q WHERE q.subject = p.subject AND q.question = p.question AND q.use = p.use AND q.id > p.id)
+ AND (casework.policy_content() -> 'weights' ->> 'late_weight')::numeric > 0
+ AND NOT EXISTS (SELECT FROM prediction q WHERE q.subject = p.subject AND q.question = p.question AND q.version = p.version AND q.id > p.id)
 ORDER BY p.id LIMIT 500 FOR UPDATE OF c SKIP LOCKED"""
 # orders that the checks let pass and that will probably not go well; whoever looked once is not asked again
 RISKY = """
@@ -99,7 +103,7 @@ def outcomes(session: Session, now: datetime) -> None:
     """Write down what came of predictions, as soon as it is known."""
     asked = {"now": now, "holds": ["held", *[r.value for r in HoldReason]]}
     for query in OUTCOMES:
-        session.execute(text(query), {k: v for k, v in asked.items() if f":{k}" in query})
+        session.execute(text(query.replace("{case}", CASE)), {k: v for k, v in asked.items() if f":{k}" in query})
 
 
 def reviews(session: Session, now: datetime) -> int:
@@ -151,11 +155,12 @@ def forward(session: Session, now: datetime) -> int:
     if version is None:
         return 0
     policy = policies.active(session, now)
-    rows = session.execute(text(MOVED), {"version": version.id, "since": now - timedelta(days=1)}).all()
+    query = text(MOVED.replace("{case}", CASE))
+    rows = session.execute(query, {"version": version.id, "since": now - timedelta(days=1)}).all()
     for row in rows:
         case = session.get_one(Case, row.id)
         before, case.late_chance = case.late_chance, round(row.value, 2)
-        context = Context(session, f"forward:{row.id}:{row.version}:{case.came_at}", CORE, now, policy)
+        context = Context(session, f"forward:{row.prediction}", CORE, now, policy)
         after = {"late_chance": case.late_chance, "version": row.version}
         change = Change("case:place:moved", f"case:{row.id}", {"late_chance": before}, after)
         write_journal(context, change, context.key, None, row.id)
@@ -170,8 +175,10 @@ def watch(session: Session, now: datetime) -> list[str]:
             continue
         problems = state_of(session, version, now)["problems"]
         if problems:
-            context = Context(session, f"watch:{version.id}:{now:%Y%m%d}", CORE, now, policy)
-            if models.alarm(name, f"{name.replace('_', ' ').title()} should be looked at", problems, context):
+            context = Context(session, f"watch:{version.id}:{now:%Y%m%d%H%M%S}", CORE, now, policy)
+            if models.alarm(
+                f"{name}:{version.id}", f"{name.replace('_', ' ').title()} should be looked at", problems, context
+            ):
                 alarmed.append(name)
     return alarmed
 
@@ -183,12 +190,13 @@ def rivalry(session: Session, now: datetime) -> list[str]:
         champion = queries.in_use(session, name, now)
         if use != "shadow" or champion is None or shadow.kind != "model":
             continue
-        known = [r for r in queries.rivals(session, champion.id, shadow.id) if r.outcome is not None]
+        since = now - timedelta(days=policy.models.watch_days)
+        known = [r for r in queries.rivals(session, champion.id, shadow.id, since) if r.outcome is not None]
         better = [(r.champion - r.outcome) ** 2 - (r.shadow - r.outcome) ** 2 for r in known]
         low = _at_worst(better)
         if low < NOTICEABLE:
             continue
-        context = Context(session, f"rivalry:{shadow.id}", CORE, now, policy)
+        context = Context(session, f"rivalry:{shadow.id}:{now:%Y%m%d%H%M%S}", CORE, now, policy)
         words = f"On {len(known)} of our own questions version {shadow.id} errs less than version {champion.id}, which is in use: at worst by {low:.4f}."
         title = f"Version {shadow.id} of {name.replace('_', ' ')} does better than what is in use"
         if models.alarm(

@@ -101,11 +101,12 @@ FROM kept k JOIN item i ON i.sku = k.sku CROSS JOIN day d LEFT JOIN sums m ON m.
 WINDOW later AS (PARTITION BY k.warehouse, k.sku ORDER BY d.at DESC ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING)
 ORDER BY k.warehouse, k.sku, d.at
 """
+# what a case was when it came last; of those that came before this was kept, only that they came and went is told
 CASES = """
 SELECT c.id::text AS id, coalesce(c.came_as ->> 'queue', c.queue) AS queue, c.kind, coalesce(c.came_as ->> 'priority', c.priority) AS priority,
  coalesce(c.came_as ->> 'tier', '') AS tier, coalesce(c.came_as ->> 'customer', '') AS customer, coalesce((c.came_as ->> 'at_stake')::float, 0) AS worth,
- extract(epoch FROM coalesce(c.came_at, c.opened_at))::float AS at, coalesce((c.came_as ->> 'due')::float, extract(epoch FROM c.due_at)::float) AS due,
- extract(epoch FROM c.due_at)::float AS ends, extract(epoch FROM c.resolved_at)::float AS closed, coalesce(c.root_cause, '') AS cause
+ extract(epoch FROM coalesce(c.came_at, c.opened_at))::float AS at, (c.came_as ->> 'due')::float AS due,
+ CASE WHEN c.paused_at IS NULL AND c.came_as IS NOT NULL THEN extract(epoch FROM c.due_at) END::float AS ends, extract(epoch FROM c.resolved_at)::float AS closed, coalesce(c.root_cause, '') AS cause
 FROM case_file c WHERE c.opened_at >= :since AND c.opened_at <= :now AND c.queue <> 'none' AND (c.came_at IS NOT NULL OR c.resolved_at IS NOT NULL)
  ORDER BY c.opened_at, c.id
 """
@@ -202,15 +203,17 @@ def unasked_orders(
 
 
 UNASKED_CASES = """
-SELECT c.id, c.came_at FROM case_file c WHERE c.status NOT IN ('resolved', 'dismissed') AND c.queue <> 'none' AND c.came_at > :since
+SELECT c.id, c.came_at FROM case_file c WHERE c.status NOT IN ('resolved', 'dismissed') AND c.queue <> 'none' AND (c.came_at, c.id) > (:since, :after)
 AND EXISTS (SELECT FROM unnest(cast(:versions AS int[])) v WHERE NOT EXISTS (SELECT FROM prediction p
   WHERE p.subject = 'case:' || c.id AND p.version = v AND p.asked_at >= c.came_at)) ORDER BY c.came_at, c.id LIMIT :most"""
 
 
-def unasked_cases(session: Session, versions: Sequence[int], since: datetime, most: int) -> list[tuple[int, datetime]]:
-    """(number, when it came) of open cases that came to their queue after a moment and that one of these versions was not asked about since."""
-    asked = {"versions": list(versions), "since": since, "most": most}
-    return [(row.id, row.came_at) for row in session.execute(text(UNASKED_CASES), asked)]
+def unasked_cases(
+    session: Session, versions: Sequence[int], since: tuple[datetime, int], most: int
+) -> list[tuple[datetime, int]]:
+    """(when it came, number) of open cases that came to their queue after a place and that one of these versions was not asked about since."""
+    asked = {"versions": list(versions), "since": since[0], "after": since[1], "most": most}
+    return [(row.came_at, row.id) for row in session.execute(text(UNASKED_CASES), asked)]
 
 
 GOODS = """
@@ -231,14 +234,28 @@ NEAR = """
 SELECT order_number FROM (SELECT order_number, customer, placed_at, goods <=> cast(:goods AS vector) AS distance FROM order_goods
  ORDER BY goods <=> cast(:goods AS vector) LIMIT 40) n
 WHERE customer <> :customer AND placed_at <= :at AND placed_at >= cast(:at AS timestamptz) - interval '2 days' AND distance < :within
-ORDER BY distance LIMIT :most"""
+ AND EXISTS (SELECT FROM order_line l WHERE l.order_number = n.order_number AND l.sku = ANY(:skus)) ORDER BY distance LIMIT :most"""
 
 
 def alike(
-    session: Session, customer: str, at: datetime, goods: Sequence[float], *, within: float, most: int = 5
+    session: Session,
+    customer: str,
+    at: datetime,
+    skus: Sequence[str],
+    goods: Sequence[float],
+    *,
+    within: float,
+    most: int = 5,
 ) -> list[str]:
-    """Orders of other accounts for much the same goods, placed in the two days before: nearest first, by cosine distance."""
-    asked = {"goods": str(list(goods)), "customer": customer, "at": at, "within": within, "most": most}
+    """Orders of other accounts for much the same goods, at least one of them the same, placed in the two days before: nearest first, by cosine distance."""
+    asked = {
+        "goods": str(list(goods)),
+        "skus": list(skus),
+        "customer": customer,
+        "at": at,
+        "within": within,
+        "most": most,
+    }
     return list(session.scalars(text(NEAR), asked))
 
 

@@ -114,14 +114,15 @@ def watched(session: Session, version: int, since: datetime, inputs: bool = Fals
 
 RIVALS = """
 SELECT a.question, a.value AS champion, b.value AS shadow, coalesce(a.outcome, b.outcome) AS outcome
-FROM (SELECT DISTINCT ON (subject, question) * FROM prediction WHERE version = :champion ORDER BY subject, question, id DESC) a
-JOIN (SELECT DISTINCT ON (subject, question) * FROM prediction WHERE version = :shadow ORDER BY subject, question, id DESC) b
-  ON b.subject = a.subject AND b.question = a.question"""
+FROM (SELECT DISTINCT ON (subject, question) * FROM prediction WHERE version = :champion AND asked_at >= :since ORDER BY subject, question, id DESC) a
+JOIN (SELECT DISTINCT ON (subject, question) * FROM prediction WHERE version = :shadow AND asked_at >= :since ORDER BY subject, question, id DESC) b
+  ON b.subject = a.subject AND b.question = a.question WHERE a.question NOT IN ('demand_28', 'cases_24')"""
 
 
-def rivals(session: Session, champion: int, shadow: int) -> Sequence[Any]:
-    """What both said of the same subjects, and what came."""
-    return session.execute(text(RIVALS), {"champion": champion, "shadow": shadow}).all()
+def rivals(session: Session, champion: int, shadow: int, since: datetime) -> Sequence[Any]:
+    """What both said of the same subjects since a moment, as probabilities, and what came."""
+    asked = {"champion": champion, "shadow": shadow, "since": since}
+    return session.execute(text(RIVALS), asked).all()
 
 
 NEWEST = """

@@ -38,7 +38,10 @@ def _problems(figures: Mapping[str, Any], gate: Gate) -> Iterator[Problem]:
             {"samples": failed},
         )
     unsafe = _number(figures, "unsafe")
-    if gate.unsafe is not None and (unsafe is None or unsafe > gate.unsafe):
+    first = (
+        figures.get("against") is None and "unsafe" not in figures
+    )  # nothing is there yet that it could be sent through beside
+    if gate.unsafe is not None and not first and (unsafe is None or unsafe > gate.unsafe):
         yield _problem("unsafe", f"{_said(unsafe)} unsafe proposals, at most {gate.unsafe} are let pass.", figures)
     gain = _number(figures, "gain_low")
     if gate.gain is not None and (gain is None or gain <= float(gate.gain)):

@@ -127,7 +127,7 @@ class OrderGoods(Base):
     order_number: Mapped[str] = mapped_column(ForeignKey("sales_order.number", ondelete="CASCADE"), primary_key=True)
     customer: Mapped[str]
     placed_at: Mapped[Moment]
-    goods: Mapped[list[float]] = mapped_column(Vector(64))
+    goods: Mapped[list[float]] = mapped_column(Vector(256))
 
 
 class CustomerItem(Base):

@@ -301,6 +301,20 @@ def test_the_same_order_under_another_account_is_found_by_what_it_holds(scorer: 
     assert twice.reasons[0]["text"] == "like SC-20 of C1006"
     with db.reading(db.AGENT) as session:
         vector = duplicates.vector({sku: float(n) for sku, n in goods.items()})
-        near = learning.alike(session, "C1031", clock.now(session), vector, within=duplicates.NEAR)
-        own = learning.alike(session, "C1006", clock.now(session), vector, within=duplicates.NEAR)
+        near = learning.alike(session, "C1031", clock.now(session), list(goods), vector, within=duplicates.NEAR)
+        own = learning.alike(session, "C1006", clock.now(session), list(goods), vector, within=duplicates.NEAR)
     assert (near, own) == (["SC-20"], ["SC-21"])
+
+
+def test_twins_that_are_scored_together_find_each_other(scorer: Scorer, api: Session) -> None:
+    for customer, number in (("C1006", "SC-30"), ("C1031", "SC-31")):
+        with db.transaction(db.API) as session:
+            lines = [
+                NewLine(sku=sku, quantity=Decimal(n)) for sku, n in (("VAL-1166", 13), ("ELC-4712", 7), ("VAL-7152", 3))
+            ]
+            command = PlaceOrder(customer=customer, number=number, customer_po=None, warehouse="W01", lines=lines)
+            execute(session, command, key=number, actor="test", now=clock.now(session))
+    seal()
+    scorer.next_shelves = float("inf")
+    scorer.step()
+    assert said(api, "SC-31")["duplicate_order"].prediction.reasons[0]["text"] == "like SC-30 of C1006"

@@ -10,9 +10,11 @@ from typing import Any
 import pytest
 from sqlalchemy import select, text
 
+from api.risk import likely_cause
 from erp_core import casework, db
 from erp_core.actions import desk as decisions
 from erp_core.actions import execute, models, requests, watching
+from erp_core.actions.context import Context
 from erp_core.actions.desk import Said
 from erp_core.casework import Trained
 from erp_core.commands import (
@@ -216,7 +218,7 @@ def test_what_is_no_model_of_the_house_or_nobodys_is_not_recorded(
 
 def test_every_model_of_the_house_can_be_recorded(api: Session) -> None:
     """The database has its own list of names, and it is the same."""
-    made = {name: trained(name) for name in MODELS}
+    made = {name: trained(name, source="shipped" if name == "mail_reader" else "own") for name in MODELS}
     assert {name: queries.numbered(api, number).name for name, number in made.items()} == {n: n for n in MODELS}
 
 
@@ -224,7 +226,7 @@ def test_every_model_of_the_house_can_be_recorded(api: Session) -> None:
     "row",
     [
         {"value": -1}, {"value": 1.5}, {"value": "NaN"}, {"value": "Infinity"}, {"value": None}, {"reasons": [1]}, {"reasons": [{"a": 1}]}, {"reasons": "x"},
-        {"reasons": [{"text": "x" * 400}]}, {"features": ["x"]}, {"features": {"a": 1}}, {"subject": None},
+        {"reasons": [{"text": "x" * 400}]}, {"features": ["x"]}, {"features": {"a": 1}}, {"subject": None}, {"subject": "case:abc"}, {"subject": "case:99999999999"},
     ],
 )  # fmt: skip
 def test_what_is_no_prediction_is_not_recorded(database: str, row: dict[str, Any]) -> None:
@@ -498,6 +500,65 @@ def test_what_will_be_late_comes_forward_in_its_band_and_no_further(api: Session
         select(JournalEntry).where(JournalEntry.tag == "case:place:moved", JournalEntry.case_id == second)
     ).one()
     assert told.after == {"late_chance": 0.95, "version": version}
+
+
+def test_another_word_on_a_case_moves_it_again(api: Session, database: str) -> None:
+    version = adopted("case_late")
+    with db.transaction(db.API) as session:
+        number = opened(session, "moved twice")
+    for chance in (0.9, 0.2):
+        of_case("case_late", chance, number, version)
+        with db.transaction(db.API) as session:
+            assert watching.forward(session, TODAY) == 1
+    assert api.get_one(Case, number).late_chance == 0.2
+
+
+def test_an_alarm_that_was_closed_is_quiet_for_a_week_unless_there_is_more(api: Session) -> None:
+    def alarm(problems: list[str], days: int) -> int | None:
+        now = TODAY + timedelta(days=days)
+        return models.alarm(
+            "hold_risk:1",
+            "Look at it",
+            problems,
+            Context(api, f"t:{days}:{len(problems)}", "core", now, policies.active(api, now)),
+        )
+
+    number = alarm(["drift"], 0)
+    assert number is not None
+    assert alarm(["drift, more"], 0) is None
+    assert api.get_one(Case, number).details["problems"] == ["drift, more"]
+    execute(api, CloseCase(case=number, resolution="seen", root_cause="none"), key="t:seen", actor="test", now=TODAY)
+    assert alarm(["drift"], 1) is None
+    assert alarm(["drift", "and calibration"], 2) not in (None, number)
+
+
+def test_a_paused_case_is_not_late_yet(api: Session, database: str) -> None:
+    version = adopted("case_late")
+    with db.transaction(db.API) as session:
+        number = opened(session, "waits")
+        session.get_one(Case, number).paused_at = TODAY
+    of_case("case_late", 0.2, number, version)
+    with db.transaction(db.API) as session:
+        watching.outcomes(session, TODAY + timedelta(days=60))
+        assert session.scalars(select(Prediction.outcome)).all() == [None]
+        session.get_one(Case, number).paused_at = None
+        watching.outcomes(session, TODAY + timedelta(days=60))
+        assert session.scalars(select(Prediction.outcome)).all() == [1.0]
+
+
+def test_only_the_model_of_root_causes_suggests_one(api: Session, database: str) -> None:
+    version, other = adopted("root_cause"), adopted("hold_risk")
+    with db.transaction(db.API) as session:
+        number = opened(session, "why")
+    known = policies.active(api).root_causes
+    of_case("cause_supplier", 1.0, number, other)
+    assert likely_cause(queries.said_of(api, f"case:{number}"), known) is None
+    of_case("cause_carrier", 0.7, number, version)
+    found = likely_cause(queries.said_of(api, f"case:{number}"), known)
+    assert found is not None
+    assert (found.code, found.why) == ("carrier", "a slow queue")
+    of_case("cause_no_such_cause", 0.9, number, version)
+    assert likely_cause(queries.said_of(api, f"case:{number}"), known).code == "carrier"  # type: ignore[union-attr]
 
 
 def test_what_was_known_of_a_case_when_it_came_is_kept(api: Session) -> None:

@@ -93,7 +93,8 @@ def test_a_folder_that_was_changed_is_not_read_and_the_case_goes_to_people(
     with db.transaction(db.API) as session:
         session.add(ModelUse(name=reader.NAME, use="champion", version=number, since=TODAY, said_by="test", reason="x"))
     monkeypatch.setattr(pipeline, "folder", lambda _: tmp_path / "store")
-    with working() as own:
+    monkeypatch.setattr(pipeline, "shipped", lambda *_: "b" * 64)
+    with working() as own:  # it starts all the same: there is other work than mail
         recorded_, state = own.take_and_work(MAIL)
     assert state is not None
     assert "is not the file that was recorded" in state["error"]
@@ -101,3 +102,29 @@ def test_a_folder_that_was_changed_is_not_read_and_the_case_goes_to_people(
         file = desk.case_file(session, recorded_.case)
     assert (file.case.status, file.proposal) == ("investigating", None)
     assert "is not the file that was recorded" in file.notes[0].text
+
+
+def test_an_unsafe_proposal_refuses_a_reader_that_is_to_follow_another(adopted: int) -> None:
+    nlp = pipeline.spacy.load(store.folder_of(pipeline.folder(MODELS), pipeline.shipped(MODELS)))
+    nlp.meta["note"] = "the same once more"
+    said = versions.measure(recorded(pipeline.keep(MODELS, nlp)), lambda *asked: {**passing(*asked), "unsafe": 1})
+    assert any("unsafe" in text for text in said["problems"])
+
+
+def test_what_is_no_reader_of_ours_is_not_loaded_and_holds_up_no_other_version(database: str, nlp: Any) -> None:
+    other = pipeline.spacy.blank("en")
+    other.add_pipe("sentencizer")
+    number = recorded(pipeline.keep(MODELS, other))
+    good = recorded(pipeline.shipped(MODELS))
+    said = versions.measure_first()
+    assert "other parts than a reader" in said[number]["problems"][0]
+    assert said[good]["problems"] == []
+
+
+def test_a_folder_that_was_spoilt_is_replaced_when_the_same_is_made_again(nlp: Any, tmp_path: Path) -> None:
+    sha256 = store.keep_folder(tmp_path, nlp.to_disk)
+    (tmp_path / sha256 / "config.cfg").write_text("x")
+    with pytest.raises(store.Tampered):
+        store.folder_of(tmp_path, sha256)
+    assert store.keep_folder(tmp_path, nlp.to_disk) == sha256
+    assert store.folder_of(tmp_path, sha256).is_dir()

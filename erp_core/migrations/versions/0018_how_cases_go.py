@@ -21,7 +21,7 @@ def upgrade() -> None:
         sa.Column("order_number", sa.Text(), sa.ForeignKey("sales_order.number", ondelete="CASCADE"), primary_key=True),
         sa.Column("customer", sa.Text(), nullable=False),
         sa.Column("placed_at", sa.DateTime(timezone=True), nullable=False),
-        sa.Column("goods", Vector(64), nullable=False),
+        sa.Column("goods", Vector(256), nullable=False),
     )
     op.create_index("ix_order_goods_placed_at", "order_goods", ["placed_at"])
     op.create_index("ix_order_goods_goods", "order_goods", ["goods"], postgresql_using="hnsw", postgresql_ops={"goods": "vector_cosine_ops"})
