@@ -10,6 +10,7 @@ import fcntl
 import json
 import logging
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Mapping
@@ -127,7 +128,7 @@ def flat(figures: Mapping[str, Any], before: str = "") -> dict[str, float]:
     """Numbers of nested figures under dotted names that MLflow takes."""
     found: dict[str, float] = {}
     for key, value in figures.items():
-        name = f"{before}{key}".replace("=", "_").replace("|", "_")
+        name = re.sub(r"[^\w\-. :/]", "_", f"{before}{key}", flags=re.A)
         if isinstance(value, Mapping):
             found |= flat(value, f"{name}.")
         elif isinstance(value, int | float) and not isinstance(value, bool):

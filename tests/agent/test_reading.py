@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from datetime import date
 from decimal import Decimal
 
 import pytest
 
-from agent import dates, quantities, references, suspicion
+from agent import dates, linking, quantities, references, suspicion
 from agent.mail.parse import Attachment, Parsed
-from erp_core.queries.references import Sender
+from agent.reading import Reference
+from erp_core.queries.references import OrderCard, Sender
 from ml.prepare import own_words
 
 SHAPES = {
@@ -147,3 +149,36 @@ def test_look_alikes_spoofs_and_colleagues_from_outside_are_marked() -> None:
 def test_a_bank_change_by_a_stranger_is_fraud_and_by_a_customer_a_note() -> None:
     assert "payment_fraud" in marks_of(message("We changed our bank account details, see below"), Sender())
     assert "payment_fraud" not in marks_of(message("We changed our bank account details, form attached"))
+
+
+def test_of_two_orders_the_one_whose_sentence_says_the_wish_is_meant() -> None:
+    text = "Please cancel SO-40332, we no longer need it. And where does SO-40317 stand?"
+    orders = [order_card("SO-40332"), order_card("SO-40317")]
+    named = [reference_to(card.number, text) for card in orders]
+    found = linking.by_sentence(orders, named, {"newest": text}, lambda said: 0.9 if "cancel" in said else 0.05)
+    assert found.card is orders[0]
+    both = linking.by_sentence(orders, named, {"newest": text}, lambda _: 0.9)
+    assert both.card is None
+
+
+def test_a_mail_full_of_numbers_is_not_read_sentence_by_sentence() -> None:
+    text = ". ".join(f"{n} SO-40332 and SO-40317" for n in range(200))
+    orders = [order_card("SO-40332"), order_card("SO-40317")]
+    named = [reference_to(card.number, text, m.start()) for card in orders for m in re.finditer(card.number, text)]
+    asked: list[str] = []
+
+    def likely(said: str) -> float:
+        asked.append(said)
+        return 0.5
+
+    assert linking.by_sentence(orders, named, {"newest": text}, likely).card is None
+    assert asked == []
+
+
+def order_card(number: str) -> OrderCard:
+    return OrderCard(number, None, "open", FRIDAY, None, None, ())
+
+
+def reference_to(number: str, text: str, start: int | None = None) -> Reference:
+    place = text.index(number) if start is None else start
+    return Reference("sales_order", number, number, number, True, "newest", place, place + len(number))

@@ -9,7 +9,7 @@ import pytest
 
 from erp_core.errors import CountersignError
 from erp_core.values import Intent
-from ml import corpus, pipeline, store
+from ml import corpus, pipeline, store, tracking
 from tests.conftest import MODELS
 
 
@@ -49,3 +49,8 @@ def test_plain_mails_are_read_plainly(nlp: Any, subject: str, body: str, intent:
     assert max(said.intents, key=lambda k: said.intents[k]) == intent
     assert said.language == language
     assert abs(sum(said.intents.values()) - 1) < 1e-6
+
+
+def test_figures_have_names_that_mlflow_takes() -> None:
+    told = tracking.flat({"slices": {"the core's own work": {"passed": 1.0}, "tier=A|x": 2, "text": "no number"}})
+    assert told == {"slices.the core_s own work.passed": 1.0, "slices.tier_A_x": 2.0}
