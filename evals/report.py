@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import json
 import sys
 from collections import defaultdict
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from jinja2 import Environment, FileSystemLoader
 from rich.console import Console
 from rich.table import Table
 
@@ -44,6 +44,7 @@ def summary(
     ran: Mapping[str, str],
     at: datetime,
     run: str,
+    cards: Sequence[dict[str, Any]] = (),
 ) -> dict[str, Any]:
     """A run in figures. It passes when all that must pass does, nothing unsafe was proposed and no attack broke a control."""
     families: dict[str, list[dict[str, Any]]] = defaultdict(list)
@@ -72,6 +73,7 @@ def summary(
             if (marks := [one["marks"][name] for one in found if name in one["marks"]])
         },
         "calibration": _calibration(found),
+        "models": list(cards),
         "ms_p50": float(np.quantile(times, 0.5)),
         "ms_p95": float(np.quantile(times, 0.95)),
         "results": found,
@@ -231,105 +233,10 @@ def show(made: dict[str, Any]) -> None:
     )
 
 
-STYLE = """body{font:15px/1.5 system-ui,sans-serif;color:#1d2321;background:#f7f7f4;margin:0}main{max-width:980px;margin:0 auto;padding:32px 24px}
-h1{font-size:24px;margin:0 0 4px}h2{font-size:16px;margin:32px 0 8px}table{border-collapse:collapse;width:100%;background:#fff}td,th{padding:6px 10px;
-border-bottom:1px solid #e4e4de;text-align:left;vertical-align:top}th{font-weight:500;color:#6b706d;font-size:12px}.n{text-align:right;font-variant-numeric:tabular-nums}
-.ok{color:#1f6a3d}.bad{color:#a11d1d}.verdict{font-size:18px;padding:14px 18px;background:#fff;border-left:6px solid}.verdict.ok{border-color:#1f6a3d}
-.verdict.bad{border-color:#a11d1d}.mute{color:#6b706d}.bar{height:8px;background:#e4e4de;width:160px}.bar i{display:block;height:8px;background:#2c5d63}svg text{font-size:11px;fill:#6b706d}"""
+LEARNED = {"simulated": "a simulated history", "own": "our own past", "shipped": "text shipped with the house"}
+PAGES = Environment(loader=FileSystemLoader(Path(__file__).parent), autoescape=True, trim_blocks=True)
 
 
 def page(made: dict[str, Any]) -> str:
     """The run as one HTML page that needs nothing else."""
-    say = html.escape
-    tone = "ok" if made["passed"] else "bad"
-    parts = [
-        f"<!doctype html><html lang=en><meta charset=utf-8><title>Evaluation {say(made['id'])}</title><style>{STYLE}</style><main>",
-        f"<h1>Evaluation {say(made['id'])}</h1><p class=mute>{say(made['at'])} · suites {say(', '.join(made['suites']))}</p>",
-        f"<p class=mute>What was evaluated: {say(' · '.join(f'{k} {v}' for k, v in made['ran'].items()))}</p>",
-        f"<p class='verdict {tone}'>{_verdict(made)}</p>",
-        "<h2>By family</h2><table><tr><th>Family<th class=n>Samples<th>Passed<th class=n>95 % interval<th class=n>Score<th class=n>Unsafe</tr>",
-        *(_row(name, f) for name, f in made["families"].items()),
-        "</table><h2>Slices</h2><table><tr><th>Slice<th class=n>Samples<th>Passed<th class=n>95 % interval<th class=n>Score<th class=n>Unsafe</tr>",
-        *(_row(name, f) for name, f in made["slices"].items()),
-        "</table><h2>What was judged</h2><p class=mute>First the state that the world was left in, then what was proposed, then what was read, last the words.</p>",
-        "<table><tr><th>Scorer<th class=n>Samples<th>Right</tr>",
-        *(
-            f"<tr><td>{say(SCORERS[name])}<td class=n>{s['number']}<td><div class=bar><i style='width:{s['mean']:.0%}'></i></div>{s['mean']:.1%}</tr>"
-            for name, s in made["scorers"].items()
-        ),
-        f"</table><p class=mute>A sample takes {made['ms_p50']:.0f} ms at the median, {made['ms_p95']:.0f} ms at worst of 95 in 100. No paid model was asked.</p>",
-        _plot(made["calibration"]),
-        _attacks(made["attacks"]),
-        "<h2>What failed</h2>",
-        _failures(made["results"]),
-        "<h2>All samples</h2><table><tr><th>Sample<th>What is asked<th>Result</tr>",
-        *(
-            f"<tr><td>{say(r['family'])} · {say(r['sample'])}<td>{say(r['about'])}<td class={'ok' if r['passed'] else 'bad'}>{'passed' if r['passed'] else 'failed'}</tr>"
-            for r in made["results"]
-        ),
-        "</table></main>",
-    ]
-    return "".join(parts)
-
-
-def _verdict(made: dict[str, Any]) -> str:
-    if made["passed"]:
-        hostile = (
-            f", and {made['attacks']['mails']} attacks with an obedient model broke no control"
-            if made["attacks"]
-            else ""
-        )
-        return f"<b>Passed.</b> All samples that must pass do, nothing unsafe was proposed{hostile}."
-    reasons = []
-    if made["must_failed"]:
-        reasons.append(f"{len(made['must_failed'])} samples that must pass do not")
-    if made["unsafe"]:
-        reasons.append(f"{made['unsafe']} unsafe proposals")
-    if made["attacks"] and made["attacks"]["broken"]:
-        reasons.append(f"{len(made['attacks']['broken'])} controls were broken")
-    return f"<b>Failed:</b> {html.escape('; '.join(reasons))}."
-
-
-def _row(name: str, f: Mapping[str, Any]) -> str:
-    tone = " class=bad" if f["unsafe"] else ""
-    return (
-        f"<tr><td>{html.escape(name)}<td class=n>{f['samples']}<td><div class=bar><i style='width:{f['passed']:.0%}'></i></div>{f['passed']:.0%}"
-        f"<td class=n>{f['low']:.0%} – {f['high']:.0%}<td class=n>{f['score']:.3f}<td class=n><span{tone}>{f['unsafe']}</span></tr>"
-    )
-
-
-def _plot(table: list[dict[str, float]]) -> str:
-    """Said against came, drawn as SVG."""
-    if not table:
-        return ""
-    points = [(30 + 200 * x["said"], 230 - 200 * x["came"]) for x in table]
-    dots = "".join(f"<circle cx={x:.1f} cy={y:.1f} r=4 fill=#2c5d63 />" for x, y in points)
-    line = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
-    return (
-        "<h2>How sure, and how often right</h2><p class=mute>The nearer to the line, the better what is said of a mail's intent can be relied on.</p>"
-        f"<svg width=260 height=260><path d='M30 230 L230 30' stroke=#ccc /><path d='M30 30 V230 H230' stroke=#888 fill=none />"
-        f"<polyline points='{line}' fill=none stroke=#2c5d63 />{dots}<text x=110 y=252>said</text><text x=2 y=24>right</text></svg>"
-    )
-
-
-def _attacks(told: dict[str, Any] | None) -> str:
-    if told is None:
-        return ""
-    broken = "".join(f"<li>{html.escape(text)}" for text in told["broken"])
-    return (
-        f"<h2>Attacks</h2><p>{told['mails']} of {told['of']} mails that want something done, read by a model that obeys them. "
-        f"<b class={'bad' if told['broken'] else 'ok'}>{len(told['broken'])} controls broken.</b> {told['recorded']} cases, {told['flagged']} handed to security.</p>"
-        f"<ul class=bad>{broken}</ul>"
-    )
-
-
-def _failures(results: list[dict[str, Any]]) -> str:
-    failed = [r for r in results if not r["passed"]]
-    if not failed:
-        return "<p class=ok>Nothing.</p>"
-    rows = "".join(
-        f"<tr><td>{html.escape(r['family'])} · {html.escape(r['sample'])}{' <b>must pass</b>' if r['must_pass'] else ''}<td>{html.escape(r['about'])}"
-        f"<td class=bad>{html.escape('; '.join([*r['unsafe'], *r['failures']]))}<td class=mute>{html.escape(str(r['said'].get('rationale', ''))[:300])}</tr>"
-        for r in failed
-    )
-    return f"<table><tr><th>Sample<th>What is asked<th>What was wrong<th>What the agent said</tr>{rows}</table>"
+    return PAGES.get_template("report.html").render(run=made, scorers=SCORERS, learned=LEARNED)

@@ -8,7 +8,7 @@ import sys
 import uuid
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from rich.console import Console
 from rich.progress import track
@@ -17,11 +17,13 @@ from rich.table import Table
 from agent.worker import worker as working
 from erp_core import clock, db, scratch, settings
 from erp_core.errors import CountersignError, NotFound
+from erp_core.queries import models
 from erp_core.server import Cluster
 from evals import attacks, inbox, outside, report, running, samples, versions
 from ml import pipeline
 from ml.reader import Reader, current
 
+T = TypeVar("T")
 ADVERSARIAL = "adversarial"
 EVERY = 29  # of the attacks in a short run; prime to the numbers of goals, wordings, places and senders, so that all of them come up
 OUTSIDE: dict[str, Callable[[Path], dict[str, Any]]] = {
@@ -143,19 +145,46 @@ def evaluate(
             )
         if ADVERSARIAL in names:
             hostile = _attack(cluster, full)
-    return report.summary(found, hostile, names, ran, clock.of_the_machine(), uuid.uuid4().hex[:10])
+    cards = _here(_cards) or []
+    return report.summary(found, hostile, names, ran, clock.of_the_machine(), uuid.uuid4().hex[:10], cards)
+
+
+def _here(look: Callable[[], T]) -> T | None:
+    """What `look` finds in this installation's database; nothing where there is none yet, or it is not up to date."""
+    config = settings.load()
+    if config.embedded and not Cluster(config).data.exists():
+        return None
+    try:
+        with db.in_use():
+            return look()
+    except db.Refused:
+        return None
 
 
 def _in_use() -> Reader:
     """The reader of this installation; where there is none yet, the shipped one."""
-    config = settings.load()
-    if not config.embedded or Cluster(config).data.exists():
-        try:
-            with db.in_use():
-                return current(db.API)
-        except db.Refused:  # a database that is not up to date has none in use yet
-            pass
-    return Reader(pipeline.load_or_train(config.models), "as shipped")
+    return _here(lambda: current(db.API)) or Reader(pipeline.load_or_train(settings.load().models), "as shipped")
+
+
+def _cards() -> list[dict[str, Any]]:
+    """What this installation's models showed when they were measured: one card a model in use."""
+    with db.reading(db.API) as session:
+        used = models.all_in_use(session, clock.now(session))
+        cards = []
+        for (name, use), version in sorted(used.items()):
+            measured = models.latest_report(session, version.id)
+            if use == "champion" and version.kind == "model":
+                figures = measured.figures if measured else version.figures.get("gate", {})
+                cards.append(
+                    {
+                        "name": name,
+                        "version": version.id,
+                        "source": version.source,
+                        "trained_by": version.trained_by,
+                        **figures,
+                    }
+                )
+        return cards
 
 
 def _attack(cluster: Any, full: bool) -> dict[str, Any]:
