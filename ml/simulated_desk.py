@@ -55,7 +55,7 @@ def cases(
     priority = chance.choice(np.array(list(SLA_HOURS), dtype=object), n, p=[0.05, 0.2, 0.65, 0.1])
     given = np.array([SLA_HOURS[p] for p in priority])
     worth = np.round(buyers["size"][who] * chance.lognormal(0, 0.6, n), 2)
-    late, after = _closing(chance, (when - start) // DAY, queues, kind, given, worth)
+    late, after = _closing(chance, (when - start) / DAY, queues, kind, given, worth)
     causes, share = _causes(chance, kind, who, buyers)
     end = start + days * DAY
     closed = np.where(when + after < end, when + after, np.nan)
@@ -79,12 +79,13 @@ def cases(
 def _closing(
     chance: np.random.Generator, day: Array, queues: Array, kind: Array, given: Array, worth: Array
 ) -> tuple[Array, Array]:
-    """(probability that it is late, seconds until it is closed): strained queues, long kinds and heaps are late, what is worth much less so."""
+    """(probability that it is late, seconds until it is closed): strained queues, long kinds, heaps and afternoons are late, what is worth much less so."""
     slow = {name: chance.normal(0, 0.8) for name in KINDS}
     long = {name: chance.normal(0, 0.7) for names in KINDS.values() for name in names}
-    heap = day % 91 < 6
+    heap = np.floor(day) % 91 < 6
+    afternoon = (day % 1) * 24 >= 13  # what comes in the afternoon waits for the next morning
     odds = (
-        -1.7 - 0.5 * np.log(given / 24) + 1.2 * heap - 0.25 * np.log(worth / 600)
+        -1.9 - 0.5 * np.log(given / 24) + 1.2 * heap + 0.9 * afternoon - 0.25 * np.log(worth / 600)
         + np.array([slow[q] for q in queues]) + np.array([long[k] for k in kind])
     )  # fmt: skip
     late = 1 / (1 + np.exp(-odds))
