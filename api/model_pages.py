@@ -20,6 +20,7 @@ from erp_core.queries import desk, models, policies
 from erp_core.rules import desk as rules
 from erp_core.rules import gates
 from erp_core.rules.desk import Subject
+from erp_core.tables.models import ModelVersion
 from erp_core.values import MODELS, Intent
 
 router = APIRouter(include_in_schema=False)
@@ -42,6 +43,7 @@ def _list(session: Session, me: Caller, wrong: str = "") -> HTMLResponse:
             "name": name,
             "title": TITLES.get(name, name),
             "champion": used.get((name, "champion")),
+            "figures": _figures(session, used.get((name, "champion"))),
             "shadow": used.get((name, "shadow")),
             "newest": next((v for v in every if v.name == name), None),
             "state": watching.state_of(session, champion, me.now)
@@ -55,6 +57,14 @@ def _list(session: Session, me: Caller, wrong: str = "") -> HTMLResponse:
         measuring=set(models.unmeasured_first(session)), simulated=any(v.source == "simulated" for (_, use), v in used.items() if use == "champion"), samples=models.samples(session),
         may=_may(session, me), people=desk.names(session), current="Models", all_names=MODELS,
     )  # fmt: skip
+
+
+def _figures(session: Session, version: ModelVersion | None) -> dict[str, Any]:
+    """What was measured of a version last: by the evaluation, else by training."""
+    if version is None:
+        return {}
+    measured = models.latest_report(session, version.id)
+    return measured.figures if measured else version.figures.get("gate") or {}
 
 
 def _may(session: Session, me: Caller) -> dict[str, bool]:
