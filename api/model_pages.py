@@ -12,11 +12,11 @@ from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from api.access import Caller, Me, Work, check_form
 from api.console import page, refused
 from api.risk import TITLES
-from erp_core.actions import requests, watching
+from erp_core.actions import requests
 from erp_core.commands import Command, KeepSample, NominateModel, PromoteModel, ReviewSample, RollBackModel
 from erp_core.db import Session
 from erp_core.errors import CountersignError
-from erp_core.queries import desk, models, policies
+from erp_core.queries import desk, models, policies, traffic
 from erp_core.rules import desk as rules
 from erp_core.rules import gates
 from erp_core.rules.desk import Subject
@@ -46,7 +46,7 @@ def _list(session: Session, me: Caller, wrong: str = "") -> HTMLResponse:
             "figures": _figures(session, used.get((name, "champion"))),
             "shadow": used.get((name, "shadow")),
             "newest": next((v for v in every if v.name == name), None),
-            "state": watching.state_of(session, champion, me.now)
+            "state": traffic.state_of(session, champion, me.now)
             if (champion := used.get((name, "champion")))
             else None,
         }
@@ -90,7 +90,7 @@ def _card(session: Session, me: Caller, number: int, wrong: str = "") -> HTMLRes
         "model.html", me, session, status=422 if wrong else 200, found=found, title=TITLES.get(found.name, found.name), champion=champion,
         report=report, gate=gate, uses=models.uses_of(session, number), versions=models.versions(session, found.name), wrong=wrong,
         verdict=gates.judge(report.figures if report else found.figures.get("gate", {}), gate), rivals=_rivals(rivals), may=_may(session, me),
-        questions=_ordered(found.figures.get("detail") or {}), detail=found.figures.get("detail") or {}, state=watching.state_of(session, found, me.now), people=desk.names(session), current="Models",
+        questions=_ordered(found.figures.get("detail") or {}), detail=found.figures.get("detail") or {}, state=traffic.state_of(session, found, me.now), people=desk.names(session), current="Models",
     )  # fmt: skip
 
 

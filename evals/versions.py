@@ -212,7 +212,7 @@ def _accepted() -> list[Sample]:
         return [
             Sample(
                 id=f"feedback-{one.id}",
-                about=one.why,
+                about=f"{one.why} (case {one.case_id})",
                 event=Event(
                     mail=Mail(
                         **{"from": "somebody@example.com"}, subject=one.content["subject"], body=one.content["text"]

@@ -6,11 +6,9 @@ A score never holds or releases anything. It can bring an order to somebody's de
 from __future__ import annotations
 
 import math
-from collections import defaultdict
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from statistics import mean, stdev
-from typing import Any
 
 from sqlalchemy import text
 from sqlalchemy.orm import Session
@@ -20,10 +18,8 @@ from erp_core.actions.checks import CORE
 from erp_core.actions.context import Change, Context, write_journal
 from erp_core.commands import OpenCase
 from erp_core.queries import models as queries
-from erp_core.queries import policies
-from erp_core.rules.drift import stability
+from erp_core.queries import policies, traffic
 from erp_core.tables.desk import Case
-from erp_core.tables.models import ModelVersion
 from erp_core.values import HoldReason, Priority, Queue
 
 # the number of the case that a prediction is about, so that the case is found by its key
@@ -94,7 +90,6 @@ QUEUES = {"price": Queue.PRICING, "margin": Queue.PRICING, "stock": Queue.ALLOCA
           "data": Queue.MASTER_DATA, "export": Queue.COMPLIANCE}  # fmt: skip
 WORDS = {"held": "will probably be held", "unpaid": "will probably be paid very late", "price_anomaly": "has a price that looks wrong",
          "duplicate_order": "looks like another order once more"}  # fmt: skip
-LEAST = 100
 NOTICEABLE = 0.0005  # of mean squared error
 MOST_A_DAY = 40  # cases that predictions may open: people are not asked to death
 
@@ -173,7 +168,7 @@ def watch(session: Session, now: datetime) -> list[str]:
     for (name, use), version in queries.all_in_use(session, now).items():
         if use != "champion" or version.kind != "model":
             continue
-        problems = state_of(session, version, now)["problems"]
+        problems = traffic.state_of(session, version, now)["problems"]
         if problems:
             context = Context(session, f"watch:{version.id}:{now:%Y%m%d%H%M%S}", CORE, now, policy)
             if models.alarm(
@@ -211,63 +206,6 @@ def rivalry(session: Session, now: datetime) -> list[str]:
 
 def _at_worst(better: Sequence[float]) -> float:
     """How much less is erred on average, at worst of 95 in 100; nothing with too few questions."""
-    if len(better) < LEAST:
+    if len(better) < traffic.LEAST:
         return 0.0
     return mean(better) - 1.96 * stdev(better) / math.sqrt(len(better))
-
-
-def state_of(session: Session, version: ModelVersion, now: datetime) -> dict[str, Any]:
-    """How a version does on live traffic: drift a feature, said and came a question, and what is wrong with it."""
-    policy = policies.active(session, now)
-    # that a simulated history is another than ours is no news
-    kept = (version.figures.get("spread") or {}) if version.source == "own" else {}
-    rows = queries.watched(session, version.id, now - timedelta(days=policy.models.watch_days), inputs=bool(kept))
-    drifted = _drift(kept, [r.features for r in rows if r.features])
-    by_question: dict[str, list[tuple[float, float]]] = defaultdict(list)
-    for row in rows:
-        if row.outcome is not None:
-            by_question[row.question].append((float(row.value), float(row.outcome)))
-    came = {
-        question: {
-            "number": len(pairs),
-            "said": sum(s for s, _ in pairs) / len(pairs),
-            "came": sum(c for _, c in pairs) / len(pairs),
-            "error": _calibration(pairs),
-        }
-        for question, pairs in by_question.items()
-    }
-    limit = float(policy.models.drift_above)
-    problems = [
-        f"{name} is spread otherwise than in training (stability index {v:.2f})"
-        for name, v in drifted.items()
-        if v > limit
-    ]
-    problems += [
-        f"{question.replace('_', ' ')}: said {c['said']:.0%}, came {c['came']:.0%} of {c['number']}"
-        for question, c in came.items()
-        if c["number"] >= LEAST and c["error"] > float(policy.models.calibration_above)
-    ]
-    return {"asked": len(rows), "drift": drifted, "came": came, "problems": problems}
-
-
-def _drift(kept: dict[str, Any], rows: Sequence[Sequence[float | None]]) -> dict[str, float]:
-    """Population stability index of each feature against training; nothing with too few rows."""
-    if len(rows) < LEAST or not kept:
-        return {}
-    found = {}
-    for column, name in enumerate(kept["features"]):
-        edges, shares = kept["spread"][name]
-        counts = [0] * (len(edges) + 2)
-        for row in rows:
-            value = row[column]
-            counts[-1 if value is None else sum(value >= edge for edge in edges)] += 1
-        found[name] = stability(shares, [n / len(rows) for n in counts])
-    return found
-
-
-def _calibration(pairs: Sequence[tuple[float, float]], bins: int = 5) -> float:
-    """Expected calibration error over bins of equal numbers."""
-    ordered = sorted(pairs)
-    size = max(len(ordered) // bins, 1)
-    parts = [ordered[i : i + size] for i in range(0, len(ordered), size)]
-    return sum(abs(sum(s for s, _ in p) - sum(c for _, c in p)) for p in parts) / len(ordered)

@@ -31,7 +31,7 @@ from erp_core.commands import (
 )
 from erp_core.db import Session
 from erp_core.errors import NotAuthorised, RuleViolation
-from erp_core.queries import desk, policies, sales, supply
+from erp_core.queries import desk, policies, sales, supply, traffic
 from erp_core.queries import models as queries
 from erp_core.tables.desk import Case, JournalEntry
 from erp_core.tables.models import FeedbackSample, ModelUse, Prediction
@@ -352,11 +352,11 @@ def test_a_model_whose_word_no_longer_holds_gets_a_case(api: Session) -> None:
 
 def test_inputs_that_drift_are_noticed(api: Session) -> None:
     kept = {"features": ["size"], "spread": {"size": ([10.0, 20.0], [0.3, 0.4, 0.3, 0.0])}}
-    steady = watching._drift(kept, [[5.0]] * 60 + [[15.0]] * 80 + [[25.0]] * 60)
-    moved = watching._drift(kept, [[25.0]] * 150 + [[None]] * 50)
+    steady = traffic.drift(kept, [[5.0]] * 60 + [[15.0]] * 80 + [[25.0]] * 60)
+    moved = traffic.drift(kept, [[25.0]] * 150 + [[None]] * 50)
     assert steady["size"] < 0.01
     assert moved["size"] > 0.25
-    assert watching._drift(kept, [[5.0]] * 10) == {}
+    assert traffic.drift(kept, [[5.0]] * 10) == {}
 
 
 def test_a_prompt_goes_the_same_way(api: Session) -> None:
@@ -459,6 +459,38 @@ def test_a_shadow_that_errs_less_on_our_own_questions_gets_a_case(api: Session, 
     api.execute(text("UPDATE prediction SET value = 0.8 WHERE use = 'champion' AND outcome = 1"))
     api.execute(text("UPDATE prediction SET value = 0.2 WHERE use = 'champion' AND outcome = 0"))
     assert watching.rivalry(api, TODAY) == []
+
+
+def test_scores_that_are_spread_otherwise_than_when_they_were_measured_are_seen() -> None:
+    table = [{"said": said, "came": said, "number": 50} for said in (0.1, 0.3, 0.5, 0.7)]
+    steady = [0.1] * 50 + [0.3] * 50 + [0.5] * 50 + [0.7] * 50
+    assert traffic.score_drift(table, steady)["the score"] < 0.01
+    assert traffic.score_drift(table, [0.9] * 200)["the score"] > 0.25
+    assert traffic.score_drift(table, [0.9] * 20) == {}
+
+
+def test_what_does_not_come_true_of_one_tier_is_told_though_the_whole_is_right(api: Session, database: str) -> None:
+    """Half of the customers are said too little of, half too much: on average all is well."""
+    version = adopted()
+    orders = api.execute(
+        text("SELECT o.number, c.tier FROM sales_order o JOIN customer c ON c.code = o.customer ORDER BY o.number")
+    ).all()
+    tiers = {tier: [o for o, t in orders if t == tier][:30] for tier in ("A", "B")}
+    assert all(len(found) >= 30 for found in tiers.values())
+    rows = [
+        {"subject": f"sales_order:{o}", "question": "held", "value": 0.5} for found in tiers.values() for o in found
+    ] * 4
+    with db.transaction(db.AGENT) as session:
+        casework.record_predictions(session, version, "champion", rows)
+    wrong = "UPDATE prediction p SET outcome = (c.tier = 'A')::int FROM sales_order o, customer c WHERE p.subject = 'sales_order:' || o.number AND c.code = o.customer"
+    api.execute(text(wrong))
+    state = traffic.state_of(api, queries.numbered(api, version), TODAY)
+    assert {s["slice"]: s["came"] for s in state["slices"] if s["slice"].startswith("tier")} == {
+        "tier A": 1.0,
+        "tier B": 0.0,
+    }
+    assert state["came"]["held"]["said"] == state["came"]["held"]["came"] == 0.5
+    assert "held, tier A: said 50%, came 100% of 120" in state["problems"]
 
 
 def opened(session: Session, subject: str, priority: str = "normal", now: Any = TODAY) -> int:
