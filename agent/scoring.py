@@ -250,6 +250,10 @@ class Scorer:
                 if question == recipe.main:
                     said["features"] = [round(float(x), 6) if np.isfinite(x) else None for x in matrix[row]]
                 rows.append(said)
+        if recipe.amount is not None and predictor.interval is not None:
+            for name, (low, middle, high) in zip(names, predictor.interval.predict(matrix), strict=True):
+                amounts = {"value": max(float(middle), 0.0), "low": float(low), "high": float(high)}
+                rows.append({"subject": name, "question": recipe.amount.question, **amounts})
         return self._record(version, use, rows)
 
     def _is_news(self, version: int, row: Row) -> bool:

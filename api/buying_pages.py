@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
-from datetime import timedelta
+from dataclasses import asdict, dataclass
+from datetime import date, timedelta
+from math import ceil
 from typing import Any
 
 from fastapi import APIRouter
@@ -41,13 +42,37 @@ def _foreseen(session: Session, number: str) -> list[models.Said]:
     return [s for line in lines for s in models.said_of(session, f"purchase_order:{number}:{line.sku}")]
 
 
+@dataclass(frozen=True)
+class Arrival:
+    """When a line will probably come: the likeliest day, and the days that eight of ten such lines come between."""
+
+    sku: str
+    day: date
+    first: date
+    last: date
+
+
+def _arrivals(session: Session, number: str, said: list[models.Said]) -> list[Arrival]:
+    order = purchasing.order(session, number)
+    agreed = order.agreed_date or order.expected_date
+    found = [s.prediction for s in said if s.question == "days_late" and s.prediction.low is not None]
+    return [
+        Arrival(
+            p.subject.split(":")[2], *(agreed + timedelta(days=ceil(x)) for x in (p.value, p.low or 0, p.high or 0))
+        )
+        for p in found
+        if agreed is not None
+    ]
+
+
 @router.get("/purchase-orders/{number}")
 def purchase_order(number: str, session: Work, me: Me) -> HTMLResponse:
     """A purchase order: how far it is, what came, what was billed, who waits for it."""
+    said = _foreseen(session, number)
     return page(
         "purchase_order.html", me, session, page=pages.purchase_page(session, number, policies.active(session), me.now), people=desk.names(session),
         current="", journal=desk.journal(session, subject_name=f"purchase_order:{number}"),
-        foreseen=[(s.prediction.subject.split(":")[2], r) for s in _foreseen(session, number) for r in risks([s])],
+        foreseen=[(s.prediction.subject.split(":")[2], r) for s in said for r in risks([s])], arrivals=_arrivals(session, number, said),
     )  # fmt: skip
 
 

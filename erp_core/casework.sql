@@ -381,7 +381,7 @@ BEGIN
     IF EXISTS (SELECT FROM jsonb_to_recordset(p_rows) AS r (subject text, question text, value jsonb, low jsonb, high jsonb, reasons jsonb, features jsonb)
         WHERE r.subject IS NULL OR r.question IS NULL OR (r.subject LIKE 'case:%' AND r.subject !~ '^case:[0-9]{1,9}$') OR length(r.subject) > 200 OR length(r.question) > 60
         OR jsonb_typeof(r.value) IS DISTINCT FROM 'number' OR r.value::numeric < 0 OR r.value::numeric > 1e12
-        OR (r.value::numeric > 1 AND r.question NOT IN ('demand_28', 'cases_24'))
+        OR (r.value::numeric > 1 AND r.question NOT IN ('demand_28', 'cases_24', 'days_late'))
         OR coalesce(jsonb_typeof(r.low), 'null') NOT IN ('number', 'null') OR coalesce(jsonb_typeof(r.high), 'null') NOT IN ('number', 'null')
         OR coalesce(jsonb_typeof(r.reasons), 'null') NOT IN ('array', 'null') OR coalesce(jsonb_typeof(r.features), 'null') NOT IN ('array', 'null'))
       OR EXISTS (SELECT FROM jsonb_to_recordset(p_rows) AS r (reasons jsonb),

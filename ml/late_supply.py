@@ -11,7 +11,7 @@ import numpy as np
 
 from ml.asof import DAY, Array, Known, Names, rate
 from ml.history import History, Table, take
-from ml.recipe import Heads, Recipe
+from ml.recipe import Amount, Heads, Recipe
 
 KEYS = ("supplier", "sku", "category", "warehouse", "lane")
 WINDOWS = (30.0, 120.0, 365.0, None)
@@ -147,6 +147,12 @@ def labels(history: History) -> Heads:
     return outcomes(history, asked(history))
 
 
+def behind(history: History) -> tuple[Array, Array]:
+    """Days after the end of the expected day that each of `asked` came, within a month before and two after."""
+    rows = asked(history)
+    return ~np.isnan(rows["received"]), np.clip(np.nan_to_num((rows["received"] - rows["expected"]) / DAY), -30, 60)
+
+
 def baseline(past: Past, rows: Table) -> Array:
     """The rule of thumb: the supplier's share of late deliveries of a year."""
     known, key, at = past.by["supplier"]["late"], past.names["supplier"].of(rows["supplier"]), rows["asked_at"]
@@ -227,4 +233,5 @@ RECIPE = Recipe(
     subjects=asked,
     slices=("risk", "warehouse"),
     moment="asked_at",
+    amount=Amount("days_late", behind),
 )

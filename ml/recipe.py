@@ -7,18 +7,31 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from ml import measures
 from ml.asof import Array
-from ml.boosted import Boosted, NotEnoughData
+from ml.boosted import Boosted, NotEnoughData, Quantiles, quantiles
 from ml.history import History, Table
 
 Reason = dict[str, Any]  # text, share
 Heads = dict[str, tuple[Array, Array]]  # a question: (is the outcome known, was it so)
 SEEN = 0.75  # the older share of the examples is learned from, the newer asked about
+
+
+@dataclass(frozen=True)
+class Amount:
+    """A number that is foreseen beside the questions, with its interval. `of`: of each subject, is it known, and what was it."""
+
+    question: str
+    of: Callable[[History], tuple[Array, Array]]
+    naive: float = 0.0  # what is said without a model
+
+
+LEVELS = (0.1, 0.5, 0.9)
 
 
 @dataclass(frozen=True)
@@ -40,6 +53,7 @@ class Recipe:
     slices: tuple[str, ...] = ()
     truth: Mapping[str, str] = field(default_factory=dict)
     moment: str = "at"
+    amount: Amount | None = None
 
 
 @dataclass
@@ -49,6 +63,12 @@ class Predictor:
     recipe: Recipe
     heads: dict[str, Boosted]
     missing: dict[str, str]
+    amounts: dict[str, Any] = field(default_factory=dict)  # plain values of the regressions, if there are any
+
+    @cached_property
+    def interval(self) -> Quantiles | None:
+        """The regressions of the recipe's amount."""
+        return Quantiles(self.amounts) if self.amounts else None
 
     def predict(self, matrix: Array) -> dict[str, Array]:
         """Probabilities (rows,) a question."""
@@ -61,7 +81,8 @@ class Predictor:
 
     def to_json(self) -> dict[str, Any]:
         """Plain values, `Predictor.of` reads them."""
-        return {"heads": {name: head.to_json() for name, head in self.heads.items()}, "missing": self.missing}
+        heads = {name: head.to_json() for name, head in self.heads.items()}
+        return {"heads": heads, "missing": self.missing, **({"amount": self.amounts} if self.amounts else {})}
 
     @classmethod
     def of(cls, recipe: Recipe, stored: Mapping[str, Any]) -> Predictor:
@@ -72,7 +93,7 @@ class Predictor:
                 raise KeyError(
                     f"The model was trained on other features than {recipe.name} computes now; train it anew."
                 )
-        return cls(recipe, heads, dict(stored["missing"]))
+        return cls(recipe, heads, dict(stored["missing"]), dict(stored.get("amount") or {}))
 
 
 def train(recipe: Recipe, history: History, until: float | None = None) -> tuple[Predictor, dict[str, Any]]:
@@ -83,6 +104,13 @@ def train(recipe: Recipe, history: History, until: float | None = None) -> tuple
     moments = subjects[recipe.moment]
     cut = until if until is not None else cut_of(moments[labels[recipe.main][0]])
     trial = _fit(recipe, matrix, labels, moments < cut)
+    if recipe.amount is not None:
+        known, value = recipe.amount.of(history)
+        used = known & (moments < cut)
+        try:
+            trial.amounts = quantiles(matrix[used], value[used], recipe.features, LEVELS)
+        except NotEnoughData as error:
+            trial.missing[recipe.amount.question] = str(error)
     return trial, evaluate(recipe, trial, history, subjects, past, matrix, labels, cut)
 
 
@@ -154,10 +182,28 @@ def evaluate(
         found["questions"][name] = figures
     if recipe.main not in found["questions"]:
         raise NotEnoughData(f"Too few outcomes of {recipe.title.lower()} are known to say how good it is.")
+    if recipe.amount is not None and predictor.interval is not None:
+        found["amount"] = _amount(recipe.amount, predictor.interval, history, matrix, newer)
     known, asked = labels[recipe.main]
     used = known & ~newer
     found["too_good"] = measures.suspicious(matrix[used], asked[used], list(recipe.features))
     return found
+
+
+def _amount(amount: Amount, interval: Quantiles, history: History, matrix: Array, newer: Array) -> dict[str, Any]:
+    """How far off the middle is, beside what is said without a model, and how often the truth lies in the interval."""
+    known, value = amount.of(history)
+    rows = known & newer
+    low, middle, high = interval.predict(matrix[rows]).T
+    came = value[rows]
+    return {
+        "question": amount.question,
+        "examples": int(rows.sum()),
+        "error": float(np.abs(came - middle).mean()),
+        "baseline_error": float(np.abs(came - amount.naive).mean()),
+        "inside": float(((came >= low) & (came <= high)).mean()),
+        "levels": list(LEVELS),
+    }
 
 
 def main_figures(recipe: Recipe, figures: Mapping[str, Any]) -> Mapping[str, Any]:

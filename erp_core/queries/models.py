@@ -116,7 +116,7 @@ RIVALS = """
 SELECT a.question, a.value AS champion, b.value AS shadow, coalesce(a.outcome, b.outcome) AS outcome
 FROM (SELECT DISTINCT ON (subject, question) * FROM prediction WHERE version = :champion AND asked_at >= :since ORDER BY subject, question, id DESC) a
 JOIN (SELECT DISTINCT ON (subject, question) * FROM prediction WHERE version = :shadow AND asked_at >= :since ORDER BY subject, question, id DESC) b
-  ON b.subject = a.subject AND b.question = a.question WHERE a.question NOT IN ('demand_28', 'cases_24')"""
+  ON b.subject = a.subject AND b.question = a.question WHERE a.question NOT IN ('demand_28', 'cases_24', 'days_late')"""
 
 
 def rivals(session: Session, champion: int, shadow: int, since: datetime) -> Sequence[Any]:

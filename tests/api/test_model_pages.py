@@ -152,3 +152,21 @@ def test_this_was_wrong_keeps_a_sample_that_somebody_else_reviews(client: TestCl
     client.post(f"/samples/{kept.id}", data={"token": token, "verdict": "accept"})
     with db.reading(db.API) as session:
         assert session.scalars(select(FeedbackSample)).one().status == "accepted"
+
+
+def test_a_purchase_order_says_when_its_lines_will_probably_come(client: TestClient, champion: int) -> None:
+    version = adopted("late_supply")
+    row = {
+        "subject": "purchase_order:PO-5102:ELC-7186",
+        "question": "days_late",
+        "value": 3.2,
+        "low": -1.5,
+        "high": 9.1,
+    }
+    with db.transaction(db.AGENT) as session:
+        casework.record_predictions(session, version, "champion", [row])
+    sign_in(client, IDA)
+    page = client.get("/purchase-orders/PO-5102").text
+    told = re.findall(r"ELC-7186</span> (will probably come [^.]*)", page)
+    assert len(told) == 1
+    assert all(day in told[0] for day in ("Jun 26", "Jun 21", "Jul 2"))

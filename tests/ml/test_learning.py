@@ -270,3 +270,19 @@ def test_a_tree_that_runs_in_a_circle_is_not_loaded(past: History) -> None:
     lines[at] = "right_child=" + " ".join(children)
     with pytest.raises(Unsound, match=r"circle|not there"):
         Boosted.from_json({**stored, "trees": "\n".join(lines)})
+
+
+def test_when_goods_come_is_told_with_an_interval_that_holds(past: History) -> None:
+    one = late_supply.RECIPE
+    made, figures = recipe.train(one, past)
+    told = figures["amount"]
+    assert told["examples"] > 100
+    assert 0.7 < told["inside"] < 0.9  # of ten, eight
+    again = Predictor.of(one, catalog.plain(made.to_json()))
+    rows = take(one.subjects(past), np.arange(50))
+    matrix = one.compute(one.past(past), rows)
+    assert made.interval is not None
+    assert again.interval is not None
+    said = again.interval.predict(matrix)
+    np.testing.assert_allclose(said, made.interval.predict(matrix))
+    assert (np.diff(said, axis=1) >= 0).all()
