@@ -52,7 +52,7 @@ def proposal_json(session: Session, proposal: Proposal, now: datetime) -> dict[s
         "case": proposal.case_id,
         "action": proposal.action,
         "status": proposal.status,
-        "commands": proposal.amended or proposal.commands,
+        "commands": proposal.shown,
         "amended": proposal.amended is not None,
         "rationale": proposal.rationale,
         "evidence": proposal.evidence,

@@ -30,7 +30,7 @@ MODELS = (
     "hold_risk", "late_shipment", "late_supply", "stockout", "price_anomaly", "duplicate_order", "demand", "queue_load", "return_reason",
     "case_late", "root_cause", "mail_reader",
 )  # fmt: skip
-DRILL_OUTCOMES = ("caught", "missed", "expired")
+DRILL_OUTCOMES = ("caught", "missed", "left")
 SAMPLE_STATES = ("proposed", "accepted", "refused")
 
 

@@ -139,7 +139,9 @@ def load(models: Path, sha256: str) -> Language:
         if config["nlp"]["lang"] != "xx" or parts != {COMPONENT: COMPONENT}:
             raise Unusable(f"The pipeline {sha256[:12]} has other parts than a reader of mails: {', '.join(parts)}.")
         nlp = spacy.load(path)
-    except (OSError, ValueError, KeyError) as error:
+    except Unusable:
+        raise
+    except Exception as error:  # a folder that hashes right can hold anything
         raise Unusable(f"The pipeline {sha256[:12]} cannot be loaded: {error}") from error
     if nlp.meta.get("format") != NAME:
         raise Unusable(

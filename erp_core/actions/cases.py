@@ -62,11 +62,20 @@ def resolve(case: Case, context: Context, root_cause: str | None = None, how: st
     case.status = transition(CASE_STEPS, CaseStatus(case.status), CaseStatus.RESOLVED)
     case.resolved_at, case.root_cause = context.now, root_cause or case.root_cause or BY_ITSELF
     case.leased_by = case.leased_until = None
+    run_on(case, context)  # what is over waits for nobody
     if how is not None:
         case.details = {**case.details, "resolution": how}
     context.session.flush()
     if case.disruption_id is not None:
         _end_disruption(case.disruption_id, context)
+
+
+def run_on(case: Case, context: Context) -> None:
+    """A due time that stood still has as much working time left as when it was paused."""
+    if case.paused_at is not None and case.due_at is not None:
+        asked = {"paused": case.paused_at, "due": case.due_at, "now": context.now, "entity": case.entity}
+        case.due_at = context.session.scalar(text("SELECT casework.resumed(:paused, :due, :now, :entity)"), asked)
+    case.paused_at = case.paused_for = case.paused_until = None
 
 
 def _end_disruption(number: int, context: Context) -> None:

@@ -84,12 +84,7 @@ def resume(command: ResumeCase, context: Context) -> Change:
 
 def _resumed(case: Case, context: Context) -> Change:
     before = {"waits_for": case.paused_for, "due_at": _text(case.due_at)}
-    if case.due_at is not None and case.paused_at is not None:
-        case.due_at = context.session.scalar(
-            text("SELECT casework.resumed(:paused, :due, :now, :entity)"),
-            {"paused": case.paused_at, "due": case.due_at, "now": context.now, "entity": case.entity},
-        )
-    case.paused_at = case.paused_for = case.paused_until = None
+    cases.run_on(case, context)
     context.session.flush()
     return Change("case:clock:resumed", f"case:{case.id}", before, {"due_at": _text(case.due_at)})
 

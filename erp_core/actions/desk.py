@@ -96,8 +96,8 @@ class DecisionResult:
 
 
 def commands_of(proposal: Proposal) -> list[Command]:
-    """The commands that stand: the amended ones, or the original."""
-    return COMMANDS.validate_python(proposal.amended or proposal.commands)
+    """The commands that stand: the amended ones, or the original; those of a drill while it is open."""
+    return COMMANDS.validate_python(proposal.shown)
 
 
 def preview(session: Session, proposal: Proposal, now: datetime, signer: Sequence[str] = ()) -> Preview:
@@ -110,7 +110,7 @@ def preview(session: Session, proposal: Proposal, now: datetime, signer: Sequenc
         commands = commands_of(proposal)
     except ValidationError as error:
         unreadable = [Problem("commands_unreadable", f"The commands are not well-formed: {error.errors()[0]['msg']}.")]
-        return Preview([], unreadable, [], [proposal.amended or proposal.commands, policy.hash])
+        return Preview([], unreadable, [], [proposal.shown, policy.hash])
     subjects = [subject_of(session, command) for command in commands]
     savepoint = session.begin_nested()
     try:
@@ -241,15 +241,19 @@ def decide(
         return first
     if proposal.status != ProposalStatus.PENDING:
         return _record(desk, DecisionResult(Outcome.REFUSED, f"Proposal {proposal.id} is already {proposal.status}."))
-    if said.verdict in SENT_BACK and (drill := drills.of(session, proposal)) is not None:
-        return _record(desk, _caught(desk, drill))
+    if proposal.drill is not None and said.verdict in SEEN:
+        return _record(desk, _caught(desk, proposal.drill))
+    if proposal.drill is not None and said.verdict == Verdict.ESCALATE and _may_work(desk):
+        drills.end(session, proposal.drill, drills.LEFT, actor, now)  # somebody else decides on what the agent proposes
     return _record(desk, _VERDICTS[said.verdict](desk))
 
 
-SENT_BACK = (Verdict.REJECT, Verdict.AMEND, Verdict.INSTRUCT, Verdict.ESCALATE)
+SEEN = (Verdict.REJECT, Verdict.AMEND, Verdict.INSTRUCT)
 
 
 def _caught(desk: _Desk, drill: Drill) -> DecisionResult:
+    if desk.case.status not in OPEN_CASE_STATUSES:
+        return _refused(f"Case {desk.case.id} is {desk.case.status}.", ["case_closed"])
     if not _may_work(desk):
         return _refused(f"No rule lets {desk.person.email} decide here.", ["not_authorised"])
     text = drills.end(desk.session, drill, drills.CAUGHT, desk.person.email, desk.now)
@@ -293,9 +297,8 @@ def _approve(desk: _Desk) -> DecisionResult:
         )
     if seen.problems:
         return _refused("; ".join(p.text for p in seen.problems), [p.code for p in seen.problems])
-    drill = drills.of(desk.session, desk.proposal)
-    if drill is not None:  # nothing of a drill ever runs, nor waits for another signature
-        text = drills.end(desk.session, drill, drills.MISSED, desk.person.email, desk.now)
+    if desk.proposal.drill is not None:  # nothing of a drill ever runs, nor waits for another signature
+        text = drills.end(desk.session, desk.proposal.drill, drills.MISSED, desk.person.email, desk.now)
         return DecisionResult(Outcome.REFUSED, text, {"drill": drills.MISSED})
     return _sign(desk, commands, seen)
 
@@ -484,8 +487,8 @@ def _may_work(desk: _Desk) -> bool:
 
 
 def _moved(desk: _Desk, commands: Sequence[Command]) -> list[str]:
-    now = versions(desk.session, commands)
-    return sorted(name.split(":", 1)[1] for name in now if now.get(name) != desk.proposal.versions.get(name))
+    now, kept = versions(desk.session, commands), (desk.proposal.drill or desk.proposal).versions
+    return sorted(name.split(":", 1)[1] for name in now if now.get(name) != kept.get(name))
 
 
 def _refused(text: str, codes: list[str]) -> DecisionResult:
@@ -493,6 +496,8 @@ def _refused(text: str, codes: list[str]) -> DecisionResult:
 
 
 def _set_back(desk: _Desk, status: ProposalStatus, outcome: Outcome, text: str) -> DecisionResult:
+    if desk.proposal.drill is not None:
+        drills.end(desk.session, desk.proposal.drill, drills.LEFT, desk.person.email, desk.now)
     desk.proposal.status = status
     _reopen(desk, worked=False)
     return DecisionResult(outcome, text)

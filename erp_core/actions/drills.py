@@ -1,7 +1,7 @@
 """Drills: now and then a proposal of the agent is shown with something wrong in it, to see whether people look before they sign.
 
-A drill takes the place of a proposal that nobody has opened yet. It looks like it and rests on the same evidence, which contradicts it. Whoever
-signs it signs nothing, whoever sends it back has seen it; either way the agent's own proposal is there again at once.
+The proposal stays what it is; while its drill is open, other commands are shown in place of its own, and its evidence contradicts them.
+Whoever signs them signs nothing, whoever sends them back has seen it; either way the proposal shows its own commands again at once.
 """
 
 from __future__ import annotations
@@ -13,21 +13,23 @@ from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
+from pydantic import ValidationError
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from erp_core.actions.checks import CORE
 from erp_core.actions.context import Change, Context, write_journal
 from erp_core.commands import COMMANDS
+from erp_core.errors import CountersignError
 from erp_core.queries import policies
 from erp_core.queries.subjects import versions
-from erp_core.tables.desk import Case, CaseView, Drill, Proposal
+from erp_core.tables.desk import CaseView, Decision, Drill, Proposal
 from erp_core.tables.sales import SalesOrder
-from erp_core.values import CHANGEABLE_ORDER_STATUSES, CaseStatus, ProposalStatus, digest, plain
+from erp_core.values import CHANGEABLE_ORDER_STATUSES, ProposalStatus, digest, plain
 
 TIMES = 10  # the quantity of a drill is so many times the one that is asked for
 LATELY = timedelta(minutes=30)
-CAUGHT, MISSED, EXPIRED = "caught", "missed", "expired"
+CAUGHT, MISSED, LEFT = "caught", "missed", "left"
 OTHERS = ("cancel_order", "expedite_order")
 Commands = list[dict[str, Any]]
 Works = Callable[[Session, Proposal, datetime], bool]
@@ -42,85 +44,66 @@ class Wrong:
 
 
 def make(session: Session, now: datetime, works: Works) -> int:
-    """Put a drill in place of some fresh proposals, as many as policy says; `works`: nothing of its preview stands against it. Drills made."""
+    """Make a drill of some fresh proposals, as many as policy says; `works`: nothing of its preview stands against it. Drills made."""
     every = policies.active(session, now).drills.one_in
     if not every:
         return 0
-    opened = select(CaseView.case_id).where(CaseView.case_id == Proposal.case_id)
-    before = select(Drill.proposal_id).where(Drill.case_id == Proposal.case_id)
+    touched = [
+        select(column).where(column == Proposal.case_id).exists()
+        for column in (CaseView.case_id, Decision.case_id, Drill.case_id)
+    ]
     query = select(Proposal).where(
         Proposal.status == ProposalStatus.PENDING, Proposal.filed_by == "agent", Proposal.asked_by.is_(None),
-        Proposal.filed_at > now - LATELY, ~opened.exists(), ~before.exists(),
+        Proposal.amended.is_(None), Proposal.filed_at > now - LATELY, *(~was for was in touched),
     )  # fmt: skip
-    chosen = [
-        p for p in session.scalars(query.order_by(Proposal.id).with_for_update(skip_locked=True)) if _drawn(p, every)
-    ]
-    return sum(_replaced(session, proposal, now, works) for proposal in chosen)
+    fresh = session.scalars(query.order_by(Proposal.id).with_for_update(skip_locked=True)).all()
+    chosen = [p.id for p in fresh if int(digest(["drill", p.id, p.digest])[:8], 16) % every == 0]
+    return sum(_made(session, number, now, works) for number in chosen)
 
 
-def _drawn(proposal: Proposal, every: int) -> bool:
-    """By chance, but the same each time it is asked."""
-    return int(digest(["drill", proposal.id, proposal.digest])[:8], 16) % every == 0
-
-
-def _replaced(session: Session, proposal: Proposal, now: datetime, works: Works) -> bool:
-    wrong = made_wrong(session, proposal.commands)
+def _made(session: Session, number: int, now: datetime, works: Works) -> bool:
+    proposal = session.get_one(Proposal, number)
+    case, wrong = proposal.case_id, made_wrong(session, proposal.commands)
     if wrong is None:
         return False
     with session.begin_nested() as savepoint:
-        drill = _again(session, proposal, wrong.commands, now)
-        drill.versions = versions(session, COMMANDS.validate_python(wrong.commands))
+        told = versions(session, COMMANDS.validate_python(wrong.commands))
+        drill = Drill(
+            proposal_id=number, case_id=case, commands=wrong.commands, versions=told, wrong=wrong.words, made_at=now
+        )
+        session.add(drill)
         session.flush()
-        number, real, case = drill.id, proposal.id, proposal.case_id
-        if not works(session, drill, now):
+        session.expire(proposal)
+        if not works(session, proposal, now):
             savepoint.rollback()
             return False
-        session.add(Drill(proposal_id=number, case_id=case, instead_of=real, wrong=wrong.words, made_at=now))
-    context = Context(session, f"drill:{number}", CORE, now, policies.active(session, now))
-    # under a subject of its own: the case's page shows what was done about the case
-    write_journal(
-        context,
-        Change("drill:desk:made", f"drill:{number}", None, {"instead_of": real, "wrong": wrong.words}),
-        context.key,
-        None,
-    )
+    context = Context(session, f"round:{number}", CORE, now, policies.active(session, now))
+    # what it was is told when it is over; until then a digest stands for it, or the journal would give it away
+    kept = {"digest": digest([number, wrong.commands, wrong.words])}
+    write_journal(context, Change("desk:round:made", "desk:round", None, kept), context.key, None)
     return True
-
-
-def _again(session: Session, proposal: Proposal, commands: Commands, now: datetime) -> Proposal:
-    """The same proposal with these commands, pending in its place."""
-    proposal.status = ProposalStatus.SUPERSEDED
-    session.flush()
-    made = Proposal(
-        case_id=proposal.case_id,
-        action=proposal.action,
-        commands=commands,
-        rationale=proposal.rationale,
-        evidence=proposal.evidence,
-        versions=proposal.versions,
-        policy=proposal.policy,
-        confidence=proposal.confidence,
-        digest=digest([commands, proposal.rationale, proposal.evidence, proposal.versions]),
-        status=ProposalStatus.PENDING,
-        asked_by=None,
-        filed_by=proposal.filed_by,
-        filed_at=proposal.filed_at,
-        expires_at=proposal.expires_at,
-    )
-    session.add(made)
-    session.flush()
-    return made
 
 
 def made_wrong(session: Session, commands: Commands) -> Wrong | None:
     """The first thing of these commands that can be made wrong, and seen to be wrong by who compares it with the evidence; None: nothing."""
-    changed = copy.deepcopy(commands)
+    try:
+        COMMANDS.validate_python(commands)
+        wrong = _made_wrong(session, copy.deepcopy(commands))
+        if wrong is not None:
+            COMMANDS.validate_python(wrong.commands)
+    except (ValidationError, CountersignError, ArithmeticError, ValueError):
+        return None  # whatever the agent filed, other proposals have their drills
+    return wrong if wrong is not None and wrong.commands != commands else None
+
+
+def _made_wrong(session: Session, changed: Commands) -> Wrong | None:
     for command in changed:
         for line in [*(command.get("changes") or []), *(command.get("lines") or [])]:
-            if command["type"] in ("amend_order", "place_order") and line.get("quantity"):
+            if command["type"] in ("amend_order", "place_order") and line.get("quantity") is not None:
                 asked = Decimal(str(line["quantity"]))
-                line["quantity"] = plain(asked * TIMES)
-                return Wrong(changed, f"the quantity was {plain(asked * TIMES)}, asked for is {plain(asked)}")
+                if asked.is_finite() and asked > 0:
+                    line["quantity"] = plain(asked * TIMES)
+                    return Wrong(changed, f"the quantity was {plain(asked * TIMES)}, asked for is {plain(asked)}")
         if command["type"] == "amend_order" and command.get("requested_date"):
             asked_for = date.fromisoformat(command["requested_date"])
             command["requested_date"] = (asked_for + timedelta(days=30)).isoformat()
@@ -135,34 +118,21 @@ def made_wrong(session: Session, commands: Commands) -> Wrong | None:
 
 def _other_order(session: Session, number: str) -> str | None:
     """Another open order of the same customer."""
-    order = session.get_one(SalesOrder, number)
+    own = select(SalesOrder.customer).where(SalesOrder.number == number).scalar_subquery()
     query = select(SalesOrder.number).where(
-        SalesOrder.customer == order.customer,
-        SalesOrder.number != number,
-        SalesOrder.status.in_(CHANGEABLE_ORDER_STATUSES),
+        SalesOrder.customer == own, SalesOrder.number != number, SalesOrder.status.in_(CHANGEABLE_ORDER_STATUSES)
     )
     return session.scalars(query.order_by(SalesOrder.number).limit(1)).first()
 
 
-def of(session: Session, proposal: Proposal) -> Drill | None:
-    """The drill that a proposal is."""
-    return session.get(Drill, proposal.id)
-
-
-def end(session: Session, drill: Drill, outcome: str, person: str | None, now: datetime) -> str:
-    """Write down how it went and bring the agent's own proposal back, as fresh as it was. What to tell the person."""
+def end(session: Session, drill: Drill, outcome: str, person: str, now: datetime) -> str:
+    """Write down how it went; the proposal shows its own commands again. What to tell the person."""
     drill.outcome, drill.decided_by, drill.decided_at = outcome, person, now
-    shown, real = session.get_one(Proposal, drill.proposal_id), session.get_one(Proposal, drill.instead_of)
-    shown.status = ProposalStatus.EXPIRED if outcome == EXPIRED else ProposalStatus.REJECTED
     session.flush()
-    case = session.get_one(Case, drill.case_id, with_for_update=True)
-    if outcome != EXPIRED:
-        _again(session, real, real.commands, now)
-        case.status, case.worked = CaseStatus.AWAITING_REVIEW, True
-    context = Context(session, f"drill:{drill.proposal_id}:{outcome}", CORE, now, policies.active(session, now))
-    after = {"outcome": outcome, "by": person, "wrong": drill.wrong}
-    write_journal(
-        context, Change(f"drill:desk:{outcome}", f"drill:{drill.proposal_id}", None, after), context.key, None
-    )
+    session.expire(session.get_one(Proposal, drill.proposal_id))
+    context = Context(session, f"drill:{drill.proposal_id}", CORE, now, policies.active(session, now), drill.case_id)
+    shown = {"commands": drill.commands, "wrong": drill.wrong, "made_at": drill.made_at.isoformat()}
+    change = Change(f"drill:desk:{outcome}", f"proposal:{drill.proposal_id}", shown, {"outcome": outcome, "by": person})
+    write_journal(context, change, context.key, None)
     seen = "You saw it." if outcome == CAUGHT else "Nothing was done."
-    return f"This was a drill: {drill.wrong}. {seen} The agent's own proposal is back."
+    return f"This was a drill: {drill.wrong}. {seen} What the agent proposes is shown now."

@@ -9,7 +9,7 @@ from sqlalchemy import func, or_, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
-from erp_core.actions import accounts, allocation, checks, drills, orders, stock
+from erp_core.actions import accounts, allocation, checks, orders, stock
 from erp_core.actions.context import Change, Context, write_journal
 from erp_core.queries import policies, sales
 from erp_core.tables.desk import Case, Leadership, OutboxMail, Proposal
@@ -43,9 +43,6 @@ def expire_proposals(session: Session, now: datetime) -> int:
     expired = list(session.scalars(query))
     for proposal in expired:
         proposal.status = ProposalStatus.EXPIRED
-        drill = drills.of(session, proposal)
-        if drill is not None:
-            drills.end(session, drill, drills.EXPIRED, None, now)
         case = session.get_one(Case, proposal.case_id, with_for_update=True)
         if case.status == CaseStatus.AWAITING_REVIEW:
             case.status = transition(CASE_STEPS, CaseStatus.AWAITING_REVIEW, CaseStatus.INVESTIGATING)

@@ -195,7 +195,7 @@ def rivalry(session: Session, now: datetime) -> list[str]:
         words = f"On {len(known)} of our own questions version {shadow.id} errs less than version {champion.id}, which is in use: at worst by {low:.4f}."
         title = f"Version {shadow.id} of {name.replace('_', ' ')} does better than what is in use"
         if models.alarm(
-            f"{name}:{shadow.id}",
+            f"challenger:{name}:{shadow.id}",
             title,
             [words, f"Measure it, then promote it: countersign eval version {shadow.id}"],
             context,

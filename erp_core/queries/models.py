@@ -144,8 +144,8 @@ def _said(session: Session, query: Select[Prediction]) -> list[Said]:
 
 REVIEWERS = """
 WITH d AS (SELECT d.*, p.filed_by, (SELECT min(v.seen_at) FROM case_view v WHERE v.case_id = d.case_id AND v.person = d.actor AND v.seen_at <= d.decided_at) AS seen
-  FROM decision d JOIN proposal p ON p.id = d.proposal_id WHERE d.decided_at >= :since AND p.filed_by = 'agent')
-SELECT actor, count(*) AS decided, (SELECT count(*) FROM drill r WHERE r.decided_by = d.actor AND r.decided_at >= :since) AS drills,
+  FROM decision d JOIN proposal p ON p.id = d.proposal_id WHERE d.decided_at >= :since AND p.filed_by = 'agent' AND NOT d.detail ? 'drill')
+SELECT actor, count(*) AS decided, (SELECT count(*) FROM drill r WHERE r.decided_by = d.actor AND r.decided_at >= :since AND r.outcome IN ('caught', 'missed')) AS drills,
  (SELECT count(*) FROM drill r WHERE r.decided_by = d.actor AND r.decided_at >= :since AND r.outcome = 'caught') AS caught, count(*) FILTER (WHERE verdict = 'approve') AS approved,
  count(*) FILTER (WHERE verdict IN ('reject', 'amend', 'instruct')) AS otherwise,
  count(*) FILTER (WHERE verdict = 'approve' AND seen IS NULL) AS unopened,

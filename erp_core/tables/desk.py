@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from sqlalchemy import (
     BigInteger,
     Computed,
@@ -14,7 +16,7 @@ from sqlalchemy import (
     text,
 )
 from sqlalchemy.dialects.postgresql import JSONB
-from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from erp_core.tables.base import Base, Json, JsonList, Moment, Money, one_of
 from erp_core.tables.proof import TRANSACTION
@@ -185,6 +187,22 @@ class Note(Base):
     written_at: Mapped[Moment]
 
 
+class Drill(Base):
+    """A proposal that is shown with something `wrong` in it on purpose: `commands` in place of its own, until somebody decides. They never run."""
+
+    __tablename__ = "drill"
+    __table_args__ = (one_of("outcome", DRILL_OUTCOMES), Index("ix_drill_case_id", "case_id"))
+    proposal_id: Mapped[int] = mapped_column(ForeignKey("proposal.id"), primary_key=True, autoincrement=False)
+    case_id: Mapped[int] = mapped_column(ForeignKey("case_file.id"))
+    commands: Mapped[JsonList]
+    versions: Mapped[Json]
+    wrong: Mapped[str]
+    made_at: Mapped[Moment]
+    outcome: Mapped[str | None]
+    decided_by: Mapped[str | None]
+    decided_at: Mapped[Moment | None]
+
+
 class Proposal(Base):
     """One to three commands that have not been executed yet."""
 
@@ -209,21 +227,14 @@ class Proposal(Base):
     filed_by: Mapped[str]
     filed_at: Mapped[Moment]
     expires_at: Mapped[Moment]
+    drill: Mapped[Drill | None] = relationship(
+        viewonly=True, uselist=False, primaryjoin=lambda: (Drill.proposal_id == Proposal.id) & Drill.outcome.is_(None)
+    )
 
-
-class Drill(Base):
-    """A proposal that was made wrong on purpose, instead of one of the agent's: is what is `wrong` seen before it is signed? It never runs."""
-
-    __tablename__ = "drill"
-    __table_args__ = (one_of("outcome", DRILL_OUTCOMES), Index("ix_drill_case_id", "case_id"))
-    proposal_id: Mapped[int] = mapped_column(ForeignKey("proposal.id"), primary_key=True, autoincrement=False)
-    case_id: Mapped[int] = mapped_column(ForeignKey("case_file.id"))
-    instead_of: Mapped[int] = mapped_column(ForeignKey("proposal.id"))
-    wrong: Mapped[str]
-    made_at: Mapped[Moment]
-    outcome: Mapped[str | None]
-    decided_by: Mapped[str | None]
-    decided_at: Mapped[Moment | None]
+    @property
+    def shown(self) -> list[Any]:
+        """The commands that people see: a drill's while it is open, else the amended ones, else the agent's."""
+        return self.drill.commands if self.drill is not None else self.amended or self.commands
 
 
 class Decision(Base):
