@@ -8,6 +8,7 @@ from zlib import crc32
 
 import numpy as np
 
+from evals.report import wilson
 from ml import catalog, duplicates, late_supply, linear, measures, prepare, price_anomaly
 from ml.asof import DAY, Array
 from ml.boosted import Boosted
@@ -211,19 +212,28 @@ def _retail_duplicates(lines: Table, truth: Any, since: float) -> dict[str, Any]
     copies = truth[truth["kind"] == "duplicate_order"]
     pairs = {frozenset((str(a), str(int(b)))) for a, b in zip(copies["InvoiceNo"], copies["duplicate_of"], strict=True)}
     asked = np.array([float(frozenset((one.number, two.number)) in pairs) for one, two in found])
-    table = []
-    for level in np.unique(said[asked > 0]):
-        told = said >= level
-        table.append((float(asked[told].sum() / len(pairs)), float(asked[told].mean())))
+    rule = duplicates.baseline(matrix)
+    mine = _recalls(asked, said, len(pairs))
+    recall = max((r for r, p in mine if p >= 0.95), default=0.0)
     return {
         "planted": len(pairs),
         "candidates": len(found),
-        "recall_at_precision_95": max((r for r, p in table if p >= 0.95), default=0.0),
-        "precision_at_recall_98": max((p for r, p in table if r >= 0.98), default=0.0),
+        "recall_at_precision_95": recall,
+        "recall_interval": wilson(round(recall * len(pairs)), len(pairs)),
+        "precision_at_recall_98": max((p for r, p in mine if r >= 0.98), default=0.0),
+        "equal_lines_alone_recall": max((r for r, p in _recalls(asked, rule, len(pairs)) if p >= 0.95), default=0.0),
         "auc": measures.auc(asked, said),
-        "equal_lines_alone_auc": measures.auc(asked, duplicates.baseline(matrix)),
+        "equal_lines_alone_auc": measures.auc(asked, rule),
         "note": "the base holds natural repeats too, so precision is a lower bound",
     }
+
+
+def _recalls(asked: Array, said: Array, planted: int) -> list[tuple[float, float]]:
+    """(recall, precision) at each score that a planted one has."""
+    return [
+        (float(asked[said >= level].sum() / planted), float(asked[said >= level].mean()))
+        for level in np.unique(said[asked > 0])
+    ]
 
 
 def _retail_prices(whole: Any, lines: Table, truth: Any, since: float) -> dict[str, Any]:
