@@ -22,6 +22,7 @@ from erp_core.server import Cluster
 from evals import attacks, inbox, outside, report, running, samples, versions
 from ml import pipeline
 from ml.reader import Reader, current
+from prompts import replies
 
 T = TypeVar("T")
 ADVERSARIAL = "adversarial"
@@ -111,7 +112,7 @@ def _run(arguments: argparse.Namespace) -> int:
     names = [*available(), ADVERSARIAL] if arguments.suite == "all" else [arguments.suite]
     if arguments.suite != "all" and arguments.suite not in (*available(), ADVERSARIAL):
         raise NotFound(f"There is no suite {arguments.suite}; there are: all, {ADVERSARIAL}, {', '.join(available())}.")
-    made = evaluate(names, arguments.repeat, None, full=arguments.full, quiet=arguments.json)
+    made = evaluate(names, arguments.repeat, _here(_replies), full=arguments.full, quiet=arguments.json)
     path = report.keep(made)
     if arguments.json:
         print(json.dumps(made))
@@ -164,6 +165,13 @@ def _here(look: Callable[[], T]) -> T | None:
 def _in_use() -> Reader:
     """The reader of this installation; where there is none yet, the shipped one."""
     return _here(lambda: current(db.API)) or Reader(pipeline.load_or_train(settings.load().models), "as shipped")
+
+
+def _replies() -> str | None:
+    """The text that replies are written from here, when it is another than the shipped one."""
+    with db.reading(db.API) as session:
+        used = models.in_use(session, replies.NAME, clock.now(session))
+        return used.content if used else None
 
 
 def _cards() -> list[dict[str, Any]]:

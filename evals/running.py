@@ -51,7 +51,7 @@ def what_ran(prompt: str | None) -> dict[str, str]:
     with replies.using(prompt):
         text = replies.digest()
     return {
-        "prompt": f"replies {text[:12]}{'' if prompt is None else ', a candidate'}",
+        "prompt": f"replies {text[:12]}{', as shipped' if prompt is None else ''}",
         "policy": policy.short,
         "code": train.code()[:12],
     }
