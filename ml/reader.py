@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import sys
 from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 from erp_core import clock, db, settings
@@ -26,12 +28,23 @@ def current(role: str = db.AGENT) -> Reader:
     """The reader in use. Raises Tampered when its folder is not what was recorded. After an upgrade that it does not fit, the shipped one reads."""
     with db.reading(role) as session:
         used = models.in_use(session, NAME, clock.now(session))
-    place = settings.load().models
-    if used is not None:
-        try:
-            return Reader(of(used.sha256), f"{NAME} {used.id}")
-        except pipeline.Unusable as error:
-            print(f"{NAME}, version {used.id}: {error} The shipped one reads meanwhile.", file=sys.stderr, flush=True)
+    fitting = _fitting(used.id, used.sha256) if used is not None else None
+    return fitting or _shipped(settings.load().models)
+
+
+@cache
+def _fitting(number: int, sha256: str) -> Reader | None:
+    """A version's reader, loaded once; none, said once, when an upgrade left it behind."""
+    try:
+        return Reader(of(sha256), f"{NAME} {number}")
+    except pipeline.Unusable as error:
+        print(f"{NAME}, version {number}: {error} The shipped one reads meanwhile.", file=sys.stderr, flush=True)
+        return None
+
+
+@cache
+def _shipped(place: Path) -> Reader:
+    """The shipped reader, looked at once a process: hashing its folder takes longer than reading a mail."""
     sha256 = pipeline.shipped(place)
     return Reader(pipeline.load(place, sha256), f"{NAME} as shipped, {sha256[:12]}")
 
