@@ -62,6 +62,11 @@ class Known:
         start, end = self._window(key, at, days)
         return self._sum[end] - self._sum[start]
 
+    def share(self, key: Array, at: Array, days: float | None, prior: float | Array, weight: float = 5.0) -> Array:
+        """float64 (m,): their mean, leaning on `prior` until there are facts enough."""
+        start, end = self._window(key, at, days)
+        return rate(self._sum[end] - self._sum[start], (end - start).astype(np.float64), prior, weight)
+
     def mean(self, key: Array, at: Array, days: float | None = None) -> Array:
         """float64 (m,): their mean, NaN without any."""
         start, end = self._window(key, at, days)
@@ -97,6 +102,16 @@ def recent_only(days: Array) -> Array:
     return np.where(days <= 365, days, np.nan)
 
 
-def rate(part: Array, whole: Array, prior: float, weight: float = 5.0) -> Array:
+def rate(part: Array, whole: Array, prior: float | Array, weight: float = 5.0) -> Array:
     """float64 (m,): a share that leans on `prior` until there are facts enough."""
     return (part + prior * weight) / (whole + weight)
+
+
+def weekday(at: Array) -> Array:
+    """float64 (m,): 0 on a Monday (UTC)."""
+    return (np.floor(at / DAY) + 3) % 7
+
+
+def hour(at: Array) -> Array:
+    """float64 (m,): the hour of the day (UTC)."""
+    return np.floor((at - np.floor(at / DAY) * DAY) / 3600)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from ml.asof import DAY, Array, Known, Names, rate
+from ml.asof import Array, Known, Names, hour, weekday
 from ml.history import History, Table
-from ml.recipe import Heads, Recipe, all_of, counted
+from ml.recipe import WEEKDAYS, Heads, Recipe, all_of, counted
 
 HOUR = 3600.0
 URGENCY = {"urgent": 3.0, "high": 2.0, "normal": 1.0, "low": 0.0}
@@ -39,24 +39,21 @@ def features(past: Past, cases: Table) -> Array:
     """float64 (cases, FEATURES): each as of its coming to its queue."""
     queue, kind, at = past.queues.of(cases["queue"]), past.kinds.of(cases["kind"]), cases["at"]
     who = past.customers.of(cases["customer"])
-    days = np.floor(at / DAY)
     named = np.array([bool(x) for x in cases["customer"]])
     columns = {
         "hours_left": (cases["due"] - at) / HOUR,
-        "weekday": (days + 3) % 7,
-        "hour": np.floor((at - days * DAY) / HOUR),
+        "weekday": weekday(at),
+        "hour": hour(at),
         "priority": np.array([URGENCY.get(x, np.nan) for x in cases["priority"]]),
         "tier": np.array([TIERS.get(x, np.nan) for x in cases["tier"]]),
         "worth": cases["worth"],
         "queue_open": past.came.count(queue, at, 90) - past.done.count(queue, at, 90),
         "queue_done_7": past.done.count(queue, at, 7),
         "queue_came_1": past.came.count(queue, at, 1),
-        "queue_late": rate(past.queue_late.total(queue, at, 30), past.queue_late.count(queue, at, 30), 0.2),
-        "kind_late": rate(past.kind_late.total(kind, at, 90), past.kind_late.count(kind, at, 90), 0.2),
+        "queue_late": past.queue_late.share(queue, at, 30, 0.2),
+        "kind_late": past.kind_late.share(kind, at, 90, 0.2),
         "kind_hours": past.kind_hours.mean(kind, at, 90),
-        "customer_late": np.where(
-            named, rate(past.customer_late.total(who, at, 365), past.customer_late.count(who, at, 365), 0.2), np.nan
-        ),
+        "customer_late": np.where(named, past.customer_late.share(who, at, 365, 0.2), np.nan),
     }
     return np.stack([columns[name] for name in FEATURES], axis=1)
 
@@ -72,13 +69,12 @@ def labels(history: History) -> Heads:
 def baseline(past: Past, cases: Table) -> Array:
     """The rule of thumb: the share of late ones of this kind in 90 days."""
     kind = past.kinds.of(cases["kind"])
-    return rate(past.kind_late.total(kind, cases["at"], 90), past.kind_late.count(kind, cases["at"], 90), 0.2)
+    return past.kind_late.share(kind, cases["at"], 90, 0.2)
 
 
-DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 WORDS = {
     "hours_left": lambda x: f"it has {counted(x, 'hour')} until it is due",
-    "weekday": lambda x: f"it came on a {DAYS[int(x)]}",
+    "weekday": lambda x: f"it came on a {WEEKDAYS[int(x)]}",
     "hour": lambda x: f"it came at {x:.0f} o'clock UTC",
     "priority": lambda x: f"its priority is {next((k for k, v in URGENCY.items() if v == x), 'none')}",
     "tier": lambda x: f"the customer's tier is {next((k for k, v in TIERS.items() if v == x), 'none')}",

@@ -118,14 +118,14 @@ def pairs(orders: list[Basket], since: float = 0.0) -> Iterator[tuple[Basket, Ba
             yield from ((other, basket) for other in others.values())
 
 
-def across(orders: list[Basket], rarity: Rarity, since: float = 0.0) -> Iterator[tuple[Basket, Basket]]:
+def across(orders: list[Basket], rarity: Rarity) -> Iterator[tuple[Basket, Basket]]:
     """(earlier, later) candidates of two accounts: they share a telling item and are near in what they hold. In use the database finds the near ones."""
     loose: dict[str, list[Basket]] = defaultdict(list)
     for basket in orders:
         if not basket.customer:
             continue
         found = _sharing(basket, rarity.telling(basket.goods), loose)
-        others = [x for x in found.values() if x.customer != basket.customer and basket.at >= since]
+        others = [x for x in found.values() if x.customer != basket.customer]
         yield from ((x, basket) for x in others if _far(basket.goods, x.goods) < NEAR)
 
 

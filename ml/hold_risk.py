@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from ml.asof import DAY, Array, Known, Names, rate, recent_only
+from ml.asof import DAY, Array, Known, Names, hour, rate, recent_only, weekday
 from ml.history import History, Table
-from ml.recipe import Heads, Recipe, all_of, counted
+from ml.recipe import WEEKDAYS, Heads, Recipe, all_of, counted
 
 REASONS = ("credit", "price", "margin", "stock", "duplicate", "abnormal", "export", "data")
 FEATURES = (
@@ -69,13 +69,12 @@ def features(past: Past, orders: Table) -> Array:
     recent, bills = past.paid.mean(who, at, 60), past.paid.count(who, at, 365)
     slips = sum(past.by_reason[name].count(who, at, 365) for name in ("duplicate", "abnormal", "data"))
     limit = np.where(orders["limit"] > 0, orders["limit"], np.nan)
-    days = np.floor(at / DAY)
     columns = {
         "value": orders["value"],
         "lines": orders["lines"],
         "requested_days": (orders["requested"] - at) / DAY,
-        "weekday": (days + 3) % 7,
-        "hour": np.floor((at - days * DAY) / 3600),
+        "weekday": weekday(at),
+        "hour": hour(at),
         "by_email": (orders["channel"] == "email").astype(float),
         "tier": np.select([orders["tier"] == "A", orders["tier"] == "B"], [2.0, 1.0], 0.0),
         "limit_used": orders["exposure"] / limit,
@@ -137,7 +136,6 @@ def baseline(past: Past, orders: Table) -> Array:
     return np.nan_to_num((orders["exposure"] + orders["value"]) / limit)
 
 
-DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 WORDS = {
     "limit_used_after": lambda x: f"the order takes the customer to {x:.0%} of its credit limit",
     "limit_used": lambda x: f"{x:.0%} of the credit limit was in use before it",
@@ -167,7 +165,7 @@ WORDS = {
     "requested_days": lambda x: f"it is wanted in {counted(x, 'day')}",
     "tier": lambda x: f"the customer is tier {'CBA'[int(x)]}",
     "item_stock_rate": lambda x: f"an item of it is in {x:.0%} of cases in orders held for stock",
-    "weekday": lambda x: f"it came on a {DAYS[int(x)]}",
+    "weekday": lambda x: f"it came on a {WEEKDAYS[int(x)]}",
     "hour": lambda x: f"it came at {x:.0f} o'clock",
 }
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from ml.asof import DAY, Array, Known, Names, rate
+from ml.asof import DAY, Array, Known, Names, hour, weekday
 from ml.history import History, Table
-from ml.recipe import Heads, Recipe, all_of, counted
+from ml.recipe import WEEKDAYS, Heads, Recipe, all_of, counted
 
 FEATURES = (
     "requested_days", "lines", "value", "weekday", "hour", "short", "waiting", "waiting_own", "warehouse_late", "warehouse_behind",
@@ -44,20 +44,19 @@ def features(past: Past, orders: Table) -> Array:
     """float64 (orders, FEATURES): each as of its order's entry."""
     place, who, at = past.places.of(orders["warehouse"]), past.customers.of(orders["customer"]), orders["at"]
     limit = np.where(orders["limit"] > 0, orders["limit"], np.nan)
-    days = np.floor(at / DAY)
     columns = {
         "requested_days": (orders["requested"] - at) / DAY,
         "lines": orders["lines"],
         "value": orders["value"],
-        "weekday": (days + 3) % 7,
-        "hour": np.floor((at - days * DAY) / 3600),
+        "weekday": weekday(at),
+        "hour": hour(at),
         "short": orders["short"],
         "waiting": past.entered.count(place, at, 14) - past.left.count(place, at, 14),
         "waiting_own": past.own_entered.count(who, at, 30) - past.own_left.count(who, at, 30),
-        "warehouse_late": rate(past.late.total(place, at, 90), past.late.count(place, at, 90), 0.2),
+        "warehouse_late": past.late.share(place, at, 90, 0.2),
         "warehouse_behind": past.behind.mean(place, at, 30),
-        "warehouse_late_14": rate(past.late.total(place, at, 14), past.late.count(place, at, 14), 0.2),
-        "customer_late": rate(past.own.total(who, at, 365), past.own.count(who, at, 365), 0.2),
+        "warehouse_late_14": past.late.share(place, at, 14, 0.2),
+        "customer_late": past.own.share(who, at, 365, 0.2),
         "limit_used": (orders["exposure"] + orders["value"]) / limit,
         "overdue_share": orders["overdue"] / limit,
         "held": orders["held"],
@@ -83,15 +82,14 @@ def labels(history: History) -> Heads:
 def baseline(past: Past, orders: Table) -> Array:
     """The rule of thumb: the share of late deliveries of the warehouse in 90 days."""
     place = past.places.of(orders["warehouse"])
-    return rate(past.late.total(place, orders["at"], 90), past.late.count(place, orders["at"], 90), 0.2)
+    return past.late.share(place, orders["at"], 90, 0.2)
 
 
-DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 WORDS = {
     "requested_days": lambda x: f"it is wanted in {counted(x, 'day')}",
     "lines": lambda x: f"it has {counted(x, 'line')} to pick",
     "value": lambda x: f"it comes to {x:,.0f}",
-    "weekday": lambda x: f"it came on a {DAYS[int(x)]}",
+    "weekday": lambda x: f"it came on a {WEEKDAYS[int(x)]}",
     "hour": lambda x: f"it came at {x:.0f} o'clock",
     "short": lambda x: f"{x:.0%} of the lines were short of stock" if x > 0 else "stock covered all lines",
     "waiting": lambda x: f"{x:.0f} orders of two weeks wait in the warehouse",

@@ -9,9 +9,9 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from ml.asof import DAY, Array, Known, Names, rate
+from ml.asof import DAY, Array, Known, Names, weekday
 from ml.history import History, Table, take
-from ml.recipe import Amount, Heads, Recipe
+from ml.recipe import WEEKDAYS, Amount, Heads, Recipe
 
 KEYS = ("supplier", "sku", "category", "warehouse", "lane")
 WINDOWS = (30.0, 120.0, 365.0, None)
@@ -89,12 +89,12 @@ def features(past: Past, rows: Table) -> Array:
         known = past.by[name]
         for days in WINDOWS:
             told = f"{name}_late_{days:.0f}" if days else f"{name}_late"
-            columns[told] = rate(known["late"].total(key, at, days), known["late"].count(key, at, days), general)
+            columns[told] = known["late"].share(key, at, days, general)
         columns[f"{name}_number"] = known["late"].count(key, at, 365)
         columns[f"{name}_days"] = known["days"].mean(key, at, 365)
         columns[f"{name}_last"] = known["days"].last(key, at)
         columns[f"{name}_calm"] = known["missed"].since(key, at)
-        columns[f"{name}_wrong"] = rate(known["wrong"].total(key, at, 365), known["wrong"].count(key, at, 365), 0.05)
+        columns[f"{name}_wrong"] = known["wrong"].share(key, at, 365, 0.05)
     expected = rows["expected"]
     days = np.floor(np.nan_to_num(expected) / DAY)
     month = np.array([d.month for d in days.astype("datetime64[D]").tolist()], dtype=float) if len(days) else days
@@ -108,7 +108,7 @@ def features(past: Past, rows: Table) -> Array:
         "quantity": np.log1p(rows["quantity"]),
         "value": np.log1p(rows["value"]),
         "unit": unit,
-        "weekday": (days + 3) % 7,
+        "weekday": weekday(np.nan_to_num(expected)),
         "month": month,
         "month_end": day,
         "lines": np.array([past.lines.get(x, 1) for x in together.tolist()], dtype=float),
@@ -156,7 +156,7 @@ def behind(history: History) -> tuple[Array, Array]:
 def baseline(past: Past, rows: Table) -> Array:
     """The rule of thumb: the supplier's share of late deliveries of a year."""
     known, key, at = past.by["supplier"]["late"], past.names["supplier"].of(rows["supplier"]), rows["asked_at"]
-    return rate(known.total(key, at, 365), known.count(key, at, 365), 0.15)
+    return known.share(key, at, 365, 0.15)
 
 
 OF = {
@@ -211,7 +211,7 @@ WORDS: dict[str, Callable[[float], str]] = {
     "quantity": lambda x: f"{np.expm1(x):,.0f} pieces are ordered",
     "value": lambda x: f"it comes to {np.expm1(x):,.0f}",
     "unit": lambda x: f"a piece costs {np.expm1(x):,.2f}",
-    "weekday": lambda x: f"it is due on a {('Monday', 'Tuesday', 'Wednesday', 'Thursday', 'Friday', 'Saturday', 'Sunday')[int(x)]}",
+    "weekday": lambda x: f"it is due on a {WEEKDAYS[int(x)]}",
     "month": lambda x: f"it is due in {MONTHS[int(x) - 1]}",
     "month_end": lambda x: f"it is due on the {x:.0f}. of the month",
     "lines": lambda x: f"the purchase order has {x:.0f} lines",

@@ -19,6 +19,7 @@ from ml.history import History, Table
 
 Reason = dict[str, Any]  # text, share
 Heads = dict[str, tuple[Array, Array]]  # a question: (is the outcome known, was it so)
+WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 SEEN = 0.75  # the older share of the examples is learned from, the newer asked about
 
 

@@ -32,57 +32,63 @@ def causes_of(history: History) -> list[str]:
     return sorted(set(found[named(found)].tolist()))
 
 
+LIKE = ("kind", "queue", "customer", "priority")  # what another case is like this one in
+
+
 class Past:
     """Why cases arose so far: facts known when a case was closed."""
 
     def __init__(self, history: History) -> None:
         whole = history["cases"]
         cases = take(whole, named(whole["cause"]))
-        self.names = {name: Names(cases[name]) for name in ("kind", "queue", "customer", "priority", "cause")}
+        self.names = {name: Names(cases[name]) for name in (*LIKE, "cause")}
         self.width = len(set(cases["cause"].tolist())) + 1  # one more, for a cause never named
-        self.of = {
-            name: Known(self.key(name, cases), cases["closed"]) for name in ("kind", "queue", "customer", "priority")
-        }
-        cause, closed = self.names["cause"].of(cases["cause"]), cases["closed"]
-        self.paired = {
-            name: Known(self.key(name, cases) * self.width + cause, closed)
-            for name in ("kind", "queue", "customer", "priority")
-        }
+        keys = {name: self.names[name].of(cases[name]) for name in (*LIKE, "cause")}
+        cause, closed = keys["cause"], cases["closed"]
+        self.of = {name: Known(keys[name], closed) for name in LIKE}
+        self.paired = {name: Known(keys[name] * self.width + cause, closed) for name in LIKE}
         self.cause, self.every = Known(cause, closed), Known(np.zeros(len(closed)), closed)
 
-    def key(self, name: str, cases: Table) -> Array:
-        """int64 (n,): number of what a case is like."""
-        return self.names[name].of(cases[name])
 
-    def share(self, name: str, rows: Table, prior: Array, days: float) -> tuple[Array, Array]:
-        """float64 (n,) twice: share of the candidate among like cases, leaning on `prior`; how many like cases are known."""
-        key, cause = self.key(name, rows), self.names["cause"].of(rows["candidate"])
-        both = self.paired[name].count(key * self.width + cause, rows["at"], days)
-        like = self.of[name].count(key, rows["at"], days)
-        return rate(both, like, prior, WEIGHT), like
+class Asked:
+    """Cases beside causes, as numbers that a past knows: names are looked up once."""
 
-    def of_all(self, rows: Table, days: float) -> Array:
+    def __init__(self, past: Past, rows: Table) -> None:
+        self.past, self.at = past, rows["at"]
+        self.keys = {name: past.names[name].of(rows[name]) for name in LIKE}
+        self.cause = past.names["cause"].of(rows["candidate"])
+
+    def share(self, name: str, prior: Array, days: float) -> Array:
+        """float64 (n,): share of the candidate among like cases, leaning on `prior`."""
+        both = self.past.paired[name].count(self.keys[name] * self.past.width + self.cause, self.at, days)
+        return rate(both, self.known(name, days), prior, WEIGHT)
+
+    def known(self, name: str, days: float) -> Array:
+        """float64 (n,): how many like cases are known."""
+        return self.past.of[name].count(self.keys[name], self.at, days)
+
+    def of_all(self, days: float) -> Array:
         """float64 (n,): share of the candidate among all cases."""
-        cause, at = self.names["cause"].of(rows["candidate"]), rows["at"]
-        return rate(self.cause.count(cause, at, days), self.every.count(np.zeros(len(at)), at, days), 1 / self.width)
+        every = self.past.every.count(np.zeros(len(self.at)), self.at, days)
+        return rate(self.past.cause.count(self.cause, self.at, days), every, 1 / self.past.width)
 
 
 def features(past: Past, rows: Table) -> Array:
     """float64 (case and cause, FEATURES): each as of the case's coming to its queue."""
-    always, lately = past.of_all(rows, 365), past.of_all(rows, 60)
-    kind, kind_known = past.share("kind", rows, always, 365)
-    customer, customer_known = past.share("customer", rows, kind, 365)
+    asked = Asked(past, rows)
+    always = asked.of_all(365)
+    kind = asked.share("kind", always, 365)
     someone = np.array([bool(x) for x in rows["customer"]])
     columns = {
         "kind_share": kind,
-        "kind_share_60": past.share("kind", rows, kind, 60)[0],
-        "kind_known": kind_known,
-        "queue_share": past.share("queue", rows, always, 365)[0],
-        "customer_share": np.where(someone, customer, np.nan),
-        "customer_known": np.where(someone, customer_known, np.nan),
+        "kind_share_60": asked.share("kind", kind, 60),
+        "kind_known": asked.known("kind", 365),
+        "queue_share": asked.share("queue", always, 365),
+        "customer_share": np.where(someone, asked.share("customer", kind, 365), np.nan),
+        "customer_known": np.where(someone, asked.known("customer", 365), np.nan),
         "all_share": always,
-        "all_share_60": lately,
-        "priority_share": past.share("priority", rows, always, 365)[0],
+        "all_share_60": asked.of_all(60),
+        "priority_share": asked.share("priority", always, 365),
     }
     return np.stack([columns[name] for name in FEATURES], axis=1)
 
@@ -102,7 +108,8 @@ def labels(history: History) -> Heads:
 
 def baseline(past: Past, rows: Table) -> Array:
     """The rule of thumb: the candidate's share among closed cases of this kind."""
-    return past.share("kind", rows, past.of_all(rows, 365), 365)[0]
+    asked = Asked(past, rows)
+    return asked.share("kind", asked.of_all(365), 365)
 
 
 WORDS = {

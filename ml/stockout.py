@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ml.asof import DAY, Array, Known, Names
+from ml.asof import DAY, Array, Known, Names, weekday
 from ml.history import History, Table, take
 from ml.recipe import Heads, Recipe
 
@@ -39,7 +39,6 @@ def features(past: Past, rows: Table) -> Array:
     """float64 (rows, FEATURES), as of the evening of each row's day."""
     key, at = past.names.of(place(rows)), rows["at"]
     week, month, quarter = (past.wanted.total(key, at, days) / days for days in (7.0, 28.0, 90.0))
-    days = np.floor(at / DAY)
 
     def cover(stock: Array, daily: Array) -> Array:
         return np.minimum(stock / np.maximum(daily, 1e-3), 365.0)
@@ -58,7 +57,7 @@ def features(past: Past, rows: Table) -> Array:
         "growth": week / np.maximum(quarter, 1e-3),
         "days_since_empty": past.empty.since(key, at),
         "empty_days": past.empty.count(key, at, 180),
-        "weekday": (days + 3) % 7,
+        "weekday": weekday(at),
     }
     return np.stack([columns[name] for name in FEATURES], axis=1)
 
