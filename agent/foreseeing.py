@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from erp_core.values import CAUSE
 from ml import demand as forecasts
 from ml import duplicates, price_anomaly, root_cause, stockout
 from ml.asof import DAY, Array, Known, Names
@@ -83,9 +84,6 @@ def causes(model: Predictor, history: History, cases: Table) -> list[Row]:
             {"subject": f"case:{number}", "question": question, "value": float(said[case, best]), "reasons": why}
         )
     return rows
-
-
-CAUSE = "cause_"  # a question of root causes is this and the cause
 
 
 def latest(levels: Table) -> Table:

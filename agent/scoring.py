@@ -44,6 +44,8 @@ OVERLAP = timedelta(minutes=10)
 KEPT = timedelta(days=3)  # so long the vectors of new orders are there
 Order = tuple[str, str, str]  # number, customer, warehouse
 T = TypeVar("T")
+AskOrders = Callable[[Boosted, History, Sequence[str]], list[Row]]
+AskCases = Callable[[ModelVersion, str, Predictor, History, Table], int]
 
 
 class Scorer:
@@ -117,10 +119,10 @@ class Scorer:
             return 0
         numbers = [number for number, _, _ in wanted]
         with db.reading(db.AGENT) as session:
-            held = learning.goods_of(session, numbers)
-        near = _near(held) if any(name == "duplicate_order" for name, _ in used) else {}
+            held, now = learning.goods_of(session, numbers), clock.now(session)
+        doubles = any(name == "duplicate_order" for name, _ in used)
+        near = _near(held, now) if doubles else {}
         with db.reading(db.AGENT) as session:
-            now = clock.now(session)
             asked = Wanted(
                 customers=sorted({customer for _, customer, _ in wanted}),
                 warehouses=sorted({warehouse for _, _, warehouse in wanted}),
@@ -129,7 +131,9 @@ class Scorer:
                 earliest=learning.earliest_of(session, numbers),
             )
             history = past.read(session, now, ORDER_TABLES, asked)
-            rarity = self._rarity(session, now)
+            rows_of: dict[str, AskOrders] = {"price_anomaly": foreseeing.prices}
+            if doubles:
+                rows_of["duplicate_order"] = partial(foreseeing.doubles, rarity=self._rarity(session, now), near=near)
         mine = np.flatnonzero(np.isin(history["orders"]["number"].astype(str), numbers))
         subjects = take(history["orders"], mine)
         done = 0
@@ -141,14 +145,7 @@ class Scorer:
                 done += self._ask(catalog.RECIPES[name], version, use, history, rows, _sales(rows))
             elif name in FORESEEN:
                 model = self._loaded(version, partial(_head, FORESEEN[name]))
-                if model is None:
-                    continue
-                rows_of = (
-                    foreseeing.prices
-                    if name == "price_anomaly"
-                    else partial(foreseeing.doubles, rarity=rarity, near=near)
-                )
-                done += self._record(version, use, rows_of(model, history, numbers))
+                done += self._record(version, use, rows_of[name](model, history, numbers)) if model is not None else 0
         return done
 
     def _rarity(self, session: Session, now: datetime) -> Rarity:
@@ -175,9 +172,18 @@ class Scorer:
 
     def _cases(self, used: dict[tuple[str, str], ModelVersion]) -> int:
         """Open cases that came to their queue since the last look: will they be late, and why did they arise?"""
-        return self._each_case(case_late.RECIPE, used) + self._each_case(root_cause.RECIPE, used)
+        return self._each_case(case_late.RECIPE, used, self._lateness) + self._each_case(
+            root_cause.RECIPE, used, self._causes
+        )
 
-    def _each_case(self, recipe: Recipe, used: dict[tuple[str, str], ModelVersion]) -> int:
+    def _lateness(self, version: ModelVersion, use: str, model: Predictor, history: History, rows: Table) -> int:
+        rows = take(rows, np.flatnonzero(~np.isnan(rows["due"])))
+        return self._ask(case_late.RECIPE, version, use, history, rows, [f"case:{number}" for number in rows["id"]])
+
+    def _causes(self, version: ModelVersion, use: str, model: Predictor, history: History, rows: Table) -> int:
+        return self._record(version, use, foreseeing.causes(model, history, rows))
+
+    def _each_case(self, recipe: Recipe, used: dict[tuple[str, str], ModelVersion], ask: AskCases) -> int:
         mine = [
             (use, v, model)
             for (name, use), v in used.items()
@@ -195,14 +201,7 @@ class Scorer:
             rows = take(history["cases"], np.isin(history["cases"]["id"].astype(str), [str(n) for _, n in found]))
             names = {f"case:{number}" for number in rows["id"]}
             self.said = {key: value for key, value in self.said.items() if key[1] not in names}  # it came anew
-            if recipe is case_late.RECIPE:
-                rows = take(rows, np.flatnonzero(~np.isnan(rows["due"])))
-            for use, version, model in mine:
-                if recipe is case_late.RECIPE:
-                    subjects = [f"case:{number}" for number in rows["id"]]
-                    done += self._ask(recipe, version, use, history, rows, subjects)
-                else:
-                    done += self._record(version, use, foreseeing.causes(model, history, rows))
+            done = sum(ask(version, use, model, history, rows) for use, version, model in mine)
         # the place is left once all is written; a case may be committed after others that came later
         self.cases_since[recipe.name] = found[-1] if len(found) == CASES_AT_ONCE else (now - OVERLAP, 0)
         return done
@@ -276,10 +275,7 @@ class Scorer:
             content = store.read(version.sha256)
             if version.id not in self.known:
                 self.known[version.id] = make(content)
-        except (
-            KeyError,
-            CountersignError,
-        ) as error:  # changed, of other features than today's code computes, or no trees at all
+        except (KeyError, CountersignError) as error:  # changed, of other features than today's, or no trees at all
             self._broke(version, error)
             return None
         self.broken.pop(version.sha256, None)
@@ -293,11 +289,9 @@ class Scorer:
         self.broken[version.sha256] = str(error)
 
 
-def _near(held: Mapping[str, tuple[str, datetime, dict[str, float]]]) -> dict[str, list[str]]:
+def _near(held: Mapping[str, tuple[str, datetime, dict[str, float]]], now: datetime) -> dict[str, list[str]]:
     """Orders of other accounts for much the same goods as each new order, after the vectors of all of these are kept; `held`: customer, moment, goods."""
-    with db.reading(db.AGENT) as session:
-        since = clock.now(session) - KEPT
-    vectors = {number: duplicates.vector(goods) for number, (_, at, goods) in held.items() if at >= since}
+    vectors = {number: duplicates.vector(goods) for number, (_, at, goods) in held.items() if at >= now - KEPT}
     if not vectors:
         return {}
     with db.transaction(db.AGENT) as session:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from erp_core.queries.models import Said
-from erp_core.values import HoldReason
+from erp_core.values import CAUSE, HoldReason
 
 TITLES = {
     "hold_risk": "Hold risk",
@@ -44,7 +44,6 @@ SHORT = {
     "duplicate_order": "the same order twice",
 }
 FIRST = ("held", "unpaid", "late", "price_anomaly", "duplicate_order", "differs", "case_late")
-CAUSE = "cause_"
 WORDS = (
     (0.75, 4, "Very likely", "danger"),
     (0.5, 3, "Likely", "danger"),

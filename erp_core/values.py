@@ -31,6 +31,7 @@ MODELS = (
     "case_late", "root_cause", "mail_reader",
 )  # fmt: skip
 DRILL_OUTCOMES = ("caught", "missed", "left")
+CAUSE = "cause_"  # a prediction of a root cause asks this and the cause
 SAMPLE_STATES = ("proposed", "accepted", "refused")
 
 
