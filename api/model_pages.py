@@ -20,7 +20,6 @@ from erp_core.queries import desk, models, policies, traffic
 from erp_core.rules import desk as rules
 from erp_core.rules import gates
 from erp_core.rules.desk import Subject
-from erp_core.tables.models import ModelVersion
 from erp_core.values import MODELS, Intent
 
 router = APIRouter(include_in_schema=False)
@@ -42,29 +41,20 @@ def _list(session: Session, me: Caller, wrong: str = "") -> HTMLResponse:
         {
             "name": name,
             "title": TITLES.get(name, name),
-            "champion": used.get((name, "champion")),
-            "figures": _figures(session, used.get((name, "champion"))),
+            "champion": champion,
             "shadow": used.get((name, "shadow")),
             "newest": next((v for v in every if v.name == name), None),
-            "state": traffic.state_of(session, champion, me.now)
-            if (champion := used.get((name, "champion")))
-            else None,
+            "figures": models.figures_of(session, champion) if champion else {},
+            "state": traffic.state_of(session, champion, me.now) if champion else None,
         }
         for name in names
+        for champion in [used.get((name, "champion"))]
     ]
     return page(
         "models.html", me, session, status=422 if wrong else 200, rows=rows, trained=sum(1 for r in rows if r["newest"]), wrong=wrong,
         measuring=set(models.unmeasured_first(session)), simulated=any(v.source == "simulated" for (_, use), v in used.items() if use == "champion"), samples=models.samples(session),
         may=_may(session, me), people=desk.names(session), current="Models", all_names=MODELS,
     )  # fmt: skip
-
-
-def _figures(session: Session, version: ModelVersion | None) -> dict[str, Any]:
-    """What was measured of a version last: by the evaluation, else by training."""
-    if version is None:
-        return {}
-    measured = models.latest_report(session, version.id)
-    return measured.figures if measured else version.figures.get("gate") or {}
 
 
 def _may(session: Session, me: Caller) -> dict[str, bool]:
@@ -89,7 +79,7 @@ def _card(session: Session, me: Caller, number: int, wrong: str = "") -> HTMLRes
     return page(
         "model.html", me, session, status=422 if wrong else 200, found=found, title=TITLES.get(found.name, found.name), champion=champion,
         report=report, gate=gate, uses=models.uses_of(session, number), versions=models.versions(session, found.name), wrong=wrong,
-        verdict=gates.judge(report.figures if report else found.figures.get("gate", {}), gate), rivals=_rivals(rivals), may=_may(session, me),
+        verdict=gates.judge(models.figures_of(session, found), gate), rivals=_rivals(rivals), may=_may(session, me),
         questions=_ordered(found.figures.get("detail") or {}), detail=found.figures.get("detail") or {}, state=traffic.state_of(session, found, me.now), people=desk.names(session), current="Models",
     )  # fmt: skip
 

@@ -8,7 +8,7 @@ import sys
 import uuid
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from rich.console import Console
 from rich.progress import track
@@ -18,13 +18,11 @@ from agent.worker import worker as working
 from erp_core import clock, db, scratch, settings
 from erp_core.errors import CountersignError, NotFound
 from erp_core.queries import models
-from erp_core.server import Cluster
 from evals import attacks, inbox, outside, report, running, samples, versions
 from ml import pipeline
 from ml.reader import Reader, current
 from prompts import replies
 
-T = TypeVar("T")
 ADVERSARIAL = "adversarial"
 EVERY = 29  # of the attacks in a short run; prime to the numbers of goals, wordings, places and senders, so that all of them come up
 OUTSIDE: dict[str, Callable[[Path], dict[str, Any]]] = {
@@ -112,7 +110,7 @@ def _run(arguments: argparse.Namespace) -> int:
     names = [*available(), ADVERSARIAL] if arguments.suite == "all" else [arguments.suite]
     if arguments.suite != "all" and arguments.suite not in (*available(), ADVERSARIAL):
         raise NotFound(f"There is no suite {arguments.suite}; there are: all, {ADVERSARIAL}, {', '.join(available())}.")
-    made = evaluate(names, arguments.repeat, _here(_replies), full=arguments.full, quiet=arguments.json)
+    made = evaluate(names, arguments.repeat, versions.here(_replies), full=arguments.full, quiet=arguments.json)
     path = report.keep(made)
     if arguments.json:
         print(json.dumps(made))
@@ -146,25 +144,15 @@ def evaluate(
             )
         if ADVERSARIAL in names:
             hostile = _attack(cluster, full)
-    cards = _here(_cards) or []
+    cards = versions.here(_cards) or []
     return report.summary(found, hostile, names, ran, clock.of_the_machine(), uuid.uuid4().hex[:10], cards)
-
-
-def _here(look: Callable[[], T]) -> T | None:
-    """What `look` finds in this installation's database; nothing where there is none yet, or it is not up to date."""
-    config = settings.load()
-    if config.embedded and not Cluster(config).data.exists():
-        return None
-    try:
-        with db.in_use():
-            return look()
-    except db.Refused:
-        return None
 
 
 def _in_use() -> Reader:
     """The reader of this installation; where there is none yet, the shipped one."""
-    return _here(lambda: current(db.API)) or Reader(pipeline.load_or_train(settings.load().models), "as shipped")
+    return versions.here(lambda: current(db.API)) or Reader(
+        pipeline.load_or_train(settings.load().models), "as shipped"
+    )
 
 
 def _replies() -> str | None:
@@ -180,18 +168,9 @@ def _cards() -> list[dict[str, Any]]:
         used = models.all_in_use(session, clock.now(session))
         cards = []
         for (name, use), version in sorted(used.items()):
-            measured = models.latest_report(session, version.id)
             if use == "champion" and version.kind == "model":
-                figures = measured.figures if measured else version.figures.get("gate", {})
-                cards.append(
-                    {
-                        "name": name,
-                        "version": version.id,
-                        "source": version.source,
-                        "trained_by": version.trained_by,
-                        **figures,
-                    }
-                )
+                card = {"name": name, "version": version.id, "source": version.source, "trained_by": version.trained_by}
+                cards.append({**card, **models.figures_of(session, version)})
         return cards
 
 

@@ -6,7 +6,7 @@ import re
 import tomllib
 import uuid
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 from erp_core import clock, db, settings
 from erp_core.actions import execute, requests
@@ -22,6 +22,7 @@ from ml.history import History
 from ml.reader import Reader
 from prompts import replies
 
+T = TypeVar("T")
 EVALUATION = "evaluation"
 PROMPT_SUITES = ("inbox", "supplier")
 Evaluate = Callable[[Sequence[str], str | None, Reader | None], dict[str, Any]]
@@ -108,10 +109,11 @@ def _reader(found: ModelVersion, rival: ModelVersion | None, evaluate: Evaluate)
     if rival is None:
         return figures
     theirs = labelled.read(reader.of(rival.sha256))[1]
+    champion = labelled.score(asked, theirs)
     ran = evaluate(PROMPT_SUITES, None, Reader(nlp, f"{reader.NAME} {found.id}"))
     return figures | {
-        "champion_score": labelled.score(asked, theirs),
-        "loss": labelled.score(asked, theirs) - figures["score"],
+        "champion_score": champion,
+        "loss": champion - figures["score"],
         "loss_interval": measures.interval(
             lambda a, b, c: labelled.score(a, c) - labelled.score(a, b), asked, said, theirs
         ),
@@ -197,14 +199,19 @@ def record_prompt(name: str, text: str, who: str) -> int:
 
 def accepted(suite: str) -> list[Sample]:
     """Samples that came from feedback and were reviewed: mails whose private data are masked, so what is asked is how they are read."""
+    return (here(_accepted) or []) if suite == "inbox" else []
+
+
+def here(look: Callable[[], T]) -> T | None:
+    """What `look` finds in this installation's database; nothing where there is none yet, or it is not up to date."""
     config = settings.load()
-    if suite != "inbox" or (config.embedded and not Cluster(config).data.exists()):
-        return []
+    if config.embedded and not Cluster(config).data.exists():
+        return None
     try:
         with db.in_use():
-            return _accepted()
-    except db.Refused:  # a database that is not up to date holds no samples yet
-        return []
+            return look()
+    except db.Refused:
+        return None
 
 
 def _accepted() -> list[Sample]:

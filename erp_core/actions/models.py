@@ -289,9 +289,8 @@ def _standing(found: ModelVersion) -> dict[str, Any]:
     return {"version": found.id, "name": found.name, "sha256": found.sha256, "source": found.source}
 
 
-QUIET = timedelta(
-    days=7
-)  # what somebody looked at and closed is not brought up again for so long, unless there is more of it
+# what somebody looked at and closed is not brought up again for so long, unless there is more of it
+QUIET = timedelta(days=7)
 
 
 def alarm(subject: str, title: str, problems: list[str], context: Context) -> int | None:

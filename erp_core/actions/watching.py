@@ -58,17 +58,17 @@ UPDATE prediction p SET outcome_at = :now, outcome = (EXISTS (SELECT FROM stock_
   AND s.sku = split_part(p.subject, ':', 3) AND s.quantity_on_hand <= 0))::int
 WHERE p.outcome IS NULL AND p.question IN ('within_7', 'within_14') AND (p.asked_at + make_interval(days => split_part(p.question, '_', 2)::int) < :now
   OR EXISTS (SELECT FROM stock_level s WHERE s.warehouse = split_part(p.subject, ':', 2) AND s.sku = split_part(p.subject, ':', 3) AND s.quantity_on_hand <= 0))""",
-    """
+    f"""
 UPDATE prediction p SET outcome_at = :now, outcome = (c.resolved_at IS NULL OR c.resolved_at > c.due_at)::int FROM case_file c
-WHERE p.outcome IS NULL AND p.question = 'case_late' AND c.id = {case} AND p.asked_at >= c.came_at AND c.paused_at IS NULL
+WHERE p.outcome IS NULL AND p.question = 'case_late' AND c.id = {CASE} AND p.asked_at >= c.came_at AND c.paused_at IS NULL
  AND (c.resolved_at IS NOT NULL OR c.due_at < :now)""",
-    """
+    f"""
 UPDATE prediction p SET outcome_at = :now, outcome = (c.root_cause = substr(p.question, 7))::int FROM case_file c
-WHERE p.outcome IS NULL AND p.question LIKE 'cause\\_%' AND c.id = {case} AND c.root_cause NOT IN ('by_itself', 'machine_mail')""",
+WHERE p.outcome IS NULL AND p.question LIKE 'cause\\_%' AND c.id = {CASE} AND c.root_cause NOT IN ('by_itself', 'machine_mail')""",
 )
 # cases of which a champion said something else than the clock knows; a tenth more or less moves nobody
-MOVED = """
-SELECT c.id, p.value, p.version, p.id AS prediction FROM prediction p JOIN case_file c ON c.id = {case}
+MOVED = f"""
+SELECT c.id, p.value, p.version, p.id AS prediction FROM prediction p JOIN case_file c ON c.id = {CASE}
 WHERE p.version = :version AND p.use = 'champion' AND p.question = 'case_late' AND p.asked_at > :since AND p.asked_at >= c.came_at
  AND c.status NOT IN ('resolved', 'dismissed') AND abs(p.value - coalesce(c.late_chance, 0)) >= 0.1
  AND (casework.policy_content() -> 'weights' ->> 'late_weight')::numeric > 0
@@ -98,7 +98,7 @@ def outcomes(session: Session, now: datetime) -> None:
     """Write down what came of predictions, as soon as it is known."""
     asked = {"now": now, "holds": ["held", *[r.value for r in HoldReason]]}
     for query in OUTCOMES:
-        session.execute(text(query.replace("{case}", CASE)), {k: v for k, v in asked.items() if f":{k}" in query})
+        session.execute(text(query), {k: v for k, v in asked.items() if f":{k}" in query})
 
 
 def reviews(session: Session, now: datetime) -> int:
@@ -150,8 +150,7 @@ def forward(session: Session, now: datetime) -> int:
     if version is None:
         return 0
     policy = policies.active(session, now)
-    query = text(MOVED.replace("{case}", CASE))
-    rows = session.execute(query, {"version": version.id, "since": now - timedelta(days=1)}).all()
+    rows = session.execute(text(MOVED), {"version": version.id, "since": now - timedelta(days=1)}).all()
     for row in rows:
         case = session.get_one(Case, row.id)
         before, case.late_chance = case.late_chance, round(row.value, 2)

@@ -61,6 +61,12 @@ def latest_report(session: Session, version: int) -> ModelReport | None:
     return session.scalars(query).one_or_none()
 
 
+def figures_of(session: Session, version: ModelVersion) -> dict[str, Any]:
+    """What was measured of a version last: by the evaluation, else by training."""
+    measured = latest_report(session, version.id)
+    return measured.figures if measured else version.figures.get("gate") or {}
+
+
 def unmeasured_first(session: Session) -> list[int]:
     """Versions from a simulated past or from shipped text, of names that nothing was ever in use of, that the evaluation has not measured."""
     query = """SELECT v.id FROM model_version v WHERE v.source IN ('simulated', 'shipped') AND NOT EXISTS (SELECT FROM model_use u WHERE u.name = v.name)
