@@ -8,7 +8,7 @@ READY := .venv/ready
 JOBS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo serve stop test check lint types imports eval bench migrate campaign lock
+.PHONY: help setup demo serve stop test check lint types imports record eval bench migrate campaign lock
 
 help: ## show this list
 	@grep -E '^[a-z]+:.*##' Makefile | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -51,6 +51,9 @@ check: lint types imports test ## the one meaning of green
 
 campaign: $(READY) ## attacks and races at full size
 	@COUNTERSIGN_CAMPAIGN=full $(BIN)/pytest -n $(JOBS) -m "campaign" --timeout 7200 -s
+
+record: $(READY) ## record a language model's answers anew (OPENAI_BASE_URL names the endpoint)
+	@COUNTERSIGN_RECORD=1 $(BIN)/pytest -n 0 -x tests/agent/test_recorded.py
 
 eval: $(READY) ## all suites in worlds of their own, with a report; or a labelled inbox: make eval INBOX=path
 	@COUNTERSIGN_HOME=$(CURDIR)/var/eval $(BIN)/countersign eval $(or $(INBOX),run all)

@@ -301,6 +301,8 @@ def of_core_case(given: Facts) -> dict[str, Any]:
         "invoices": [],
         "purchase_orders": [],
         "items": [],
+        "signs": [],
+        "disagrees": [],
         "skus_said": [],
         "requested_date": None,
         "marks": [],

@@ -9,7 +9,7 @@ from decimal import Decimal
 from typing import Any
 
 from erp_core.values import Intent, plain
-from tools import world
+from tools import facts, world
 
 Facts = Mapping[str, Any]
 
@@ -31,6 +31,8 @@ def gather(read: Facts, case: int) -> dict[str, Any]:
     if read["supplier"]:
         orders = [world.purchase_order(n) for n in read["purchase_orders"][:5]]
         found["purchase_orders"] = [po for po in orders if po and po["supplier"] == read["supplier"]]
+    scope = facts.Scope(case, read["customer"], read["supplier"], moment)
+    found["similar"] = [f.text for f in facts.similar_cases(scope, facts.Words(about=read["own_words"][:1500]))]
     if read["customer"] and not read["hostile"]:
         found["invoices"] = world.own_invoices(read["customer"], read["invoices"], number)
         found["duplicate_of"] = read["po_known_on"]

@@ -16,13 +16,16 @@ from typing import Any, TypedDict
 from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.graph import END, START, StateGraph
 
-from agent import choosing, core_cases, gathering, instructing, proposing, reading
+from agent import alternatives, choosing, core_cases, gathering, instructing, planning, proposing, quarantine, reading
+from agent.llm import Answer, Failed, Line, Question
 from agent.mail.parse import Parsed
+from agent.planning import Matter, Planned
 from agent.reading import Understanding
+from agent.signs import signs_of
 from erp_core import casework, db
 from erp_core.casework import Filing, Triage
 from erp_core.commands import COMMANDS
-from ml import reader
+from ml import pipeline, reader
 from ml.reader import Reader
 from prompts import replies
 from tools import world
@@ -37,11 +40,13 @@ class State(TypedDict, total=False):
     case: int
     worker: str
     run: str
+    until: float
     memory: list[str]
     input: dict[str, Any]
     read: dict[str, Any]
     gathered: dict[str, Any]
     choice: dict[str, Any]
+    plan: dict[str, Any]
     commands: list[dict[str, Any]]
     rationale: str
     evidence: list[dict[str, Any]]
@@ -56,6 +61,7 @@ EMPTY: State = {
     "read": {},
     "gathered": {},
     "choice": {},
+    "plan": {},
     "commands": [],
     "rationale": "",
     "evidence": [],
@@ -66,14 +72,15 @@ EMPTY: State = {
 }
 
 
-def build(given: Reader | None, saver: BaseCheckpointSaver[Any] | None) -> Any:
-    """The compiled graph. One thread a case: `case:<id>`. Mail is read by the reader in use, unless one is given."""
+def build(given: Reader | None, saver: BaseCheckpointSaver[Any] | None, line: Line | None = None) -> Any:
+    """The compiled graph. One thread a case: `case:<id>`. Mail is read by the reader in use, unless one is given; a language model, if
+    there is a line to one, reads it again and plans."""
     graph: Any = StateGraph(State)
     steps: list[tuple[str, Callable[[State], Any]]] = [
         ("read", read),
-        ("understand", lambda state: understand(state, given)),
+        ("understand", lambda state: understand(state, given, line)),
         ("gather", gather),
-        ("propose", propose),
+        ("propose", lambda state: propose(state, given, line)),
         ("check", check),
         ("file", file),
     ]
@@ -91,18 +98,33 @@ def read(state: State) -> dict[str, Any]:
     return {**EMPTY, "memory": state.get("memory", []), "input": world.case_input(state["case"])}
 
 
-def understand(state: State, given: Reader | None) -> dict[str, Any]:
+def understand(state: State, given: Reader | None, line: Line | None) -> dict[str, Any]:
     """What the mail says; for a case without mail, what the core says."""
     case = state["input"]
     if case["parsed"] is None:
         return {"read": core_cases.of_core_case(case)}
     parsed, own = Parsed.from_json(case["parsed"]), given or reader.current()
-    said = reading.read(parsed, own.nlp, datetime.fromisoformat(case["received_at"]), machine_mail=case["machine"])
+    moment = datetime.fromisoformat(case["received_at"])
+    said, degraded = reading.read(parsed, own.nlp, moment, machine_mail=case["machine"]), ""
+    if line is not None and not (case["machine"] and said.auto):
+        try:
+            said = quarantine.read(said, parsed, moment, asking(line, state))
+        except Failed as failure:
+            degraded = str(failure)
     found = as_json(said, parsed)
-    found["model"] = own.name
+    found |= {
+        "model": own.name,
+        "by": "language model" if said.signs is not None else "local models",
+        "degraded": degraded,
+    }
     if case["instruction"]:
         found = instructing.apply(found, case["instruction"])
     return {"read": found}
+
+
+def asking(line: Line, state: State) -> Callable[[Question], Answer]:
+    """Ask about this run's case, as long as the run may last."""
+    return lambda question: line.ask(question, state["case"], state["run"], state.get("until"))
 
 
 def gather(state: State) -> dict[str, Any]:
@@ -115,30 +137,67 @@ def gather(state: State) -> dict[str, Any]:
         return {"gathered": gathering.gather(state["read"], state["case"])}
 
 
-def propose(state: State) -> dict[str, Any]:
-    """One to three commands with their reasons."""
+def propose(state: State, given: Reader | None = None, line: Line | None = None) -> dict[str, Any]:
+    """One to three commands with their reasons, and what else could be done."""
     with replies.using(world.prompt_in_use(replies.NAME)):
-        return _proposed(state, replies.digest())
+        draft = _drafted(state)
+        options = alternatives.options(draft, state["input"], proposing.hand_over)
+        prompt = replies.digest()
+    planned = Planned(options)
+    degraded = state["read"].get("degraded", "")
+    if line is not None and not degraded and not draft.read["hostile"] and not draft.read["auto"]:
+        speaks = (given or reader.current()).nlp
+        moment = world.now()
+        matter = Matter(
+            draft.read,
+            options,
+            draft.evidence,
+            planning.scope_of(state["case"], draft.read, moment),
+            state["input"]["kind"],
+            moment.date(),
+            lambda text: pipeline.read(speaks, "", text).language,
+        )
+        try:
+            planned = planning.plan(matter, asking(line, state))
+        except Failed as failure:
+            degraded = str(failure)
+    commands = [c.model_dump(mode="json", exclude_none=True) for c in planned.options[0].commands]
+    for command in commands:
+        if command["type"] == "send_message" and planned.letter:
+            command["body"] = planned.letter
+    said = [f"The language model could not be used: {degraded}"] if degraded else []
+    plan = {
+        "by": "language model" if planned.prompt else "local models",
+        "prompt": planned.prompt,
+        "tools": planned.tools,
+        "dropped": planned.dropped,
+        "similar": state["gathered"].get("similar", []),
+        "alternatives": [o.as_json() for o in planned.options[1:]],
+    }
+    return {
+        "choice": asdict(draft.choice),
+        "plan": plan,
+        "commands": commands,
+        "rationale": " ".join([*planned.sentences, *draft.sentences, *said]),
+        "read": {**state["read"], "prompt": prompt, "degraded": degraded},
+        "evidence": draft.evidence.items,
+    }
 
 
-def _proposed(state: State, prompt: str) -> dict[str, Any]:
+def _drafted(state: State) -> proposing.Draft:
+    """What our rules make of it."""
     choice = choosing.choose(choosing.known_of(state["read"], state["gathered"]), world.policy_in_force())
     choice = instructing.override(choice, state["read"], state["input"])
     draft = proposing.Draft(state["case"], state["read"], state["gathered"], choice)
+    for other in state["read"]["disagrees"]:
+        draft.say(f"Read otherwise: {other} {draft.evidence.cite('check', other)}.")
     if _asked_enough(draft):
         draft.commands.append(proposing.hand_over(draft))
     elif state["input"]["parsed"] is None:
         core_cases.propose(draft, state["input"])
     else:
         proposing.propose(_handed_over(draft))
-    commands = [c.model_dump(mode="json", exclude_none=True) for c in draft.commands]
-    return {
-        "choice": asdict(choice),
-        "commands": commands,
-        "rationale": " ".join(draft.sentences),
-        "read": {**state["read"], "prompt": prompt},
-        "evidence": draft.evidence.items,
-    }
+    return draft
 
 
 def _asked_enough(draft: proposing.Draft) -> bool:
@@ -212,7 +271,13 @@ def file(state: State) -> dict[str, Any]:
         state["policy"],
         said["strength"],
     )
-    content = {"read": said, "queue": choice["queue"], "checks": state["checks"], "mode": "local models"}
+    content = {
+        "read": said,
+        "queue": choice["queue"],
+        "checks": state["checks"],
+        "mode": state["plan"]["by"],
+        "plan": state["plan"],
+    }
     with db.transaction(db.AGENT) as session:
         casework.record_findings(session, state["case"], state["worker"], state["run"], content, triage)
         filed = casework.file_proposal(session, state["case"], state["worker"], state["run"], filing)
@@ -226,6 +291,8 @@ def as_json(said: Understanding, parsed: Parsed) -> dict[str, Any]:
     attached = "\n".join(a.text[:2000] for a in parsed.attachments)
     known = [r for r in said.references if r.own]
     po = next((r for r in known if r.kind == "customer_po"), None)
+    own_words = f"{parsed.subject}\n{said.own}\n{said.passed_on}\n{attached if len(said.own) < 300 else ''}".strip()
+    signs = said.signs if said.signs is not None else signs_of(own_words[:20000])
     return {
         "intent": said.intent,
         "confidence": said.confidence,
@@ -240,9 +307,7 @@ def as_json(said: Understanding, parsed: Parsed) -> dict[str, Any]:
         "message_id": parsed.message_id,
         "subject": parsed.subject,
         "sent_day": (parsed.sent_local or parsed.sent_at or "")[:10],
-        "own_words": f"{parsed.subject}\n{said.own}\n{said.passed_on}\n{attached if len(said.own) < 300 else ''}".strip()[
-            :20000
-        ],
+        "own_words": own_words[:20000],
         "customer": said.customer,
         "customer_name": facts.name if said.customer else None,
         "country": facts.country,
@@ -259,6 +324,8 @@ def as_json(said: Understanding, parsed: Parsed) -> dict[str, Any]:
         "invoices": list(dict.fromkeys(r.value for r in known if r.kind == "invoice" and r.value)),
         "purchase_orders": list(dict.fromkeys(r.value for r in known if r.kind == "purchase_order" and r.value)),
         "items": [g.as_json() for g in said.items],
+        "signs": sorted(signs),
+        "disagrees": said.disagrees,
         "skus_said": sorted({g.sku for g in said.items} | set(said.skus_said)),
         "requested_date": said.requested_date,
         "marks": [{"name": m.name, "text": m.text, "part": m.part, "strong": m.strong} for m in said.marks],

@@ -102,7 +102,7 @@ def _shape(name: str, read: dict[str, Any], choice: dict[str, Any], proposal: di
         "auto": read["auto"],
         "suspicious": sorted({m["name"] for m in read["marks"]}),
         "proposal": proposal,
-        "degraded": False,
+        "degraded": bool(read.get("degraded")),
     }
 
 

@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from agent import dates, goods, linking, machine, references, suspicion, weighing
 from agent.mail.parse import Parsed
 from agent.references import Found
+from agent.signs import Sign
 from agent.suspicion import Mark
 from erp_core.queries.references import Hit
 from erp_core.values import Intent
@@ -63,6 +64,8 @@ class Understanding:
     skus_said: list[str] = field(default_factory=list)
     own: str = ""
     passed_on: str = ""
+    signs: frozenset[Sign] | None = None
+    disagrees: list[str] = field(default_factory=list)
 
     @property
     def hostile(self) -> bool:
@@ -76,9 +79,9 @@ class Understanding:
 def read(parsed: Parsed, nlp: Language, moment: datetime, *, machine_mail: bool) -> Understanding:
     """Understand one message as of `moment`."""
     slow = world.world()
-    parts = _parts(parsed)
+    parts = parts_of(parsed)
     with together():
-        facts = world.sender_facts(parsed.sender, min(moment, _sent(parsed, moment)))
+        facts = world.sender_facts(parsed.sender, min(moment, sent_of(parsed, moment)))
         numbers = _numbers(parts, slow, of_supplier=facts.sender.supplier is not None)
     envelope = suspicion.envelope(parsed, facts.sender, slow.domains, slow.colleagues)
     trusted = not any(m.name in ("spoofed_sender", "lookalike_domain") for m in envelope)
@@ -99,7 +102,7 @@ def read(parsed: Parsed, nlp: Language, moment: datetime, *, machine_mail: bool)
     return said
 
 
-def _parts(parsed: Parsed) -> dict[str, str]:
+def parts_of(parsed: Parsed) -> dict[str, str]:
     """What counts as the newest part: subject, own text, what was passed on, attachments."""
     parts = {"subject": parsed.subject, "newest": parsed.newest, "forwarded": parsed.forwarded}
     for position, attachment in enumerate(parsed.attachments):
@@ -178,7 +181,13 @@ def _fill(
     """Order, items and date, in the light of the intent."""
     orders = said.facts.orders if said.customer else []
     link = linking.link(
-        orders, said.references, parts, parsed.quoted, said.intent, [n.sku for n in named], _sent(parsed, moment).date()
+        orders,
+        said.references,
+        parts,
+        parsed.quoted,
+        said.intent,
+        [n.sku for n in named],
+        sent_of(parsed, moment).date(),
     )
     if link.how == linking.SEVERAL:
         link = linking.by_sentence(orders, said.references, parts, likely)
@@ -197,7 +206,7 @@ def _fill(
     ]
     if not said.auto:
         said.items = goods.settle(named, parts, card, orders, said.intent, world.world().names)
-        day = dates.wanted(_dated_text(parts), _sent(parsed, moment).date(), day_first=_day_first(said))
+        day = dates.wanted(_dated_text(parts), sent_of(parsed, moment).date(), day_first=_day_first(said))
         if day is not None and (
             said.intent in DATED or (said.intent == Intent.ORDER_STATUS and dates.asks_whether(parsed.newest))
         ):
@@ -226,7 +235,7 @@ def _dated_text(parts: dict[str, str]) -> str:
     )
 
 
-def _sent(parsed: Parsed, moment: datetime) -> datetime:
+def sent_of(parsed: Parsed, moment: datetime) -> datetime:
     if parsed.sent_local:
         return datetime.fromisoformat(parsed.sent_local)
     return moment.astimezone(UTC)

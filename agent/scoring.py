@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from agent import foreseeing
+from agent import foreseeing, memory
 from agent.foreseeing import Row
 from erp_core import casework, clock, db
 from erp_core.db import Session
@@ -46,6 +46,9 @@ Order = tuple[str, str, str]  # number, customer, warehouse
 T = TypeVar("T")
 AskOrders = Callable[[Boosted, History, Sequence[str]], list[Row]]
 AskCases = Callable[[ModelVersion, str, Predictor, History, Table], int]
+
+
+REMEMBER_SECONDS = 30.0
 
 
 class Scorer:
@@ -348,6 +351,7 @@ def run(stop: threading.Event) -> None:
     """Beside the worker, until stopped: woken by the journal, at the latest after a second."""
     scorer = Scorer()
     training = None
+    next_look = 0.0
     while not stop.is_set():
         try:
             with db.reading(db.AGENT) as session:
@@ -355,6 +359,10 @@ def run(stop: threading.Event) -> None:
             with db.listening(db.AGENT, learning.NOTIFY) as wait:
                 while not stop.is_set():
                     scorer.step()
+                    if time.monotonic() > next_look:
+                        next_look = time.monotonic() + (
+                            0.0 if memory.remember() == memory.AT_ONCE else REMEMBER_SECONDS
+                        )
                     if training is not None:
                         training.poll()  # it leaves when it is done
                     wait(1.0)

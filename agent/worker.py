@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 import threading
+import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,7 +15,8 @@ from typing import Any
 
 from langgraph.checkpoint.postgres import PostgresSaver
 
-from agent import checkpoints, graph, scoring
+from agent import checkpoints, graph, llm, scoring
+from agent.llm import Line
 from agent.mail import fetch
 from agent.mail.fetch import Raw
 from agent.mail.parse import Parsed, parse
@@ -25,15 +27,19 @@ from ml.reader import Reader, current
 from tools import world
 
 LEASE_SECONDS = 120
+LONGEST_LEASE = 600
+SPARE_SECONDS = 30  # of the lease, for all that is not a language model
 PAUSE_SECONDS = 1.0
 
 
 class Worker:
-    """One worker with its graph. `name` is what claims are held under; `reader` reads mails, the one in use unless another is given."""
+    """One worker with its graph. `name` is what claims are held under; `reader` reads mails, the one in use unless another is given;
+    `line` leads to a language model, if there is one."""
 
-    def __init__(self, saver: PostgresSaver, reader: Reader | None = None) -> None:
+    def __init__(self, saver: PostgresSaver, reader: Reader | None = None, line: Line | None = None) -> None:
+        self.lease = LEASE_SECONDS if line is None else lease_for(line.seconds)
         self.name = f"{os.uname().nodename}:{os.getpid()}:{uuid.uuid4().hex[:6]}"
-        self.graph = graph.build(reader, saver)
+        self.graph = graph.build(reader, saver, line)
 
     def take(self, raw: Raw) -> Recorded:
         """Parse and record a message; it has a case from then on, whatever it holds."""
@@ -46,22 +52,21 @@ class Worker:
         parsed = parse(raw.data, world.policy_in_force().mail)
         with db.transaction(db.AGENT) as session:
             recorded = _record(session, raw, parsed)
-            claimed = (
-                casework.claim_case(session, self.name, LEASE_SECONDS, recorded.case) if recorded.created else None
-            )
+            claimed = casework.claim_case(session, self.name, self.lease, recorded.case) if recorded.created else None
         return recorded, self._run(claimed) if claimed is not None else None
 
     def work(self, case: int | None = None) -> dict[str, Any] | None:
         """Claim and work a case, else the most urgent one; the run's final state, or None when nothing was to be claimed."""
         with db.transaction(db.AGENT) as session:
-            claimed = casework.claim_case(session, self.name, LEASE_SECONDS, case)
+            claimed = casework.claim_case(session, self.name, self.lease, case)
         return self._run(claimed) if claimed is not None else None
 
     def _run(self, case: int) -> dict[str, Any]:
         run = f"{case}-{uuid.uuid4().hex[:8]}"
+        until = time.monotonic() + self.lease - SPARE_SECONDS
         try:
             state: dict[str, Any] = self.graph.invoke(
-                {"case": case, "worker": self.name, "run": run},
+                {"case": case, "worker": self.name, "run": run, "until": until},
                 {"configurable": {"thread_id": f"case:{case}"}},
                 durability="exit",
             )
@@ -73,6 +78,11 @@ class Worker:
     def _give_back(self, case: int, reason: str) -> None:
         with db.transaction(db.AGENT) as session:
             casework.give_back(session, case, self.name, f"The agent could not work this case. {reason}"[:2000])
+
+
+def lease_for(seconds: float) -> int:
+    """How long a case is held whose model may take so long an answer: reading it, planning, and looking a few things up."""
+    return min(int(LEASE_SECONDS + 3 * seconds), LONGEST_LEASE)
 
 
 def _record(session: db.Session, raw: Raw, parsed: Parsed) -> Recorded:
@@ -90,15 +100,15 @@ def _record(session: db.Session, raw: Raw, parsed: Parsed) -> Recorded:
 
 
 @contextmanager
-def worker(reader: Reader | None = None) -> Iterator[Worker]:
-    """A worker with its connections; refuses to start as any role but the agent's."""
+def worker(reader: Reader | None = None, line: Line | None = None) -> Iterator[Worker]:
+    """A worker with its connections; refuses to start as any role but the agent's. Without a `line` it has the configured one, if any."""
     with db.reading(db.AGENT):
         pass
     if reader is None:
         _warm()
     pool = checkpoints.pool(db.dsn(db.AGENT))
     try:
-        yield Worker(PostgresSaver(pool), reader)
+        yield Worker(PostgresSaver(pool), reader, line or llm.configured())
     finally:
         pool.close()
 

@@ -175,3 +175,36 @@ def keep_goods(session: Session, goods: Mapping[str, Sequence[float]]) -> None:
     """Keep what orders hold, as vectors (256,) by order number; those of the last three days stay."""
     rows = [{"order": number, "goods": list(vector)} for number, vector in goods.items()]
     session.execute(text("SELECT casework.keep_goods(cast(:rows AS jsonb))"), {"rows": canonical(rows)})
+
+
+@dataclass(frozen=True)
+class Call:
+    """One question to a language model, as it is recorded. `prompt`: SHA-256 of the prompt's text."""
+
+    case: int | None
+    run: str
+    purpose: str
+    model: str
+    prompt: str
+    tokens_in: int
+    tokens_out: int
+    cost: Decimal
+    ms: int
+    outcome: str
+    detail: str
+
+
+def record_call(session: Session, call: Call) -> None:
+    """Write down what was asked of a language model."""
+    query = (
+        "SELECT casework.record_call(:case, :run, :purpose, :model, :prompt, :tokens_in, :tokens_out, :cost, :ms, "
+        ":outcome, :detail)"
+    )
+    session.execute(text(query), call.__dict__)
+
+
+def keep_passages(session: Session, embedder: str, rows: list[dict[str, Any]]) -> int:
+    """Keep texts with their vectors (256,): rows of kind, subject, case_id, text, vector. Returns how many."""
+    query = text("SELECT casework.keep_passages(:embedder, cast(:rows AS jsonb))")
+    kept: int = session.execute(query, {"embedder": embedder, "rows": canonical(rows)}).scalar_one()
+    return kept

@@ -1,11 +1,12 @@
--- What the agent's role may do besides reading: nine functions, and nothing else.
--- Each fixes the actor, checks the state, and writes its own journal row (the last one keeps notes for the agent alone). Applied by every `countersign migrate`.
+-- What the agent's role may do besides reading: eleven functions, and nothing else.
+-- Each fixes the actor, checks the state, and writes its own journal row (the ninth and the last keep notes for the agent alone). Applied by every `countersign migrate`.
 
 CREATE SCHEMA IF NOT EXISTS casework;
 
 CREATE OR REPLACE FUNCTION casework.desk_now() RETURNS timestamptz
 LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = public, pg_temp AS $$
-    SELECT clock_timestamp() + make_interval(days => coalesce((SELECT (value ->> 'days')::int FROM installation WHERE name = 'clock'), 0))
+    SELECT clock_timestamp() + coalesce((SELECT make_interval(days => (value ->> 'days')::int, secs => coalesce((value ->> 'seconds')::float, 0))
+        FROM installation WHERE name = 'clock'), interval '0')
 $$;
 
 CREATE OR REPLACE FUNCTION casework.policy_content() RETURNS jsonb
@@ -416,6 +417,43 @@ BEGIN
 END
 $$;
 
+-- 10. Record that a language model was asked, what it used and what came of it: budgets count these rows.
+CREATE OR REPLACE FUNCTION casework.record_call(p_case bigint, p_run text, p_purpose text, p_model text, p_prompt text, p_tokens_in int,
+    p_tokens_out int, p_cost numeric, p_ms int, p_outcome text, p_detail text) RETURNS bigint
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = public, pg_temp AS $$
+DECLARE
+    made bigint;
+BEGIN
+    PERFORM set_config('synchronous_commit', 'off', true);
+    IF p_tokens_in < 0 OR p_tokens_out < 0 OR p_cost < 0 THEN
+        RAISE EXCEPTION 'nobody is paid for being asked' USING ERRCODE = 'check_violation';
+    END IF;
+    INSERT INTO model_call (case_id, run, purpose, model, prompt, tokens_in, tokens_out, cost, ms, outcome, detail, entity, asked_at)
+    VALUES (p_case, left(p_run, 100), left(p_purpose, 40), left(p_model, 100), left(p_prompt, 64), p_tokens_in, p_tokens_out, p_cost, p_ms, p_outcome,
+        left(p_detail, 500), (SELECT entity FROM case_file WHERE id = p_case), casework.desk_now())
+    RETURNING id INTO made;
+    PERFORM casework.journal('model:language:asked', p_case, 'case:' || p_case, jsonb_build_object('run', p_run, 'purpose', p_purpose, 'model', p_model,
+        'prompt', p_prompt, 'tokens', p_tokens_in + p_tokens_out, 'outcome', p_outcome));
+    RETURN made;
+END
+$$;
+
+-- 11. Keep texts with their vectors, to be looked up by what they mean. Cases that are over, rules and playbooks; a wrong vector hides a hint and nothing else.
+CREATE OR REPLACE FUNCTION casework.keep_passages(p_embedder text, p_rows jsonb) RETURNS int
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = public, pg_temp AS $$
+DECLARE
+    number int;
+BEGIN
+    PERFORM set_config('synchronous_commit', 'off', true);
+    INSERT INTO passage (kind, subject, case_id, text, embedder, vector, made_at)
+    SELECT r.kind, left(r.subject, 200), r.case_id, left(r.text, 4000), left(p_embedder, 100), r.vector::text::vector, casework.desk_now()
+    FROM jsonb_to_recordset(p_rows) AS r (kind text, subject text, case_id int, text text, vector jsonb)
+    ON CONFLICT (kind, subject) DO UPDATE SET text = excluded.text, embedder = excluded.embedder, vector = excluded.vector, made_at = excluded.made_at;
+    GET DIAGNOSTICS number = ROW_COUNT;
+    RETURN number;
+END
+$$;
+
 -- Grants: said anew each time, from nothing.
 REVOKE ALL ON ALL TABLES IN SCHEMA public FROM countersign_api, countersign_agent, countersign_reader;
 REVOKE ALL ON ALL SEQUENCES IN SCHEMA public FROM countersign_api, countersign_agent, countersign_reader;
@@ -432,7 +470,7 @@ GRANT INSERT, UPDATE ON ALL TABLES IN SCHEMA public TO countersign_api;
 GRANT USAGE ON ALL SEQUENCES IN SCHEMA public TO countersign_api;
 GRANT SELECT, UPDATE ON SEQUENCE order_number, invoice_number, credit_memo_number, return_number TO countersign_api;
 GRANT DELETE ON sign_in, order_line, allocation, agent_stop, working_span, queue_depth TO countersign_api;
-REVOKE UPDATE ON case_step, case_view, journal_entry, decision, message, finding, policy_version, note, policy_activation, policy_backtest, row_image, chain_link, seal, model_version, model_report, model_use FROM countersign_api;
+REVOKE UPDATE ON case_step, case_view, journal_entry, decision, message, finding, policy_version, note, policy_activation, policy_backtest, row_image, chain_link, seal, model_version, model_report, model_use, model_call FROM countersign_api;
 REVOKE INSERT ON row_image FROM countersign_api;
 REVOKE ALL ON alembic_version FROM countersign_api;
 GRANT SELECT ON alembic_version TO countersign_api;
@@ -441,12 +479,13 @@ GRANT SELECT ON entity, customer, contact, ship_to, supplier, app_user, item, su
     sales_order, order_line, hold, purchase_order, purchase_order_line, shipment, shipment_line, invoice, remittance, policy_version, policy_activation, delegation, agent_stop,
     installation, case_file, message, finding, note, proposal, decision, journal_entry, item_unit, tier_price, customer_account,
     customer_item, invoice_line, credit_memo, return_order, return_line, item_source, receipt, receipt_line, supplier_invoice, supplier_invoice_line, disruption, discrepancy, tolerance, transfer, quarantined,
-    stock_movement, chain_link, model_version, model_report, model_use, prediction, feedback_sample, order_goods TO countersign_agent;
+    stock_movement, chain_link, model_version, model_report, model_use, prediction, feedback_sample, order_goods, model_call, passage TO countersign_agent;
 GRANT EXECUTE ON FUNCTION casework.record_message, casework.claim_case, casework.record_findings, casework.file_proposal,
-    casework.give_back, casework.add_note, casework.record_model, casework.record_predictions, casework.keep_goods TO countersign_agent;
+    casework.give_back, casework.add_note, casework.record_model, casework.record_predictions, casework.keep_goods,
+    casework.record_call, casework.keep_passages TO countersign_agent;
 
 GRANT SELECT ON entity, customer, supplier, item, substitute, price, warehouse, stock_level, allocation, sales_order, order_line, hold,
     purchase_order, purchase_order_line, shipment, shipment_line, invoice, invoice_line, credit_memo, payment, remittance, return_order,
     return_line, item_unit, tier_price, customer_account, customer_item, case_file, proposal, decision, journal_entry,
     item_source, receipt, receipt_line, supplier_invoice, supplier_invoice_line, disruption, discrepancy, tolerance, transfer, quarantined,
-    stock_movement, model_version, model_report, model_use, prediction TO countersign_reader;
+    stock_movement, model_version, model_report, model_use, prediction, model_call TO countersign_reader;

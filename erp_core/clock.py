@@ -28,6 +28,12 @@ def offset_for(as_of: date) -> int:
     return (as_of - datetime.now(UTC).date()).days
 
 
+def seconds_to(hour: int) -> int:
+    """From the machine's time of day (UTC) to an hour of the same day, negative after it."""
+    here = datetime.now(UTC)
+    return hour * 3600 - (here.hour * 3600 + here.minute * 60 + here.second)
+
+
 def of_the_machine() -> datetime:
     """What the machine's own clock says, whatever the installation's is: when somebody ran an evaluation."""
     return datetime.now(UTC)

@@ -67,6 +67,8 @@ BEGIN
             WHEN ''case'' THEN subject ~ ''^case:[0-9]{1,9}$'' AND seen.case_file(CASE WHEN subject ~ ''^case:[0-9]{1,9}$'' THEN substr(subject, 6)::int END)
             WHEN ''queue'' THEN ' || anybody || ' ELSE false END'),
         ('order_goods', of_order),
+        ('passage', '(case_id IS NULL AND ' || anybody || ') OR ' || of_case),
+        ('model_call', '(case_id IS NULL AND ' || anybody || ') OR ' || of_case),
         ('outbox', '(case_id IS NULL AND ' || anybody || ') OR ' || of_case),
         ('queue_depth', '(entity = '''' AND ' || anybody || ') OR entity ' || mine),
         ('journal_entry', '(transaction = (pg_current_xact_id()::text)::bigint AND ' || anybody || ') OR ' || of_case || ' OR CASE split_part(subject, '':'', 1)

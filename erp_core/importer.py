@@ -103,9 +103,11 @@ def write_rejected(folder: Path, report: Report) -> Path:
     return target
 
 
-def set_clock(session: Session, as_of: date) -> None:
-    """Remember the installation's "now" as an offset in days."""
-    value = {"days": clock.offset_for(as_of), "as_of": as_of.isoformat()}
+def set_clock(session: Session, as_of: date, *, in_the_evening: bool = False) -> None:
+    """Remember the installation's "now" as an offset in days; a trial world begins at 18:00 (UTC), whenever it is tried."""
+    value: dict[str, int | str] = {"days": clock.offset_for(as_of), "as_of": as_of.isoformat()}
+    if in_the_evening:
+        value["seconds"] = clock.seconds_to(18)
     kept = session.get(Installation, "clock")
     if kept is None:
         session.add(Installation(name="clock", value=value))

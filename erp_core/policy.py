@@ -114,6 +114,23 @@ class ProposalPolicy(_Part):
     low_below_amount: Decimal
 
 
+class LanguageModelPolicy(_Part):
+    """Budgets of a language model, how long it is tried, and what may not leave to it. Prices are [in, out] per million tokens."""
+
+    tokens_per_case: int = Field(ge=0)
+    money_per_case: Decimal = Field(ge=0)
+    tokens_per_hour: int = Field(ge=0)
+    money_per_hour: Decimal = Field(ge=0)
+    firm_tokens_per_hour: int = Field(ge=0)
+    firm_money_per_hour: Decimal = Field(ge=0)
+    longest_text: int = Field(gt=0)
+    most_steps: int = Field(ge=0, le=20)
+    most_failures: int = Field(gt=0)
+    pause_seconds: int = Field(gt=0)
+    redact: list[Literal["iban", "card", "tax_id", "phone", "email"]]
+    prices: dict[str, tuple[Decimal, Decimal]]
+
+
 class MailPolicy(_Part):
     largest_bytes: int
     most_parts: int
@@ -257,6 +274,7 @@ class Policy(_Part):
     stewards: dict[str, str]
     notices: dict[Literal["shipped", "delayed", "breached"], str]
     proposals: ProposalPolicy
+    language_model: LanguageModelPolicy
     mail: MailPolicy
     sla_hours: dict[Priority, int]
     four_eyes: dict[str, Decimal]
@@ -357,7 +375,7 @@ def _local_problems(policy: Policy) -> list[Problem]:
     return found
 
 
-MAY_BE_LOCAL = ("orders", "credit", "costs", "sla_hours")
+MAY_BE_LOCAL = ("orders", "credit", "costs", "sla_hours", "language_model")
 
 
 def _name_problems(policy: Policy) -> list[Problem]:

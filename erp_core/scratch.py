@@ -38,7 +38,7 @@ def server(home: Path, world: Path, as_of: date) -> Iterator[Cluster]:
             _fresh(own)
             migrate.migrate()
             with db.transaction(db.API) as session:
-                importer.set_clock(session, as_of)
+                importer.set_clock(session, as_of, in_the_evening=True)
                 report = importer.import_folder(session, world, clock.now(session))
                 if report.complaints:
                     raise CountersignError(f"The world in {world} cannot be imported: {report.complaints[0]}")

@@ -15,6 +15,8 @@ DSN_VARIABLES = {
 }
 
 
+MODEL = "COUNTERSIGN_MODEL"  # the language model's name; COUNTERSIGN_MODEL_READ and so on for one purpose
+
 RECORD = "countersign_mlflow"  # database of the embedded server that MLflow keeps its record in
 
 
@@ -37,6 +39,20 @@ class Settings:
     witness: Path
     signins_per_minute: int
     requests_per_minute: int
+    model_key: str | None
+    model_url: str | None
+    model_names: dict[str, str]
+    model_seconds: float
+    embeddings: str | None
+
+    @property
+    def has_model(self) -> bool:
+        """True when a language model is configured: a key, or a server of one's own that may want none."""
+        return bool(self.model_key or self.model_url)
+
+    def model_for(self, purpose: str) -> str:
+        """The language model for a purpose, else the one for all."""
+        return self.model_names.get(purpose, self.model_names[""])
 
     @property
     def embedded(self) -> bool:
@@ -69,5 +85,15 @@ def load() -> Settings:
         insecure_cookies=env.get("COUNTERSIGN_INSECURE_COOKIES", "1") == "1",
         signins_per_minute=int(env.get("COUNTERSIGN_SIGNINS_PER_MINUTE", "30")),
         requests_per_minute=int(env.get("COUNTERSIGN_REQUESTS_PER_MINUTE", "6000")),
+        model_key=env.get("OPENAI_API_KEY") or None,
+        model_url=env.get("OPENAI_BASE_URL") or None,
+        model_names={"": env.get(MODEL, "gpt-5-mini")}
+        | {
+            name.removeprefix(f"{MODEL}_").lower(): value
+            for name, value in env.items()
+            if name.startswith(f"{MODEL}_") and name != f"{MODEL}_SECONDS"
+        },
+        model_seconds=float(env.get(f"{MODEL}_SECONDS", "30")),
+        embeddings=env.get("COUNTERSIGN_EMBEDDINGS") or None,
         witness=Path(env.get("COUNTERSIGN_WITNESS", home / "witness" / "seals.jsonl")).resolve(),
     )

@@ -30,6 +30,9 @@ MODELS = (
     "hold_risk", "late_shipment", "late_supply", "stockout", "price_anomaly", "duplicate_order", "demand", "queue_load", "return_reason",
     "case_late", "root_cause", "mail_reader",
 )  # fmt: skip
+# what came of asking a language model; all but the first leave the work to the local models
+CALL_OUTCOMES = ("answered", "slow", "refused", "failed", "unusable", "over_budget", "paused")
+PASSAGE_KINDS = ("case", "policy", "playbook")
 DRILL_OUTCOMES = ("caught", "missed", "left")
 CAUSE = "cause_"  # a prediction of a root cause asks this and the cause
 SAMPLE_STATES = ("proposed", "accepted", "refused")

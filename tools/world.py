@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ from erp_core import clock
 from erp_core.commands import Command
 from erp_core.db import Session
 from erp_core.policy import Policy
-from erp_core.queries import billing, catalog, desk, models, policies, references, sales, supply
+from erp_core.queries import billing, catalog, desk, models, policies, references, sales, spending, supply
 from erp_core.queries.references import Hit, OrderCard, Sender
 from erp_core.queries.subjects import subject_of, versions
 from erp_core.rules import desk as desk_rules
@@ -42,6 +43,8 @@ class World:
 
 _cached: list[World] = []
 FRESH_SECONDS = 60.0
+SHORTEST = 5  # letters of a document's number; shorter ones are quantities
+DOCUMENT = re.compile(r"(?=[\w/-]*\d)[A-Za-z0-9]+(?:[-/][A-Za-z0-9]+)*")
 
 
 def world() -> World:
@@ -102,6 +105,14 @@ def sender_facts(session: Session, address: str, moment: datetime) -> SenderFact
 def resolve(session: Session, keys: Iterable[str]) -> dict[str, list[Hit]]:
     """What numbers belong to."""
     return references.resolve(session, keys)
+
+
+@query
+def others_documents(session: Session, text: str, customer: str | None, supplier: str | None) -> list[str]:
+    """Documents that a text names and that belong to neither of the two."""
+    found = references.resolve(session, {k for k in map(references.key, DOCUMENT.findall(text)) if len(k) >= SHORTEST})
+    own = {customer, supplier} - {None}
+    return sorted({h.value for hits in found.values() for h in hits if h.party and not own & {x.party for x in hits}})
 
 
 @query
@@ -231,6 +242,13 @@ def availability(session: Session, sku: str, customer: str | None, quantity: Dec
 
 
 @query
+def free_substitutes(session: Session, sku: str, warehouse: str, quantity: Decimal) -> list[str]:
+    """Items that may go out in place of another without asking the customer, and of which enough is free at the warehouse."""
+    allowed = [s.substitute_sku for s in catalog.substitutes(session, sku) if not s.customer_approval_required]
+    return [one for one in allowed if catalog.free_stock(session, one).get(warehouse, Decimal(0)) >= quantity]
+
+
+@query
 def purchase_order(session: Session, number: str) -> dict[str, Any] | None:
     """A purchase order with its lines."""
     found = session.get(PurchaseOrder, number)
@@ -328,10 +346,32 @@ def prompt_in_use(session: Session, name: str) -> str | None:
 
 
 @query
+def prompts_in_use(session: Session) -> dict[str, str]:
+    """The texts of all prompts that people promoted, by name; the shipped ones are in use for the rest."""
+    used = models.all_in_use(session, clock.now(session))
+    return {
+        name: v.content for (name, use), v in used.items() if use == "champion" and v.kind == "prompt" and v.content
+    }
+
+
+@query
+def our_name(session: Session) -> str:
+    """What our firms are called."""
+    return " and ".join(supply.entities(session).values())
+
+
+@query
 def model_in_use(session: Session, name: str) -> tuple[int, str] | None:
     """(version, SHA-256 of its file) of the model that is in use under a name."""
     found = models.in_use(session, name, clock.now(session))
     return (found.id, found.sha256) if found else None
+
+
+@query
+def budget_used_up(session: Session, case: int | None) -> str | None:
+    """Which budget for language models is used up; None while all have something left."""
+    now = clock.now(session)
+    return spending.exhausted(session, case, policies.active(session, now), now)
 
 
 @query

@@ -11,16 +11,20 @@ from sqlalchemy.orm import Session
 from erp_core.actions.context import Change, Context
 from erp_core.commands import SendMessage
 from erp_core.errors import Problem, RuleViolation
+from erp_core.queries import sales
 from erp_core.queries.desk import first_contact
+from erp_core.rules import letters
+from erp_core.rules.letters import OrderState
 from erp_core.tables.billing import Invoice
-from erp_core.tables.desk import OutboxMail
+from erp_core.tables.desk import Case, OutboxMail
 from erp_core.tables.fulfilment import Shipment
 from erp_core.tables.sales import SalesOrder
-from erp_core.values import digest
+from erp_core.values import OrderStatus, digest
 
 
 def send(command: SendMessage, context: Context) -> Change:
-    """Queue the mail. Invoices named are attached as the core renders them."""
+    """Queue the mail, its slots filled in from the state as it is now. Invoices named are attached as the core renders them."""
+    body = _filled(command, context)
     texts = [_invoice_text(number, context) for number in command.invoices]
     name = digest([context.key, command.to, command.subject])[:24]
     context.session.add(
@@ -29,7 +33,7 @@ def send(command: SendMessage, context: Context) -> Change:
             message_id=f"<{name}@countersign>",
             to=command.to,
             subject=command.subject,
-            body=command.body,
+            body=body,
             in_reply_to=command.in_reply_to,
             attachments=texts,
             status="waiting",
@@ -40,10 +44,30 @@ def send(command: SendMessage, context: Context) -> Change:
     after = {
         "to": command.to,
         "subject": command.subject,
-        "body": command.body,
+        "body": body,
         "attachments": [text["name"] for text in texts],
     }
     return Change("message:outbox:queued", f"mail:{command.to}", None, after)
+
+
+def _filled(command: SendMessage, context: Context) -> str:
+    """The body without slots. Raises RuleViolation for a slot that cannot be told to the case's customer."""
+    numbers = letters.orders_in(command.body)
+    if not numbers:
+        return command.body
+    case = context.session.get(Case, command.case) if command.case else None
+    told = {}
+    for found in sales.orders(context.session, sorted(numbers)):
+        held = bool(sales.active_holds(context.session, found.number))
+        gone = found.status in (OrderStatus.SHIPPED, OrderStatus.INVOICED, OrderStatus.CLOSED)
+        open_state = "held" if held else "open"
+        state = "cancelled" if found.status == OrderStatus.CANCELLED else "gone" if gone else open_state
+        total = f"{sales.total(found):,}"
+        told[found.number] = OrderState(found.customer, found.promised_date, found.requested_date, state, total)
+    body, problems = letters.fill(command.body, told, case.customer if case else None)
+    if problems:
+        raise RuleViolation(problems)
+    return body
 
 
 def put_out(

@@ -17,6 +17,7 @@ from erp_core.rules.names import DIMENSIONS, spelling
 
 Money = Annotated[Decimal, mapped_column(Numeric(16, 2))]
 UnitPrice = Annotated[Decimal, mapped_column(Numeric(16, 4))]
+Price = Annotated[Decimal, mapped_column(Numeric(16, 6))]
 Percent = Annotated[Decimal, mapped_column(Numeric(7, 3))]
 Quantity = Annotated[Decimal, mapped_column(Numeric(16, 3))]
 Moment = Annotated[datetime, mapped_column(DateTime(timezone=True))]

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from pgvector.sqlalchemy import Vector
 from sqlalchemy import ForeignKey, Index, UniqueConstraint
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
-from erp_core.tables.base import Base, Json, JsonList, Moment, one_of
-from erp_core.values import MODEL_KINDS, MODEL_USES, SAMPLE_STATES
+from erp_core.tables.base import Base, Json, JsonList, Moment, Price, one_of
+from erp_core.values import CALL_OUTCOMES, MODEL_KINDS, MODEL_USES, PASSAGE_KINDS, SAMPLE_STATES
 
 
 class ModelVersion(Base):
@@ -96,3 +97,47 @@ class FeedbackSample(Base):
     kept_at: Mapped[Moment]
     reviewed_by: Mapped[str | None]
     reviewed_at: Mapped[Moment | None]
+
+
+class ModelCall(Base):
+    """One question to a language model: what for, on which prompt (SHA-256), what it used, and what came of it. `cost` in the policy's currency."""
+
+    __tablename__ = "model_call"
+    __table_args__ = (
+        one_of("outcome", CALL_OUTCOMES),
+        Index("ix_model_call_case_id", "case_id"),
+        Index("ix_model_call_asked_at", "asked_at"),
+    )
+    id: Mapped[int] = mapped_column(primary_key=True)
+    case_id: Mapped[int | None] = mapped_column(ForeignKey("case_file.id"))
+    run: Mapped[str]
+    purpose: Mapped[str]
+    model: Mapped[str]
+    prompt: Mapped[str]
+    tokens_in: Mapped[int]
+    tokens_out: Mapped[int]
+    cost: Mapped[Price]
+    ms: Mapped[int]
+    outcome: Mapped[str]
+    detail: Mapped[str]
+    entity: Mapped[str | None] = mapped_column(ForeignKey("entity.code"))
+    asked_at: Mapped[Moment]
+
+
+class Passage(Base):
+    """A text that is looked up by what it means: a case and how it began, a rule of the policy, a step of a playbook. `embedder` made the vector."""
+
+    __tablename__ = "passage"
+    __table_args__ = (
+        one_of("kind", PASSAGE_KINDS),
+        UniqueConstraint("kind", "subject"),
+        Index("ix_passage_vector", "vector", postgresql_using="hnsw", postgresql_ops={"vector": "vector_cosine_ops"}),
+    )
+    id: Mapped[int] = mapped_column(primary_key=True)
+    kind: Mapped[str]
+    subject: Mapped[str]
+    case_id: Mapped[int | None] = mapped_column(ForeignKey("case_file.id"), index=True)
+    text: Mapped[str]
+    embedder: Mapped[str]
+    vector: Mapped[list[float]] = mapped_column(Vector(256))
+    made_at: Mapped[Moment]

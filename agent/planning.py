@@ -1,0 +1,262 @@
+"""The language model that plans: it sees typed fields and facts of the core, never outside text, and ranks whole proposals of the closed set.
+
+It may look facts up with query tools that are bound to the case's party. What it says is checked sentence by sentence; what does not hold is dropped,
+and our own wording stands. What it chooses is one of the proposals that our rules built: there is nothing else it could return.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from typing import Any
+
+from pydantic import BaseModel, Field
+
+from agent import grounding
+from agent.alternatives import Option
+from agent.evidence import Evidence
+from agent.llm import Ability, Answer, Failed, Question
+from erp_core.commands import SendMessage
+from erp_core.errors import CountersignError
+from prompts import files
+from tools import facts, world
+from tools.facts import Fact, Scope
+
+PROMPTS = ("investigate", "propose", "reply")
+MOST_SENTENCES = 6
+OUTSIDE = ("mail", "check", "case")  # evidence that quotes outside text is not shown to who plans
+TELLABLE = (
+    "order",
+    "shipment",
+    "invoice",
+    "stock",
+    "price",
+    "substitute",
+    "contact",
+)  # sources that a letter may draw on
+
+
+class Because(BaseModel):
+    """A sentence and the facts it rests on, by number."""
+
+    text: str
+    evidence: list[int]
+
+
+class Plan(BaseModel):
+    """The ranking of the ways to settle a case, why, and the letter that goes with the first."""
+
+    ranking: list[int] = Field(description="Numbers of the ways, best first")
+    because: list[Because]
+    reply: str | None
+
+
+@dataclass
+class Planned:
+    """What came of planning: options in their new order, sentences that hold, a letter that holds, and what was dropped and why."""
+
+    options: list[Option]
+    sentences: list[str] = field(default_factory=list)
+    letter: str | None = None
+    dropped: list[str] = field(default_factory=list)
+    tools: list[str] = field(default_factory=list)
+    prompt: str = ""
+
+
+@dataclass(frozen=True)
+class Matter:
+    """What is planned: the fields read, the options, the evidence so far, and whose case it is."""
+
+    read: Mapping[str, Any]
+    options: Sequence[Option]
+    evidence: Evidence
+    scope: Scope
+    kind: str
+    today: date
+    speaks: Callable[[str], str]  # the language of a text
+
+
+Ask = Callable[[Question], Answer]
+
+
+def plan(matter: Matter, ask: Ask) -> Planned:
+    """Rank the options and write why. Raises Failed when the model gives nothing usable; then nothing was chosen by it."""
+    policy = world.policy_in_force()
+    tools = {tool.name: tool for tool in facts.offered()}
+    abilities = tuple(Ability(t.name, " ".join(t.about.split()), t.form) for t in tools.values())
+    steps = policy.language_model.most_steps
+    filled = files.filled(
+        PROMPTS,
+        world.prompts_in_use(),
+        our_name=world.our_name(),
+        most_steps=str(steps),
+        high_from_amount=f"{policy.proposals.high_from_amount}",
+        signature=policy.proposals.reply_signature,
+    )
+    messages = [{"role": "system", "content": filled.text}, {"role": "user", "content": _told(matter)}]
+    used: list[str] = []
+    inside: set[int] = set()
+    for step in range(steps + 1):
+        offered = abilities if step < steps else ()
+        answer = ask(Question("plan", filled.sha256, tuple(messages), Plan, offered))
+        if answer.form is not None:
+            assert isinstance(answer.form, Plan)
+            made = _checked(answer.form, matter, inside)
+            made.tools, made.prompt = used, filled.sha256
+            return made
+        messages.append(_wished(answer))
+        for wish in answer.wishes:
+            used.append(wish.name)
+            shown = (
+                _looked_up(matter, tools[wish.name], wish.arguments, inside)
+                if wish.name in tools
+                else "There is no such tool."
+            )
+            messages.append({"role": "tool", "tool_call_id": wish.id, "content": shown})
+    raise Failed("unusable", "The language model looked facts up without end.")
+
+
+def _told(matter: Matter) -> str:
+    """Fields, facts and ways as text. Nothing here was written outside but numbers and days that were checked."""
+    read = matter.read
+    fields = {
+        "case": matter.kind.replace("_", " "),
+        "intent": read["intent"],
+        "also asks": read["secondary"],
+        "signs": read["signs"],
+        "customer": read["customer_name"] or read["customer"],
+        "supplier": read["supplier"],
+        "order": read["order"],
+        "items": [{k: i[k] for k in ("sku", "quantity", "uom")} for i in read["items"]],
+        "wanted by": read["requested_date"],
+        "language of the letter": read["language"],
+        "first name": read["first_name"] if read["first_name"].isalpha() else "",
+        "today": matter.today.isoformat(),
+    }
+    known = [
+        f"[{e['n']}] {e['source']}: {e['fact']}{'' if _tellable(e) else ' (internal)'}"
+        for e in matter.evidence.items
+        if e["source"] not in OUTSIDE
+    ]
+    ways = [
+        f"{n}. {o.title}: {', '.join(c.type for c in o.commands)}. {o.consequence}{f' Costs {o.cost}.' if o.cost else ''}\n{json.dumps(_shown(o, letter=n == 1))}"
+        for n, o in enumerate(matter.options, 1)
+    ]
+    return "\n".join(
+        [
+            "What was read:",
+            json.dumps(fields, ensure_ascii=False),
+            "",
+            "Facts (tellable unless marked internal):",
+            *known,
+            "",
+            "Ways to settle it:",
+            *ways,
+        ]
+    )
+
+
+def _tellable(fact: Mapping[str, Any]) -> bool:
+    """Whether the customer may be told of it, by where it comes from."""
+    return str(fact["source"]).split(" ")[0] in TELLABLE
+
+
+def _shown(option: Option, *, letter: bool) -> list[dict[str, Any]]:
+    """The commands without what outside text could hide in; the letter is shown once."""
+    hidden = {"subject", "in_reply_to", "note", *(() if letter else ("body",))}
+    return [c.model_dump(mode="json", exclude_none=True, exclude=hidden) for c in option.commands]
+
+
+def _wished(answer: Answer) -> dict[str, Any]:
+    calls = [
+        {"id": w.id, "type": "function", "function": {"name": w.name, "arguments": json.dumps(w.arguments)}}
+        for w in answer.wishes
+    ]
+    return {"role": "assistant", "content": None, "tool_calls": calls}
+
+
+def _looked_up(matter: Matter, tool: facts.Offered, arguments: Mapping[str, Any], inside: set[int]) -> str:
+    """Facts with their numbers, or why there are none. Each becomes evidence."""
+    try:
+        found: list[Fact] = tool.run(matter.scope, tool.form.model_validate(arguments))
+    except (CountersignError, ValueError) as error:
+        return str(error)[:300]
+    told = []
+    for fact in found[: facts.MOST]:
+        mark = matter.evidence.cite(fact.source, fact.text)
+        if fact.internal:
+            inside.add(int(mark.strip("[]")))
+        told.append(f"{mark} {fact.source}: {fact.text}{' (internal)' if fact.internal else ''}")
+    return "\n".join(told) or "Nothing is known of it."
+
+
+def _checked(said: Plan, matter: Matter, inside: set[int]) -> Planned:
+    """Only what holds: options that exist, sentences whose facts hold them, a letter that may be sent."""
+    count = len(matter.options)
+    order = list(dict.fromkeys(n for n in said.ranking if 1 <= n <= count))
+    order += [n for n in range(1, count + 1) if n not in order]
+    made = Planned([matter.options[n - 1] for n in order])
+    by_number = {e["n"]: e["fact"] for e in matter.evidence.items}
+    own = _own_words(matter)
+    for one in said.because[:MOST_SENTENCES]:
+        cited = [n for n in one.evidence if n in by_number]
+        missing = grounding.unsupported(one.text, [*(by_number[n] for n in cited), *own], matter.today)
+        if missing:
+            made.dropped.append(f"a sentence that names {', '.join(missing[:3])} without a fact")
+        else:
+            made.sentences.append(_sentence(one.text, cited))
+    letter = next((c for c in made.options[0].commands if isinstance(c, SendMessage)), None)
+    if said.reply and letter is not None:
+        tellable = [e["fact"] for e in matter.evidence.items if e["n"] not in inside and _tellable(e)]
+        problem = _letter_problem(said.reply, [*tellable, *own, letter.body], matter, made.options[0])
+        if problem:
+            made.dropped.append(f"a letter that {problem}")
+        else:
+            made.letter = said.reply.strip()
+    return made
+
+
+def _sentence(text: str, cited: Sequence[int]) -> str:
+    marks = " ".join(f"[{n}]" for n in cited)
+    body = text.strip().rstrip(".")
+    return f"{body} {marks}.".replace(" .", ".")
+
+
+def _own_words(matter: Matter) -> list[str]:
+    """What the mail itself gave in checked fields: any sentence may name it."""
+    read = matter.read
+    items = [f"{i['quantity'] or ''} {i['uom'] or ''} {i['sku']}" for i in read["items"]]
+    numbers = [n for listed in read["refs"].values() for n in listed]
+    plain = [
+        read["order"],
+        read["customer"],
+        read["supplier"],
+        read["requested_date"],
+        read["customer_name"],
+        matter.today.isoformat(),
+    ]
+    return [str(x) for x in (*items, *numbers, *plain) if x]
+
+
+def _letter_problem(text: str, known: Sequence[str], matter: Matter, option: Option) -> str | None:
+    """Why a letter may not go out as it is; None when it may."""
+    missing = grounding.unsupported(text, known, matter.today)
+    if missing:
+        return f"names {', '.join(missing[:3])} without a fact that may be told"
+    commands = [c.model_dump(mode="json") for c in option.commands]
+    promised = grounding.false_promises(text, commands)
+    if promised:
+        return f"says “{promised[0]}”, which nothing beside it does"
+    foreign = world.others_documents(text, matter.scope.customer, matter.scope.supplier)
+    if foreign:
+        return f"names {', '.join(foreign)}, which is somebody else's"
+    if matter.speaks(text) != matter.read["language"]:
+        return "is in another language than the sender's"
+    return None
+
+
+def scope_of(case: int, read: Mapping[str, Any], moment: datetime) -> Scope:
+    """Whose facts a run may see."""
+    return Scope(case, read["customer"], read["supplier"], moment)
