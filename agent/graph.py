@@ -16,7 +16,18 @@ from typing import Any, TypedDict
 from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.graph import END, START, StateGraph
 
-from agent import alternatives, choosing, core_cases, gathering, instructing, planning, proposing, quarantine, reading
+from agent import (
+    alternatives,
+    asked,
+    choosing,
+    core_cases,
+    gathering,
+    instructing,
+    planning,
+    proposing,
+    quarantine,
+    reading,
+)
 from agent.llm import Answer, Failed, Line, Question
 from agent.mail.parse import Parsed
 from agent.planning import Matter, Planned
@@ -103,10 +114,12 @@ def understand(state: State, given: Reader | None, line: Line | None) -> dict[st
     case = state["input"]
     if case["parsed"] is None:
         return {"read": core_cases.of_core_case(case)}
-    parsed, own = Parsed.from_json(case["parsed"]), given or reader.current()
+    confirmed = case["parsed"].get("request")
+    parsed = Parsed.from_json({k: v for k, v in case["parsed"].items() if k != "request"})
+    own = given or reader.current()
     moment = datetime.fromisoformat(case["received_at"])
     said, degraded = reading.read(parsed, own.nlp, moment, machine_mail=case["machine"]), ""
-    if line is not None and not (case["machine"] and said.auto):
+    if line is not None and not confirmed and not (case["machine"] and said.auto):
         try:
             said = quarantine.read(said, parsed, moment, asking(line, state))
         except Failed as failure:
@@ -117,6 +130,8 @@ def understand(state: State, given: Reader | None, line: Line | None) -> dict[st
         "by": "language model" if said.signs is not None else "local models",
         "degraded": degraded,
     }
+    if confirmed:
+        found = asked.apply(found, confirmed)
     if case["instruction"]:
         found = instructing.apply(found, case["instruction"])
     return {"read": found}

@@ -15,7 +15,8 @@ from typing import Any
 
 from langgraph.checkpoint.postgres import PostgresSaver
 
-from agent import checkpoints, graph, llm, scoring
+from agent import chatting, checkpoints, graph, llm, scoring
+from agent.chatting import Assistant
 from agent.llm import Line
 from agent.mail import fetch
 from agent.mail.fetch import Raw
@@ -141,6 +142,8 @@ def main(argv: list[str]) -> int:
         _fetch_in_background(own)
         scorer = threading.Thread(target=scoring.run, args=(stop,), name="scorer")
         scorer.start()
+        talker = threading.Thread(target=_talk, args=(stop,), name="chats")
+        talker.start()
         while not stop.is_set():
             try:
                 idle = own.work() is None
@@ -150,7 +153,15 @@ def main(argv: list[str]) -> int:
             if idle:
                 stop.wait(PAUSE_SECONDS)
         scorer.join()
+        talker.join()
     return 0
+
+
+def _talk(stop: threading.Event) -> None:
+    """Chats are answered on threads of their own, so that no case keeps a customer waiting."""
+    line = llm.configured()
+    with worker() as own:
+        chatting.run(stop, lambda: Assistant(own, line), chatting.AT_ONCE if line is not None else 1)
 
 
 def _fetch_in_background(own: Worker) -> None:

@@ -13,8 +13,9 @@ from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, PlainTextResponse, RedirectResponse, Response
 from fastapi.staticfiles import StaticFiles
 
-from api import audit_pages, buying_pages, console, events, figures, model_pages, people_pages, policy_pages, v1
+from api import audit_pages, buying_pages, chat, console, events, figures, model_pages, people_pages, policy_pages, v1
 from api.access import caller
+from api.ears import Ears
 from api.errors import body_of, status_of
 from api.limits import Bucket
 from erp_core import clock, db, settings
@@ -53,6 +54,7 @@ async def _started(app: FastAPI) -> AsyncIterator[None]:
     with db.reading(db.API):
         pass  # refuses to start under any other role
     yield
+    app.state.ears.close()
 
 
 def make_app() -> FastAPI:
@@ -61,11 +63,14 @@ def make_app() -> FastAPI:
     metrics = Metrics()
     app.state.metrics = metrics
     config = settings.load()
+    app.state.ears = Ears()
     app.state.signins = Bucket(config.signins_per_minute, "tries to sign in")
     app.state.requests = Bucket(config.requests_per_minute, "requests")
     app.mount("/static", StaticFiles(directory=Path(__file__).parent / "static"), name="static")
     app.include_router(v1.router)
     app.include_router(events.router)
+    app.include_router(chat.interface)
+    app.include_router(chat.router)
     app.include_router(console.router)
     app.include_router(buying_pages.router)
     app.include_router(buying_pages.interface)

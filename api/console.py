@@ -26,7 +26,7 @@ from erp_core.actions.desk import Said
 from erp_core.commands import CheckStep, CloseCase, Command, PauseCase, ResumeCase
 from erp_core.db import Session
 from erp_core.errors import CountersignError, LimitReached, NotFound, Problem, RuleViolation
-from erp_core.queries import desk, fulfilment, models, policies, proof, quality
+from erp_core.queries import chats, desk, fulfilment, models, policies, proof, quality, spending
 from erp_core.queries.desk import CaseFile, Filter
 from erp_core.queries.order_page import order_page
 from erp_core.rules import desk as rules
@@ -93,6 +93,7 @@ def page(
         queues=[q.value for q in Queue],
         icons=QUEUE_ICONS,
         policy=policies.active(session) if session else None,
+        language_model=settings.load().has_model,
         **values,
     )
     return HTMLResponse(shown, status_code=status)
@@ -246,11 +247,12 @@ def _case_page(
         signers=signers,
         several=any(rules.needs_second(policies.active(session), s) for s in seen.subjects) if seen else False,
         may_sign=views.may_sign(session, seen.subjects, me.person, signers) if seen else False,
-        commands=proposal.shown if proposal else [],
+        commands=_as_sent(proposal.shown, seen) if proposal else [],
         commands_text=json.dumps(proposal.shown, indent=1, ensure_ascii=False) if proposal else "",
         evidence=proposal.evidence if proposal else [], mails=_mails(found), people=people, left=left, urgency=urgency,
         changes=[(c, words.diff_rows(c.before, c.after)) for c in seen.changes] if seen else [], open=found.case.status in OPEN_CASE_STATUSES,
         read=found.finding.content["read"] if found.finding else None, current=found.case.queue,
+        plan=found.finding.content.get("plan") if found.finding else None, calls=spending.calls_of(session, number), **_chat(session, found),
         steps=desk.steps(session, number), playbook=policies.active(session).playbooks.get(found.case.kind, []),
         owner=desk.owner(session, found.case, policies.active(session), me.now), root_causes=policies.active(session).root_causes,
         usual=policies.active(session).usual_causes, pauses=policies.active(session).clocks.pauses,
@@ -261,6 +263,30 @@ def _case_page(
         risks=risks(models.said_of(session, f"sales_order:{found.case.order_number}")) if found.case.order_number else [],
         course=risks(own), likely=likely_cause(own, policies.active(session).root_causes),
     )  # fmt: skip
+
+
+def _as_sent(commands: list[Any], seen: decisions.Preview | None) -> list[Any]:
+    """The commands with letters as they would leave: slots filled in by the preview."""
+    bodies = [c.after["body"] for c in seen.changes if c.tag == "message:outbox:queued" and c.after] if seen else []
+    letters = iter(bodies)
+    return [{**c, "body": next(letters, c["body"])} if c["type"] == "send_message" else c for c in commands]
+
+
+def _chat(session: Session, found: CaseFile) -> dict[str, Any]:
+    """The chat whose case this is, and what was said in it."""
+    chat = chats.of_case(session, found.case.id) if found.case.kind == "chat" else None
+    if chat is None:
+        return {"chat": None}
+    said = [
+        {
+            "id": m.id,
+            "by": m.parsed.get("by", "customer"),
+            "name": m.sender_name or "",
+            "text": m.parsed.get("newest", ""),
+        }
+        for m in found.messages
+    ]
+    return {"chat": chat, "chat_said": said, "talk_last": said[-1]["id"] if said else 0}
 
 
 def _mails(found: CaseFile) -> list[dict[str, Any]]:

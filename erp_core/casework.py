@@ -208,3 +208,46 @@ def keep_passages(session: Session, embedder: str, rows: list[dict[str, Any]]) -
     query = text("SELECT casework.keep_passages(:embedder, cast(:rows AS jsonb))")
     kept: int = session.execute(query, {"embedder": embedder, "rows": canonical(rows)}).scalar_one()
     return kept
+
+
+def claim_chat(session: Session, worker: str, seconds: int) -> int | None:
+    """A chat in which somebody waits for the assistant; None when nobody does."""
+    query = text("SELECT casework.claim_chat(:worker, :seconds)")
+    claimed: int | None = session.execute(query, {"worker": worker, "seconds": seconds}).scalar_one()
+    return claimed
+
+
+@dataclass(frozen=True)
+class ChatAnswer:
+    """What the assistant says: the text, what it rests on, what waits for a yes, what to remember, and whether a person takes over."""
+
+    chat: int
+    last: int
+    text: str
+    said: dict[str, Any]
+    language: str
+    pending: dict[str, Any] | None
+    memory: dict[str, Any]
+    hand_over: str | None
+    summary: str
+
+
+def answer_chat(session: Session, worker: str, answer: ChatAnswer) -> int:
+    """Answer in a claimed chat. Returns the message's number."""
+    query = text(
+        "SELECT casework.answer_chat(:chat, :worker, :last, :text, cast(:said AS jsonb), :language, cast(:pending AS jsonb), "
+        "cast(:memory AS jsonb), :hand_over, :summary)"
+    )
+    told = answer.__dict__ | {
+        "worker": worker,
+        "said": canonical(answer.said),
+        "pending": canonical(answer.pending) if answer.pending is not None else None,
+        "memory": canonical(answer.memory),
+    }
+    made: int = session.execute(query, told).scalar_one()
+    return made
+
+
+def tell_step(session: Session, chat: int, step: str) -> None:
+    """Tell whoever waits in a chat what is being done; nothing is kept of it."""
+    session.execute(text("SELECT pg_notify('chat_said', :told)"), {"told": f"{chat}:{step}"})

@@ -1,5 +1,5 @@
--- What the agent's role may do besides reading: eleven functions, and nothing else.
--- Each fixes the actor, checks the state, and writes its own journal row (the ninth and the last keep notes for the agent alone). Applied by every `countersign migrate`.
+-- What the agent's role may do besides reading: thirteen functions, and nothing else.
+-- Each fixes the actor, checks the state, and writes its own journal row (the ninth and the eleventh keep notes for the agent alone). Applied by every `countersign migrate`.
 
 CREATE SCHEMA IF NOT EXISTS casework;
 
@@ -196,7 +196,7 @@ BEGIN
         leased_until = clock_timestamp() + make_interval(secs => least(greatest(p_seconds, 1), 600))
     WHERE id = (
         SELECT id FROM case_file
-        WHERE status IN ('new', 'investigating') AND NOT worked AND attempts < 5 AND NOT casework.stopped(entity)
+        WHERE status IN ('new', 'investigating') AND kind <> 'chat' AND NOT worked AND attempts < 5 AND NOT casework.stopped(entity)
             AND (leased_until IS NULL OR leased_until < clock_timestamp())
             AND (p_case IS NULL OR id = p_case)
         ORDER BY array_position(ARRAY['urgent', 'high', 'normal', 'low'], priority), id
@@ -454,6 +454,63 @@ BEGIN
 END
 $$;
 
+-- 12. Take a chat in which somebody waits for the assistant. A chat that people have is not among them, nor one of a firm the agent is stopped for.
+CREATE OR REPLACE FUNCTION casework.claim_chat(p_worker text, p_seconds int) RETURNS int
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = public, pg_temp AS $$
+DECLARE
+    claimed int;
+BEGIN
+    PERFORM set_config('synchronous_commit', 'off', true);
+    UPDATE chat SET leased_by = p_worker, leased_until = clock_timestamp() + make_interval(secs => least(greatest(p_seconds, 1), 600))
+    WHERE id = (SELECT c.id FROM chat c JOIN case_file f ON f.id = c.case_id
+        WHERE c.waiting AND c.state = 'open' AND NOT casework.stopped(f.entity) AND (c.leased_until IS NULL OR c.leased_until < clock_timestamp())
+        ORDER BY c.last_at LIMIT 1 FOR UPDATE OF c SKIP LOCKED)
+    RETURNING id INTO claimed;
+    RETURN claimed;
+END
+$$;
+
+-- 13. Answer in a chat that was claimed: one message, what waits for a yes, or the hand-over to a person with its reason. Nothing else of it changes.
+CREATE OR REPLACE FUNCTION casework.answer_chat(p_chat int, p_worker text, p_last bigint, p_text text, p_said jsonb, p_language text, p_pending jsonb,
+    p_memory jsonb, p_hand_over text, p_summary text) RETURNS bigint
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = public, pg_temp AS $$
+DECLARE
+    held chat;
+    made bigint;
+    number bigint;
+BEGIN
+    SELECT * INTO held FROM chat WHERE id = p_chat FOR UPDATE;
+    IF held.id IS NULL OR held.state <> 'open' OR held.leased_by IS DISTINCT FROM p_worker OR held.leased_until < clock_timestamp() THEN
+        RAISE EXCEPTION 'chat % is not claimed by %', p_chat, p_worker USING ERRCODE = 'object_not_in_prerequisite_state';
+    END IF;
+    IF p_language NOT IN ('en', 'es', 'fr', 'de') OR length(p_text) NOT BETWEEN 1 AND 4000 THEN
+        RAISE EXCEPTION 'this is no answer' USING ERRCODE = 'check_violation';
+    END IF;
+    SELECT count(*) INTO number FROM message WHERE case_id = held.case_id;
+    INSERT INTO message (direction, message_id, digest, case_id, source, sender, sender_name, subject, sent_at, received_at, machine, raw, parsed)
+    VALUES ('out', '<chat-' || p_chat || '-' || (number + 1) || '@countersign>', encode(sha256(convert_to(p_text, 'UTF8')), 'hex'), held.case_id, 'chat', NULL,
+        'Assistant', NULL, NULL, casework.desk_now(), true, convert_to(p_text, 'UTF8'), p_said || jsonb_build_object('newest', p_text, 'by', 'agent'))
+    RETURNING id INTO made;
+    -- what came while it thought still waits for an answer
+    UPDATE chat SET waiting = p_hand_over IS NULL AND EXISTS (SELECT FROM message WHERE case_id = held.case_id AND direction = 'in' AND id > p_last),
+        pending = p_pending, memory = p_memory, language = p_language, leased_by = NULL, leased_until = NULL,
+        state = CASE WHEN p_hand_over IS NULL THEN state ELSE 'handed_over' END, reason = coalesce(p_hand_over, reason)
+    WHERE id = p_chat;
+    IF p_hand_over IS NOT NULL THEN
+        UPDATE case_file SET queue = CASE WHEN p_hand_over IN ('misleading', 'not_its_own') THEN 'security' ELSE 'customer_service' END,
+            priority = CASE WHEN p_hand_over = 'complaint' THEN 'high' ELSE 'normal' END, worked = true,
+            details = details || jsonb_build_object('problems', jsonb_build_array(left(p_summary, 1000)), 'handed_over', p_hand_over),
+            came_at = casework.desk_now()
+        WHERE id = held.case_id AND status IN ('new', 'investigating');
+        UPDATE case_file SET due_at = casework.due(casework.desk_now(), queue, priority, entity) WHERE id = held.case_id;
+    END IF;
+    PERFORM casework.journal('chat:assistant:answered', held.case_id, 'chat:' || p_chat, jsonb_build_object('message', made, 'digest',
+        encode(sha256(convert_to(p_text, 'UTF8')), 'hex'), 'hand_over', p_hand_over, 'pending', p_pending IS NOT NULL));
+    PERFORM pg_notify('chat_said', p_chat || ':said');
+    RETURN made;
+END
+$$;
+
 -- Grants: said anew each time, from nothing.
 REVOKE ALL ON ALL TABLES IN SCHEMA public FROM countersign_api, countersign_agent, countersign_reader;
 REVOKE ALL ON ALL SEQUENCES IN SCHEMA public FROM countersign_api, countersign_agent, countersign_reader;
@@ -469,7 +526,7 @@ GRANT SELECT ON ALL TABLES IN SCHEMA public TO countersign_api;
 GRANT INSERT, UPDATE ON ALL TABLES IN SCHEMA public TO countersign_api;
 GRANT USAGE ON ALL SEQUENCES IN SCHEMA public TO countersign_api;
 GRANT SELECT, UPDATE ON SEQUENCE order_number, invoice_number, credit_memo_number, return_number TO countersign_api;
-GRANT DELETE ON sign_in, order_line, allocation, agent_stop, working_span, queue_depth TO countersign_api;
+GRANT DELETE ON sign_in, chat_code, order_line, allocation, agent_stop, working_span, queue_depth TO countersign_api;
 REVOKE UPDATE ON case_step, case_view, journal_entry, decision, message, finding, policy_version, note, policy_activation, policy_backtest, row_image, chain_link, seal, model_version, model_report, model_use, model_call FROM countersign_api;
 REVOKE INSERT ON row_image FROM countersign_api;
 REVOKE ALL ON alembic_version FROM countersign_api;
@@ -480,9 +537,11 @@ GRANT SELECT ON entity, customer, contact, ship_to, supplier, app_user, item, su
     installation, case_file, message, finding, note, proposal, decision, journal_entry, item_unit, tier_price, customer_account,
     customer_item, invoice_line, credit_memo, return_order, return_line, item_source, receipt, receipt_line, supplier_invoice, supplier_invoice_line, disruption, discrepancy, tolerance, transfer, quarantined,
     stock_movement, chain_link, model_version, model_report, model_use, prediction, feedback_sample, order_goods, model_call, passage TO countersign_agent;
+GRANT SELECT (id, email, name, customer, staff, state, reason, language, case_id, taken_by, waiting, pending, memory, started_at, last_at, expires_at) ON chat TO countersign_agent;
 GRANT EXECUTE ON FUNCTION casework.record_message, casework.claim_case, casework.record_findings, casework.file_proposal,
     casework.give_back, casework.add_note, casework.record_model, casework.record_predictions, casework.keep_goods,
-    casework.record_call, casework.keep_passages TO countersign_agent;
+    casework.record_call, casework.keep_passages,
+    casework.claim_chat, casework.answer_chat TO countersign_agent;
 
 GRANT SELECT ON entity, customer, supplier, item, substitute, price, warehouse, stock_level, allocation, sales_order, order_line, hold,
     purchase_order, purchase_order_line, shipment, shipment_line, invoice, invoice_line, credit_memo, payment, remittance, return_order,

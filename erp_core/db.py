@@ -33,6 +33,7 @@ __all__ = [
     "dsn",
     "engine",
     "forget_engines",
+    "hearing",
     "in_use",
     "listening",
     "look_at",
@@ -178,3 +179,12 @@ def in_use() -> Iterator[None]:
             yield
         finally:
             forget_engines()
+
+
+@contextmanager
+def hearing(role: str, channel: str) -> Iterator[Callable[[float], list[str]]]:
+    """Hear what is told on a channel: a function that waits so many seconds at most and returns the payloads that came."""
+    url = engine(role).url.set(drivername="postgresql").render_as_string(hide_password=False)
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute(psycopg.sql.SQL("LISTEN {}").format(psycopg.sql.Identifier(channel)))
+        yield lambda seconds: [n.payload for n in connection.notifies(timeout=seconds, stop_after=1)]

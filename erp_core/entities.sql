@@ -67,6 +67,7 @@ BEGIN
             WHEN ''case'' THEN subject ~ ''^case:[0-9]{1,9}$'' AND seen.case_file(CASE WHEN subject ~ ''^case:[0-9]{1,9}$'' THEN substr(subject, 6)::int END)
             WHEN ''queue'' THEN ' || anybody || ' ELSE false END'),
         ('order_goods', of_order),
+        ('chat', '(case_id IS NULL AND ' || anybody || ') OR ' || of_case), ('chat_code', anybody),
         ('passage', '(case_id IS NULL AND ' || anybody || ') OR ' || of_case),
         ('model_call', '(case_id IS NULL AND ' || anybody || ') OR ' || of_case),
         ('outbox', '(case_id IS NULL AND ' || anybody || ') OR ' || of_case),

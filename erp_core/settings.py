@@ -44,6 +44,7 @@ class Settings:
     model_names: dict[str, str]
     model_seconds: float
     embeddings: str | None
+    portal_secret: str | None
 
     @property
     def has_model(self) -> bool:
@@ -94,6 +95,7 @@ def load() -> Settings:
             if name.startswith(f"{MODEL}_") and name != f"{MODEL}_SECONDS"
         },
         model_seconds=float(env.get(f"{MODEL}_SECONDS", "30")),
+        portal_secret=env.get("COUNTERSIGN_PORTAL_SECRET") or None,
         embeddings=env.get("COUNTERSIGN_EMBEDDINGS") or None,
         witness=Path(env.get("COUNTERSIGN_WITNESS", home / "witness" / "seals.jsonl")).resolve(),
     )

@@ -38,6 +38,31 @@ CAUSE = "cause_"  # a prediction of a root cause asks this and the cause
 SAMPLE_STATES = ("proposed", "accepted", "refused")
 
 
+class ChatState(StrEnum):
+    """Who answers in a chat: `asked` for a code, `open` the assistant, `handed_over` a person should, `taken` a person does."""
+
+    ASKED = "asked"
+    OPEN = "open"
+    HANDED_OVER = "handed_over"
+    TAKEN = "taken"
+    CLOSED = "closed"
+
+
+class HandOver(StrEnum):
+    """Why the assistant passed a chat to a person: a closed list, so that it can be counted."""
+
+    WANTS_PERSON = "wants_person"
+    NOT_UNDERSTOOD = "not_understood"
+    COMPLAINT = "complaint"
+    NOT_ITS_OWN = "not_its_own"
+    MISLEADING = "misleading"
+    CANNOT = "cannot"
+    FAILED = "failed"
+
+
+CHAT_STEPS = ("reading", "looking_up", "checking")  # what somebody who waits is told
+
+
 class HoldReason(StrEnum):
     CREDIT = "credit"
     PRICE = "price"

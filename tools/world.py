@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import re
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -14,13 +13,27 @@ from erp_core import clock
 from erp_core.commands import Command
 from erp_core.db import Session
 from erp_core.policy import Policy
-from erp_core.queries import billing, catalog, desk, models, policies, references, sales, spending, supply
+from erp_core.queries import (
+    billing,
+    catalog,
+    chats,
+    desk,
+    evidence,
+    models,
+    policies,
+    references,
+    sales,
+    spending,
+    supply,
+)
 from erp_core.queries.references import Hit, OrderCard, Sender
 from erp_core.queries.subjects import subject_of, versions
 from erp_core.rules import desk as desk_rules
 from erp_core.rules.catalog import price_for
 from erp_core.tables.billing import Invoice
 from erp_core.tables.catalog import Item
+from erp_core.tables.chat import Chat
+from erp_core.tables.desk import Message
 from erp_core.tables.fulfilment import Shipment
 from erp_core.tables.parties import Customer, Supplier
 from erp_core.tables.purchasing import PurchaseOrder
@@ -43,8 +56,6 @@ class World:
 
 _cached: list[World] = []
 FRESH_SECONDS = 60.0
-SHORTEST = 5  # letters of a document's number; shorter ones are quantities
-DOCUMENT = re.compile(r"(?=[\w/-]*\d)[A-Za-z0-9]+(?:[-/][A-Za-z0-9]+)*")
 
 
 def world() -> World:
@@ -110,9 +121,7 @@ def resolve(session: Session, keys: Iterable[str]) -> dict[str, list[Hit]]:
 @query
 def others_documents(session: Session, text: str, customer: str | None, supplier: str | None) -> list[str]:
     """Documents that a text names and that belong to neither of the two."""
-    found = references.resolve(session, {k for k in map(references.key, DOCUMENT.findall(text)) if len(k) >= SHORTEST})
-    own = {customer, supplier} - {None}
-    return sorted({h.value for hits in found.values() for h in hits if h.party and not own & {x.party for x in hits}})
+    return references.strangers(session, text, customer, supplier)
 
 
 @query
@@ -378,6 +387,48 @@ def budget_used_up(session: Session, case: int | None) -> str | None:
 def firm_of(session: Session, customer: str) -> str:
     """The firm of ours that sells to a customer."""
     return session.get_one(Customer, customer).entity
+
+
+@query
+def chat(session: Session, number: int) -> tuple[Chat, Sequence[Message]]:
+    """A chat and what was said in it."""
+    return chats.for_agent(session, number)
+
+
+@query
+def address_of(session: Session, customer: str) -> str:
+    """The mail address of a customer's first contact; empty when it has none."""
+    found = desk.first_contact(session, customer)
+    return found.email.lower() if found else ""
+
+
+@query
+def orders_of(session: Session, customer: str, moment: datetime) -> list[OrderCard]:
+    """All orders of a customer, newest first."""
+    return references.orders_of(session, customer, moment)
+
+
+@query
+def invoices_of(session: Session, customer: str, today: date) -> list[dict[str, Any]]:
+    """A customer's invoices that are open or of the last 60 days, newest first."""
+    currency = session.get_one(Customer, customer).currency
+    return [
+        {
+            "number": i.number,
+            "order": i.order_number,
+            "date": i.invoiced_at.isoformat(),
+            "amount": f"{i.amount:,}",
+            "currency": currency,
+            "paid": i.paid_at is not None and i.paid_at <= today,
+        }
+        for i in evidence.recent_invoices(session, customer, today - timedelta(days=60), 50)
+    ]
+
+
+@query
+def currency_of(session: Session, customer: str) -> str:
+    """What a customer pays in."""
+    return session.get_one(Customer, customer).currency
 
 
 @query

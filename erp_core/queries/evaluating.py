@@ -19,7 +19,20 @@ from erp_core.tables.stock import StockLevel
 from erp_core.values import plain
 
 # what the agent's side may add to, and what is made of it
-DESK = {"case_file", "message", "finding", "note", "proposal", "journal_entry", "decision", "outbox", "row_image"}
+DESK = {
+    "case_file",
+    "message",
+    "finding",
+    "note",
+    "proposal",
+    "journal_entry",
+    "decision",
+    "outbox",
+    "row_image",
+    "chat",
+    "model_call",
+    "passage",
+}
 
 
 def fingerprint(session: Session) -> str:

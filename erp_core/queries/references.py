@@ -186,3 +186,16 @@ def state_of(status: str, delivered: Sequence[Any], now: Any) -> str:
     if delivered:
         return "delivered" if all(moment is not None and moment <= now for moment in delivered) else "shipped"
     return "delivered" if status in ("shipped", "invoiced", "closed") else "open"
+
+
+WORD = re.compile(r"(?=[\w/-]*\d)[A-Za-z0-9]+(?:[-/][A-Za-z0-9]+)*")
+SHORTEST = 5  # letters of a document's number; shorter ones are quantities
+
+
+def strangers(session: Session, said: str, *own: str | None) -> list[str]:
+    """Documents that a text names and that belong to none of these parties."""
+    found = resolve(session, {k for k in map(key, WORD.findall(said)) if len(k) >= SHORTEST})
+    parties = {party for party in own if party}
+    return sorted(
+        {h.value for hits in found.values() for h in hits if h.party and not parties & {x.party for x in hits}}
+    )

@@ -3,6 +3,7 @@
 from erp_core.tables import (
     billing,
     catalog,
+    chat,
     desk,
     fulfilment,
     governance,
@@ -20,6 +21,7 @@ __all__ = [
     "Base",
     "billing",
     "catalog",
+    "chat",
     "desk",
     "fulfilment",
     "governance",
