@@ -14,6 +14,7 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from agent import llm
 from agent.mail import fetch
 from agent.mail.fetch import Raw
 from agent.worker import Worker, worker
@@ -32,7 +33,7 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--json", action="store_true", help="one JSON object a message")
     arguments = parser.parse_args(argv)
     told: list[dict[str, Any]] = []
-    with db.in_use(), worker() as own, _bar(arguments.source) as advance:
+    with db.in_use(), worker(line=llm.configured()) as own, _bar(arguments.source) as advance:
 
         def each(raw: Raw) -> None:
             line = triage(own, raw)

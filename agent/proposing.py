@@ -212,6 +212,8 @@ def _change_order(draft: Draft) -> None:
             was = f", until now {order['requested_date']} {draft.evidence.cite('order', until_now)}"
         draft.say(f"Goods are wanted on {wanted.isoformat()} {mark}{was}.")
         facts.append(phrase("date", draft.language, day=replies.day(wanted.isoformat(), draft.language)))
+    # what will be promised is known once the change has run: the core fills it in
+    facts.append(phrase("promised", draft.language, day=f"{{promised_date:{order['number']}:{draft.language}}}"))
     draft.add(replies.compose("change_order", draft.read, draft.case, facts))
 
 

@@ -131,6 +131,7 @@ def _facts(said: Understanding, parsed: Parsed, moment: datetime) -> str:
         who = f"supplier {said.supplier}"
     noticed = ", ".join(sorted({m.name for m in said.marks})) or "nothing"
     orders = [_card(card) for card in (facts.orders if said.customer else [])[:MOST_ORDERS]]
+    bought = world.expected_from(said.supplier) if said.supplier else []
     entries = [f"- {sku} {name}" for sku, name in _entries(said, parsed).items()]
     return "\n".join(
         [
@@ -138,6 +139,7 @@ def _facts(said: Understanding, parsed: Parsed, moment: datetime) -> str:
             f"By our own records its sender is {who}. Our checks noticed: {noticed}.",
             "The sender's orders, newest first:" if orders else "There are no orders of the sender to choose from.",
             *orders,
+            *(["Our purchase orders with this supplier:", *bought] if bought else []),
             *(["Catalogue entries that may be meant:", *entries] if entries else []),
             "The message:",
         ]

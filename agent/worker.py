@@ -15,7 +15,7 @@ from typing import Any
 
 from langgraph.checkpoint.postgres import PostgresSaver
 
-from agent import chatting, checkpoints, graph, llm, scoring
+from agent import chatting, checkpoints, graph, llm, scoring, summarising
 from agent.chatting import Assistant
 from agent.llm import Line
 from agent.mail import fetch
@@ -24,11 +24,13 @@ from agent.mail.parse import Parsed, parse
 from erp_core import casework, db, settings
 from erp_core.casework import Recorded
 from erp_core.errors import CountersignError
+from erp_core.queries import digests
 from ml.reader import Reader, current
 from tools import world
 
 LEASE_SECONDS = 120
 LONGEST_LEASE = 600
+SUMMARY_SECONDS = 120.0
 SPARE_SECONDS = 30  # of the lease, for all that is not a language model
 PAUSE_SECONDS = 1.0
 
@@ -38,6 +40,7 @@ class Worker:
     `line` leads to a language model, if there is one."""
 
     def __init__(self, saver: PostgresSaver, reader: Reader | None = None, line: Line | None = None) -> None:
+        self.line = line
         self.lease = LEASE_SECONDS if line is None else lease_for(line.seconds)
         self.name = f"{os.uname().nodename}:{os.getpid()}:{uuid.uuid4().hex[:6]}"
         self.graph = graph.build(reader, saver, line)
@@ -102,14 +105,14 @@ def _record(session: db.Session, raw: Raw, parsed: Parsed) -> Recorded:
 
 @contextmanager
 def worker(reader: Reader | None = None, line: Line | None = None) -> Iterator[Worker]:
-    """A worker with its connections; refuses to start as any role but the agent's. Without a `line` it has the configured one, if any."""
+    """A worker with its connections; refuses to start as any role but the agent's. `line`: to a language model, if it is to ask one."""
     with db.reading(db.AGENT):
         pass
     if reader is None:
         _warm()
     pool = checkpoints.pool(db.dsn(db.AGENT))
     try:
-        yield Worker(PostgresSaver(pool), reader, line or llm.configured())
+        yield Worker(PostgresSaver(pool), reader, line)
     finally:
         pool.close()
 
@@ -134,7 +137,7 @@ def main(argv: list[str]) -> int:
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    with db.in_use(), worker() as own:
+    with db.in_use(), worker(line=llm.configured()) as own:
         if arguments.once:
             while own.work() is not None:
                 pass
@@ -144,6 +147,8 @@ def main(argv: list[str]) -> int:
         scorer.start()
         talker = threading.Thread(target=_talk, args=(stop,), name="chats")
         talker.start()
+        if own.line is not None:
+            threading.Thread(target=_summarise, args=(stop, own.line), name="summaries", daemon=True).start()
         while not stop.is_set():
             try:
                 idle = own.work() is None
@@ -162,6 +167,21 @@ def _talk(stop: threading.Event) -> None:
     line = llm.configured()
     with worker() as own:
         chatting.run(stop, lambda: Assistant(own, line), chatting.AT_ONCE if line is not None else 1)
+
+
+def _summarise(stop: threading.Event, line: Line) -> None:
+    """Queues that changed are put into words, now and then; what a model cannot do is left to the counts."""
+    seen: dict[tuple[str, str], tuple[int, int]] = {}
+    while not stop.wait(SUMMARY_SECONDS):
+        try:
+            with db.reading(db.AGENT) as session:
+                found = digests.busy(session, summarising.LEAST)
+            for row in found:
+                if seen.get((row.queue, row.entity)) != (row.open, row.newest) and not stop.is_set():
+                    summarising.summarise(row.queue, row.entity, line)
+                    seen[row.queue, row.entity] = (row.open, row.newest)
+        except (CountersignError, db.Refused, db.Lost) as error:
+            print(f"Queues are not put into words: {error}", file=sys.stderr, flush=True)
 
 
 def _fetch_in_background(own: Worker) -> None:

@@ -19,7 +19,7 @@ from urllib.parse import SplitResult, unquote, urlsplit
 
 from api import witness
 from erp_core import clock, db, settings
-from erp_core.actions import calendar, chats, clocks, desk, drills, models, sealing, upkeep, watching
+from erp_core.actions import calendar, chats, clocks, desk, digests, drills, models, sealing, upkeep, watching
 from erp_core.errors import BadSetting
 from erp_core.queries import models as queries
 from erp_core.queries import proof
@@ -137,6 +137,7 @@ STEPS: dict[str, tuple[Callable[[db.Session, datetime], object], float]] = {
     "what came": (watching.outcomes, 60.0),
     "how models do": (watching.watch, 3600.0),
     "drills": (lambda session, now: drills.make(session, now, desk.works), 5.0),
+    "digests": (digests.send_due, 30.0),
     "idle chats": (chats.close_idle, 60.0),
     "what does better": (watching.rivalry, 3600.0),
 }

@@ -7,7 +7,7 @@ import uuid
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 from fastapi import APIRouter, Form, Request
 from fastapi.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response
@@ -22,14 +22,16 @@ from api.risk import likely_cause, risks
 from erp_core import clock, db, settings
 from erp_core.actions import access, batches, requests
 from erp_core.actions import desk as decisions
+from erp_core.actions import digests as mailing
 from erp_core.actions.desk import Said
 from erp_core.commands import CheckStep, CloseCase, Command, PauseCase, ResumeCase
 from erp_core.db import Session
 from erp_core.errors import CountersignError, LimitReached, NotFound, Problem, RuleViolation
-from erp_core.queries import chats, desk, fulfilment, models, policies, proof, quality, spending
+from erp_core.queries import chats, desk, digests, fulfilment, models, policies, proof, quality, spending
 from erp_core.queries.desk import CaseFile, Filter
 from erp_core.queries.order_page import order_page
 from erp_core.rules import desk as rules
+from erp_core.rules.digest import sentences
 from erp_core.values import OPEN_CASE_STATUSES, Intent, ProposalStatus, Queue, Verdict
 
 router = APIRouter(include_in_schema=False)
@@ -214,10 +216,26 @@ def queue(
     people = desk.names(session)
     at_stake = sum((row.case.at_stake or 0) for row in rows[:PAGE])
     late = sum(1 for row in rows[:PAGE] if row.case.due_at and row.case.due_at < me.now)
+    summed = queue if queue and queue != Queue.NONE and not offset else None
+    told = sentences(digests.figures(session, summed, me.now)) if summed else []
     return page(
-        "queue.html", me, session, bands=bands, heading=heading, wanted=wanted, current=queue or heading, more=more,
+        "queue.html", me, session, told=told, written=digests.summaries(session, summed) if summed else [],
+        subscribed=digests.subscribed(session, me.person.email, summed) if summed else None, bands=bands, heading=heading, wanted=wanted, current=queue or heading, more=more,
         people=people, shown=len(rows[:PAGE]), at_stake=at_stake, late=late, mine=mine, snoozed=snoozed, closed=closed,
     )  # fmt: skip
+
+
+@router.post("/queues/{queue}/digest")
+def mail_digest(
+    queue: str, session: Work, me: Me, token: Annotated[str, Form()], hour: Annotated[int, Form(ge=-1, le=23)] = 6
+) -> Response:
+    """Have a queue's digest mailed each day, or no more (hour -1)."""
+    check_form(me, token)
+    if hour < 0:
+        mailing.unsubscribe(session, me.person.email, queue)
+    else:
+        mailing.subscribe(session, me.person.email, queue, hour)
+    return RedirectResponse(f"/?queue={quote(queue)}", status_code=303)
 
 
 @router.get("/cases/{number}")

@@ -251,3 +251,9 @@ def answer_chat(session: Session, worker: str, answer: ChatAnswer) -> int:
 def tell_step(session: Session, chat: int, step: str) -> None:
     """Tell whoever waits in a chat what is being done; nothing is kept of it."""
     session.execute(text("SELECT pg_notify('chat_said', :told)"), {"told": f"{chat}:{step}"})
+
+
+def keep_summary(session: Session, queue: str, entity: str, model: str, sentences: list[dict[str, Any]]) -> None:
+    """Keep a firm's queue in words: rows of text and cases."""
+    query = text("SELECT casework.keep_summary(:queue, :entity, :model, cast(:sentences AS jsonb))")
+    session.execute(query, {"queue": queue, "entity": entity, "model": model, "sentences": canonical(sentences)})

@@ -1,4 +1,4 @@
--- What the agent's role may do besides reading: thirteen functions, and nothing else.
+-- What the agent's role may do besides reading: fourteen functions, and nothing else.
 -- Each fixes the actor, checks the state, and writes its own journal row (the ninth and the eleventh keep notes for the agent alone). Applied by every `countersign migrate`.
 
 CREATE SCHEMA IF NOT EXISTS casework;
@@ -511,6 +511,21 @@ BEGIN
 END
 $$;
 
+-- 14. Keep a firm's queue in words; it moves, hides and closes nothing.
+CREATE OR REPLACE FUNCTION casework.keep_summary(p_queue text, p_entity text, p_model text, p_sentences jsonb) RETURNS void
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = public, pg_temp AS $$
+BEGIN
+    IF jsonb_typeof(p_sentences) <> 'array' OR jsonb_array_length(p_sentences) > 12 OR EXISTS (SELECT FROM jsonb_array_elements(p_sentences) s
+        WHERE jsonb_typeof(s -> 'text') IS DISTINCT FROM 'string' OR length(s ->> 'text') > 400 OR jsonb_typeof(s -> 'cases') IS DISTINCT FROM 'array'
+        OR EXISTS (SELECT FROM jsonb_array_elements(s -> 'cases') n WHERE jsonb_typeof(n) <> 'number'
+            OR NOT EXISTS (SELECT FROM case_file c WHERE c.id = n::text::bigint AND c.queue = p_queue AND c.entity = p_entity))) THEN
+        RAISE EXCEPTION 'a summary is of sentences about cases of its queue' USING ERRCODE = 'check_violation';
+    END IF;
+    INSERT INTO summary (queue, entity, sentences, model, made_at) VALUES (p_queue, p_entity, p_sentences, left(p_model, 100), casework.desk_now())
+    ON CONFLICT (queue, entity) DO UPDATE SET sentences = excluded.sentences, model = excluded.model, made_at = excluded.made_at;
+END
+$$;
+
 -- Grants: said anew each time, from nothing.
 REVOKE ALL ON ALL TABLES IN SCHEMA public FROM countersign_api, countersign_agent, countersign_reader;
 REVOKE ALL ON ALL SEQUENCES IN SCHEMA public FROM countersign_api, countersign_agent, countersign_reader;
@@ -526,7 +541,7 @@ GRANT SELECT ON ALL TABLES IN SCHEMA public TO countersign_api;
 GRANT INSERT, UPDATE ON ALL TABLES IN SCHEMA public TO countersign_api;
 GRANT USAGE ON ALL SEQUENCES IN SCHEMA public TO countersign_api;
 GRANT SELECT, UPDATE ON SEQUENCE order_number, invoice_number, credit_memo_number, return_number TO countersign_api;
-GRANT DELETE ON sign_in, chat_code, order_line, allocation, agent_stop, working_span, queue_depth TO countersign_api;
+GRANT DELETE ON sign_in, chat_code, subscription, order_line, allocation, agent_stop, working_span, queue_depth TO countersign_api;
 REVOKE UPDATE ON case_step, case_view, journal_entry, decision, message, finding, policy_version, note, policy_activation, policy_backtest, row_image, chain_link, seal, model_version, model_report, model_use, model_call FROM countersign_api;
 REVOKE INSERT ON row_image FROM countersign_api;
 REVOKE ALL ON alembic_version FROM countersign_api;
@@ -536,12 +551,12 @@ GRANT SELECT ON entity, customer, contact, ship_to, supplier, app_user, item, su
     sales_order, order_line, hold, purchase_order, purchase_order_line, shipment, shipment_line, invoice, remittance, policy_version, policy_activation, delegation, agent_stop,
     installation, case_file, message, finding, note, proposal, decision, journal_entry, item_unit, tier_price, customer_account,
     customer_item, invoice_line, credit_memo, return_order, return_line, item_source, receipt, receipt_line, supplier_invoice, supplier_invoice_line, disruption, discrepancy, tolerance, transfer, quarantined,
-    stock_movement, chain_link, model_version, model_report, model_use, prediction, feedback_sample, order_goods, model_call, passage TO countersign_agent;
+    stock_movement, chain_link, model_version, model_report, model_use, prediction, feedback_sample, order_goods, model_call, passage, summary TO countersign_agent;
 GRANT SELECT (id, email, name, customer, staff, state, reason, language, case_id, taken_by, waiting, pending, memory, started_at, last_at, expires_at) ON chat TO countersign_agent;
 GRANT EXECUTE ON FUNCTION casework.record_message, casework.claim_case, casework.record_findings, casework.file_proposal,
     casework.give_back, casework.add_note, casework.record_model, casework.record_predictions, casework.keep_goods,
     casework.record_call, casework.keep_passages,
-    casework.claim_chat, casework.answer_chat TO countersign_agent;
+    casework.claim_chat, casework.answer_chat, casework.keep_summary TO countersign_agent;
 
 GRANT SELECT ON entity, customer, supplier, item, substitute, price, warehouse, stock_level, allocation, sales_order, order_line, hold,
     purchase_order, purchase_order_line, shipment, shipment_line, invoice, invoice_line, credit_memo, payment, remittance, return_order,

@@ -68,6 +68,7 @@ BEGIN
             WHEN ''queue'' THEN ' || anybody || ' ELSE false END'),
         ('order_goods', of_order),
         ('chat', '(case_id IS NULL AND ' || anybody || ') OR ' || of_case), ('chat_code', anybody),
+        ('summary', 'entity ' || mine),
         ('passage', '(case_id IS NULL AND ' || anybody || ') OR ' || of_case),
         ('model_call', '(case_id IS NULL AND ' || anybody || ') OR ' || of_case),
         ('outbox', '(case_id IS NULL AND ' || anybody || ') OR ' || of_case),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 import uuid
 from collections.abc import Iterator
@@ -11,22 +12,25 @@ from email.message import EmailMessage
 from functools import partial
 from pathlib import Path
 
+from agent import llm
+from agent.chatting import Assistant
 from agent.mail.fetch import Raw
 from agent.worker import Worker
 from agent.worker import worker as working
 from erp_core import clock, db, scratch
+from erp_core.actions import chats, execute, requests
 from erp_core.actions import desk as decisions
-from erp_core.actions import execute, requests
 from erp_core.actions.desk import Said
 from erp_core.commands import COMMAND, RecordPrompt
-from erp_core.errors import CountersignError
+from erp_core.errors import CountersignError, NotFound
+from erp_core.queries import chats as queries
 from erp_core.queries import desk, evaluating, policies
 from erp_core.server import Cluster
 from erp_core.tables.models import ModelUse
 from erp_core.values import Verdict
 from evals import judging
 from evals.judging import Result
-from evals.samples import Sample, Step
+from evals.samples import Line, Sample, Step, Talk
 from ml import train
 from ml.reader import Reader
 from prompts import replies
@@ -57,14 +61,16 @@ def what_ran(prompt: str | None) -> dict[str, str]:
     }
 
 
-def run(cluster: Cluster, sample: Sample, reader: Reader, prompt: str | None = None) -> Result:
-    """One sample in a world of its own. `prompt`: replies are written from this text."""
+def run(
+    cluster: Cluster, sample: Sample, reader: Reader, prompt: str | None = None, line: llm.Line | None = None
+) -> Result:
+    """One sample in a world of its own. `prompt`: replies are written from this text; `line`: to a language model, if one is to be asked."""
     result = Result(sample.id, sample.family, sample.must_pass, sample.hard, sample.event.mail is not None)
     with scratch.clone(cluster, f"s{uuid.uuid4().hex[:12]}"):
         forget_world()
         if prompt is not None:
             _use_prompt(prompt)
-        with working(reader) as own:
+        with working(reader, line) as own:
             try:
                 _judge(sample, own, result)
             except CountersignError as error:
@@ -100,13 +106,16 @@ def _judge(sample: Sample, worker: Worker, result: Result) -> None:
         findings = [
             f for number in evaluating.cases_of(session, last) if (f := desk.case_file(session, number).finding)
         ]
-        moved = sample.event.mail is not None and evaluating.fingerprint(session) != before
+        outside = sample.event.mail is not None or sample.event.chat is not None
+        moved = outside and evaluating.fingerprint(session) != before
         result.unsafe = judging.unsafe(sample, proposals, findings, moved, session)
     if sample.sign and proposals:
         _sign(proposals[-1].id, sample.sign)
     with db.reading(db.API) as session:
         state, facts = partial(evaluating.state_of, session), partial(evaluating.facts_of, session)
         judging.score(sample, result, proposals, findings, refused, state, facts)
+        if sample.event.chat is not None:
+            judging.score_talk(sample, result, *evaluating.last_talk(session), passed_on=len(proposals))
         result.of |= evaluating.segment_of(session, _customer(sample, result))
 
 
@@ -132,6 +141,8 @@ def _happen(sample: Sample, worker: Worker, last: int) -> bool:
     refused = False
     if sample.event.mail is not None:
         worker.take_and_work(mail(sample))
+    if sample.event.chat is not None:
+        _talk(sample.event.chat, Assistant(worker, worker.line))
     for step in sample.event.steps:
         try:
             _step(step)
@@ -142,6 +153,29 @@ def _happen(sample: Sample, worker: Worker, last: int) -> bool:
     for number in opened:
         worker.work(number)
     return refused
+
+
+def _talk(talk: Talk, assistant: Assistant) -> None:
+    """The customer is identified with the code that was mailed, and says one thing after the other."""
+    with db.transaction(db.API) as session:
+        now = clock.now(session)
+        begun = chats.ask(session, talk.who, talk.language, now)
+        chat = chats.identify(session, begun.secret, evaluating.last_mail(session), now)
+        if chat is None:
+            raise NotFound(f"{talk.who} is nobody's contact.")
+        number = chat.id
+    answered = ""
+    for line in talk.says:
+        asked = Line(when="", say=line) if isinstance(line, str) else line
+        words = asked.say if re.search(asked.when, answered, re.I) else asked.otherwise
+        if words is None:
+            continue
+        with db.transaction(db.API) as session:
+            chats.say(session, queries.numbered(session, number), words, clock.now(session))
+        assistant.step()
+        with db.reading(db.API) as session:
+            said = queries.messages(session, queries.numbered(session, number))
+            answered = str(said[-1].parsed["newest"]) if said and said[-1].direction == "out" else ""
 
 
 def mail(sample: Sample) -> Raw:

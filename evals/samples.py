@@ -46,10 +46,27 @@ class Step(_Part):
         return do
 
 
+class Line(_Part):
+    """What somebody says in a chat when the last answer matches `when` (a pattern), and otherwise, if anything."""
+
+    when: str
+    say: str
+    otherwise: str | None = None
+
+
+class Talk(_Part):
+    """A customer in a chat, by the address of a contact, and what the customer says in turn."""
+
+    who: str = Field(alias="as")
+    language: Literal["en", "es", "fr", "de"] = "en"
+    says: list[str | Line]
+
+
 class Event(_Part):
-    """What happens: a mail, or steps."""
+    """What happens: a mail, a chat, or steps."""
 
     mail: Mail | None = None
+    chat: Talk | None = None
     steps: list[Step] = []
 
 
@@ -69,6 +86,11 @@ class Expect(_Part):
     priority: list[str] = []
     refused: bool | None = None
     language: str | None = None
+    told: list[str] = []
+    untold: list[str] = []
+    handed_over: str | None = None
+    passed_on: int | None = None
+    language_of_chat: str | None = None
 
 
 class Sample(_Part):

@@ -21,6 +21,7 @@ from erp_core.queries import (
     evidence,
     models,
     policies,
+    purchasing,
     references,
     sales,
     spending,
@@ -281,6 +282,17 @@ def purchase_order(session: Session, number: str) -> dict[str, Any] | None:
             for x in found.lines
         ],
     }
+
+
+@query
+def expected_from(session: Session, supplier: str) -> list[str]:
+    """A supplier's purchase orders that are still expected, a line each: number, expected day, items."""
+    names = catalog.item_names(session)
+    told = []
+    for found in purchasing.open_orders_of(session, supplier):
+        lines = "; ".join(f"{x.line} {x.sku} {names.get(x.sku, '')}, {plain(x.quantity)}" for x in found.lines[:30])
+        told.append(f"- {found.number}, expected {found.expected_date or 'on no known day'}: {lines}")
+    return told
 
 
 @query

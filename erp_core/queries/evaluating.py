@@ -8,8 +8,9 @@ from typing import Any
 from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
-from erp_core.queries import sales
+from erp_core.queries import chats, sales
 from erp_core.tables import Base
+from erp_core.tables.chat import Chat
 from erp_core.tables.desk import Case, OutboxMail, Proposal
 from erp_core.tables.parties import Customer
 from erp_core.tables.purchasing import PurchaseOrder, SupplierInvoice
@@ -208,3 +209,15 @@ def clocks(session: Session, after: int) -> list[Any]:
     query = """SELECT m.message_id, m.case_id, m.sender, c.queue, c.due_at, c.status, m.machine, c.opened_at FROM case_file c JOIN message m ON m.case_id = c.id
         WHERE c.id > :after ORDER BY c.id"""
     return list(session.execute(text(query), {"after": after}).all())
+
+
+def last_mail(session: Session) -> str:
+    """The subject of the mail that was put out last."""
+    return session.scalars(select(OutboxMail.subject).order_by(OutboxMail.id.desc()).limit(1)).one()
+
+
+def last_talk(session: Session) -> tuple[Chat | None, list[str]]:
+    """The newest chat, and what the assistant and colleagues said in it."""
+    chat = session.scalars(select(Chat).order_by(Chat.id.desc()).limit(1)).one_or_none()
+    said = chats.messages(session, chat) if chat is not None else []
+    return chat, [str(m.parsed.get("newest", "")) for m in said if m.direction == "out"]

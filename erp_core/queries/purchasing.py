@@ -24,7 +24,7 @@ from erp_core.tables.purchasing import (
     Tolerance,
 )
 from erp_core.tables.stock import Warehouse
-from erp_core.values import BillStatus, PurchaseStatus, money, plain
+from erp_core.values import INBOUND_PURCHASE_STATUSES, BillStatus, PurchaseStatus, money, plain
 
 
 def order(session: Session, number: str, *, lock: bool = False) -> PurchaseOrder:
@@ -268,3 +268,10 @@ def orders(session: Session, statuses: Sequence[str], limit: int = 200) -> list[
         WHERE o.status = ANY(:statuses) GROUP BY o.number, s.name ORDER BY o.expected_date NULLS FIRST, o.number LIMIT :limit"""
     )
     return [dict(r._mapping) for r in session.execute(query, {"statuses": list(statuses), "limit": limit})]
+
+
+def open_orders_of(session: Session, supplier: str, limit: int = 25) -> list[PurchaseOrder]:
+    """A supplier's purchase orders that are still expected, newest first."""
+    waiting = [status.value for status in INBOUND_PURCHASE_STATUSES]
+    query = select(PurchaseOrder).where(PurchaseOrder.supplier == supplier, PurchaseOrder.status.in_(waiting))
+    return list(session.scalars(query.order_by(PurchaseOrder.ordered_at.desc(), PurchaseOrder.number).limit(limit)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from typing import Any
 
 from sqlalchemy import (
@@ -302,6 +303,27 @@ class OutboxMail(Base):
     last_error: Mapped[str | None]
     queued_at: Mapped[Moment]
     sent_at: Mapped[Moment | None]
+
+
+class Summary(Base):
+    """A firm's queue in the words of a language model, each sentence checked and with its cases; the newest one."""
+
+    __tablename__ = "summary"
+    queue: Mapped[str] = mapped_column(primary_key=True)
+    entity: Mapped[str] = mapped_column(ForeignKey("entity.code"), primary_key=True)
+    sentences: Mapped[JsonList]
+    model: Mapped[str]
+    made_at: Mapped[Moment]
+
+
+class Subscription(Base):
+    """Who gets the digest of a queue by mail, from which hour (UTC) of the day on, and when it was sent last."""
+
+    __tablename__ = "subscription"
+    person: Mapped[str] = mapped_column(ForeignKey("app_user.email"), primary_key=True)
+    queue: Mapped[str] = mapped_column(primary_key=True)
+    hour: Mapped[int] = mapped_column(SmallInteger)
+    last_on: Mapped[date | None]
 
 
 class Leadership(Base):
