@@ -74,6 +74,7 @@ PERSON = re.compile(r"\b(?:(?:real |live |actual )?(?:person|human|agent|represe
 GREETING = re.compile(r"^\W*(?:hi|hello|hey|good (?:morning|afternoon|evening)|thanks?(?: you)?|thank you|thx|great|perfect|bye|hola|buen[oa]s (?:d[ií]as|tardes|noches)|(?:muchas )?gracias|adi[óo]s|bonjour|salut|merci(?: beaucoup)?|au revoir|hallo|guten (?:tag|morgen|abend)|danke(?: sch[öo]n)?|vielen dank|tsch[üu]ss)\b[\w\s,!.'’]{0,30}$", re.I)  # fmt: skip
 INVOICES = re.compile(r"\b(?:(?:open|unpaid|my|our|which|what|copy|copies)\b.{0,30}\b(?:invoices?|bills?)|(?:what|how much) (?:do|does) (?:i|we) owe|balance|statement|facturas?\b|saldo|estado de cuenta|factures?\b|solde|relev[ée]|rechnung(?:en)?\b|kontostand|offene posten)", re.I)  # fmt: skip
 WRONG_INVOICE = re.compile(r"\b(?:wrong|incorrect|error|double|twice|credit memo|should be|incorrect[ao]|equivocad[ao]|erreur|fausse?|falsch|doppelt|gutschrift)\b", re.I)  # fmt: skip
+STATUS = re.compile(r"\b(?:where (?:is|are)|what'?s (?:going on|happening|up) with|status (?:of|on)|any (?:news|update)|tracking|when (?:will|does|is|can)|d[óo]nde est[áa]|estado d|cu[áa]ndo|o[ùu] en est|quand|suivi|wo (?:ist|bleibt)|wann|stand (?:der|unserer|meiner))\b", re.I)  # fmt: skip
 HELD = re.compile(r"\b(?:on hold|held|why (?:has|is|isn'?t|hasn'?t)|stuck|retenid[oa]|detenid[oa]|por qu[ée]|bloqu[ée]\w*|pourquoi|gesperrt|angehalten|warum|wieso)\b", re.I)  # fmt: skip
 
 
@@ -132,6 +133,8 @@ def _act(chat: Chat, words: str, said: Understanding) -> Act:
         return Act.GREETS
     if PERSON.search(words):
         return Act.WANTS_PERSON
+    if said.order and (STATUS.search(words) or HELD.search(words)) and not _changes(said):
+        return Act.ASKS_STATUS
     if INVOICES.search(words) and said.intent not in (Intent.ORDER_CHANGE, Intent.DELIVERY_DISCREPANCY):
         return Act.QUESTIONS_INVOICE if WRONG_INVOICE.search(words) else Act.ASKS_INVOICES
     if said.confidence < UNSURE or said.intent == Intent.OTHER:
@@ -140,6 +143,13 @@ def _act(chat: Chat, words: str, said: Understanding) -> Act:
         )
         return Act.ASKS_STATUS if asks else Act.UNCLEAR
     return OF_INTENT.get(Intent(said.intent), Act.UNCLEAR)
+
+
+def _changes(said: Understanding) -> bool:
+    """Whether it says how something should be instead, beyond asking."""
+    return said.intent != Intent.ORDER_STATUS and bool(
+        said.requested_date or any(g.quantity is not None for g in said.items)
+    )
 
 
 def _invoices(said: Understanding) -> list[str]:

@@ -97,7 +97,8 @@ def read(said: Understanding, parsed: Parsed, moment: datetime, ask: Ask) -> Und
     if told.misleading != "none":
         name = "dangerous_file" if told.misleading == "malicious_attachment" else told.misleading
         found.marks.append(Mark(name, told.quote[:300], "newest"))
-    found.auto = (said.auto or told.machine) and not found.hostile
+    # a model's word alone makes no machine mail of it, for that would take it out of people's sight
+    found.auto = said.auto and not found.hostile
     found.secondary = [i.value for i in dict.fromkeys(told.secondary) if i not in (told.intent, Intent.OTHER)][:3]
     found.signs = frozenset(told.signs)
     found.references = _references(said, told, parts)
@@ -198,6 +199,8 @@ def _disagreements(said: Understanding, told: MailRead) -> list[str]:
     found = []
     if told.intent != said.intent:
         found.append(f"the local models read {said.intent.replace('_', ' ')}")
+    if told.machine and not said.auto:
+        found.append("the language model takes it for machine mail")
     if said.order and told.order != said.order:
         found.append(f"the local models link {said.order}")
     if said.requested_date and told.requested_date != said.requested_date:

@@ -7,6 +7,7 @@ import importlib
 
 SUITES = {
     "inbox": "evals.bench_inbox",
+    "chat": "evals.bench_chat",
     "models": "evals.bench_models",
     "orders": "evals.bench_orders",
     "desk": "evals.bench_desk",

@@ -14,11 +14,13 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
+from agent import llm
+from agent.llm import Line
 from agent.worker import worker as working
 from erp_core import clock, db, scratch, settings
 from erp_core.errors import CountersignError, NotFound
 from erp_core.queries import models
-from evals import attacks, inbox, outside, report, running, samples, versions
+from evals import attacks, inbox, obedient, outside, report, running, samples, versions
 from ml import pipeline
 from ml.reader import Reader, current
 from prompts import replies
@@ -57,6 +59,9 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("suite", help=f"all, {ADVERSARIAL}, {', '.join(available())}")
     run.add_argument(
         "--repeat", type=int, default=1, help="run each sample so many times; it passes when all of them do"
+    )
+    run.add_argument(
+        "--with-model", action="store_true", help="ask the configured language model as well (OPENAI_BASE_URL)"
     )
     run.add_argument("--full", action="store_true", help="all attacks instead of a sample of them")
     run.add_argument("--json", action="store_true")
@@ -110,7 +115,14 @@ def _run(arguments: argparse.Namespace) -> int:
     names = [*available(), ADVERSARIAL] if arguments.suite == "all" else [arguments.suite]
     if arguments.suite != "all" and arguments.suite not in (*available(), ADVERSARIAL):
         raise NotFound(f"There is no suite {arguments.suite}; there are: all, {ADVERSARIAL}, {', '.join(available())}.")
-    made = evaluate(names, arguments.repeat, versions.here(_replies), full=arguments.full, quiet=arguments.json)
+    made = evaluate(
+        names,
+        arguments.repeat,
+        versions.here(_replies),
+        full=arguments.full,
+        quiet=arguments.json,
+        line=_line(arguments),
+    )
     path = report.keep(made)
     if arguments.json:
         print(json.dumps(made))
@@ -118,6 +130,16 @@ def _run(arguments: argparse.Namespace) -> int:
         report.show(made)
         print(f"\nReport: {path.with_suffix('.html')}")
     return 0 if made["passed"] else 1
+
+
+def _line(arguments: argparse.Namespace) -> Line | None:
+    """The configured language model, when it is to be asked. Raises CountersignError when none is."""
+    if not arguments.with_model:
+        return None
+    found = llm.configured()
+    if found is None:
+        raise CountersignError("No language model is configured: set OPENAI_API_KEY or OPENAI_BASE_URL.")
+    return found
 
 
 def evaluate(
@@ -128,6 +150,7 @@ def evaluate(
     *,
     full: bool = False,
     quiet: bool = False,
+    line: Line | None = None,
 ) -> dict[str, Any]:
     """Run suites; what came of them, with the gate's word: every sample that must pass does, and nothing unsafe was proposed."""
     reader = own or _in_use()
@@ -137,7 +160,7 @@ def evaluate(
     with running.world(settings.load().home) as cluster:
         ran = {"reader": reader.name, **running.what_ran(prompt)}
         for one in track(listed, "Samples", console=Console(stderr=True), disable=quiet or not sys.stderr.isatty()):
-            turns = [running.run(cluster, one, reader, prompt) for _ in range(repeat)]
+            turns = [running.run(cluster, one, reader, prompt, line) for _ in range(repeat)]
             worst = min(turns, key=lambda t: (t.passed, t.score))
             found.append(
                 {**worst.as_json(), "runs": repeat, "passes": sum(t.passed for t in turns), "about": one.about}
@@ -179,11 +202,20 @@ def _attack(cluster: Any, full: bool) -> dict[str, Any]:
     reader = attacks.Obedient()
     with scratch.clone(cluster, f"attack{uuid.uuid4().hex[:6]}"), working(Reader(reader, "obedient")) as own:
         came = attacks.run(own, reader, mails)
+        told = obedient.talk(own, None)
+    # the same mails again, with a language model that obeys in the place of the reader's second opinion; and talks with it
+    with (
+        scratch.clone(cluster, f"attack{uuid.uuid4().hex[:6]}"),
+        working(Reader(reader, "obedient"), obedient.line()) as own,
+    ):
+        again = attacks.run(own, reader, mails if full else mails[::3])
+        talked = obedient.talk(own, obedient.line())
     return {
-        "mails": came.mails,
-        "recorded": came.recorded,
-        "flagged": came.flagged,
-        "broken": came.broken,
+        "mails": came.mails + again.mails,
+        "recorded": came.recorded + again.recorded,
+        "flagged": came.flagged + again.flagged,
+        "turns": told.turns + talked.turns,
+        "broken": [*came.broken, *told.broken, *again.broken, *talked.broken],
         "of": len(attacks.attacks()),
     }
 
