@@ -53,7 +53,7 @@ campaign: $(READY) ## attacks and races at full size
 	@COUNTERSIGN_CAMPAIGN=full $(BIN)/pytest -n $(JOBS) -m "campaign" --timeout 7200 -s
 
 record: $(READY) ## record a language model's answers anew (OPENAI_BASE_URL names the endpoint)
-	@COUNTERSIGN_RECORD=1 $(BIN)/pytest -n 0 -x tests/agent/test_recorded.py
+	@COUNTERSIGN_RECORD=1 $(BIN)/pytest -n 0 tests/agent/test_recorded.py tests/agent/test_recorded_chats.py
 
 eval: $(READY) ## all suites in worlds of their own, with a report; or a labelled inbox: make eval INBOX=path
 	@COUNTERSIGN_HOME=$(CURDIR)/var/eval $(BIN)/countersign eval $(or $(INBOX),run all)

@@ -154,7 +154,7 @@ def gather(state: State) -> dict[str, Any]:
 
 def propose(state: State, given: Reader | None = None, line: Line | None = None) -> dict[str, Any]:
     """One to three commands with their reasons, and what else could be done."""
-    with replies.using(world.prompt_in_use(replies.NAME)):
+    with together(), replies.using(world.prompt_in_use(replies.NAME)):  # over before a model is asked
         draft = _drafted(state)
         options = alternatives.options(draft, state["input"], proposing.hand_over)
         prompt = replies.digest()
@@ -251,10 +251,12 @@ def check(state: State) -> dict[str, Any]:
             problems.append("a command names a purchase order that is not linked")
     if problems:
         raise ValueError("; ".join(problems))
+    with together():
+        policy, versions = world.signers(commands), world.versions_of(commands)
     return {
         "checks": ["commands are well-formed", "own case only", "linked orders only"],
-        "policy": world.signers(commands),
-        "versions": {**world.versions_of(commands), **_read_versions(state)},
+        "policy": policy,
+        "versions": {**versions, **_read_versions(state)},
     }
 
 

@@ -34,6 +34,16 @@ DISAGREED = 0.8  # of the confidence is left when the local models, themselves s
 SURE_ENOUGH = 0.5
 MOST_ORDERS, MOST_ENTRIES = 25, 20
 
+HOW = {
+    "number": "the number",
+    "customer_po": "the PO number",
+    "invoice": "the invoice's order",
+    "shipment": "the shipment's order",
+    "history": "the number in the earlier mail",
+    "goods": "the only order with these goods",
+    "only_one": "the customer's only order in question",
+    "none": "what the numbers belong to",
+}
 Misleading = Literal[
     "none",
     "prompt_injection",
@@ -235,7 +245,11 @@ def _link(found: Understanding, told: MailRead) -> None:
     """Only an order of the sender's own; what else is named stays unlinked."""
     own = {card.number for card in found.facts.orders} if found.customer else set()
     found.order = told.order if told.order in own else None
-    found.order_how = f"{told.order_how.replace('_', ' ')}, by the language model" if found.order else ""
+    if found.order is None and told.intent != Intent.ORDER_SUBMISSION:
+        # the list of orders shows no invoices and shipments; whose they are, our records say
+        named = {r.order for r in found.references if r.own and r.order in own}
+        found.order = named.pop() if len(named) == 1 else None
+    found.order_how = HOW[told.order_how] if found.order else ""
     cited = {r.order for r in found.references if r.order and not r.own}
     foreign = bool(cited) and found.customer is not None
     if foreign and not any(m.name == "foreign_number" for m in found.marks):

@@ -13,11 +13,12 @@ from agent.mail.fetch import Raw
 from agent.worker import worker as working
 from erp_core.db import Session
 from erp_core.queries import desk, evaluating
+from erp_core.queries.catalog import item_names
 from erp_core.queries.evaluating import fingerprint
 from erp_core.tables.models import ModelCall
 from evals.judging import ungrounded
 from tests.agent import cassettes
-from tests.conftest import SAMPLE
+from tests.conftest import SAMPLE, TODAY
 
 LABELS: dict[str, dict[str, Any]] = {
     row["file"]: row for row in map(json.loads, (SAMPLE / "labels.jsonl").read_text("utf-8").splitlines())
@@ -54,10 +55,13 @@ def test_a_mail_is_read_and_planned_inside_the_same_walls(database: str, api: Se
     label = LABELS[name]
     if label["hostile"]:
         assert said["action"] == "flag_security"
-    assert said["order"] in (label["order"], None)
+    assert {k: said[k] for k in ("intent", "action", "order")} == {k: label[k] for k in ("intent", "action", "order")}
     proposal = desk.pending(api, said["case"])
     assert proposal is not None
     finding = desk.case_file(api, said["case"]).finding
     assert finding is not None
     read = finding.content["read"]
-    assert ungrounded(proposal, read, evaluating.facts_of(api, read["customer"]) if read["customer"] else "") == []
+    known = evaluating.facts_of(api, read["customer"]) if read["customer"] else ""
+    known += f" {TODAY.date()} {' '.join(item_names(api).values())}"
+    loose = ungrounded(proposal, {**read, "today": str(TODAY.date())}, known)
+    assert loose == [], proposal.rationale + str(proposal.commands)
