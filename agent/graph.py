@@ -6,6 +6,7 @@ run on a finished thread starts with the old state. No node has an effect beside
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import asdict
 from datetime import datetime
@@ -51,6 +52,7 @@ class State(TypedDict, total=False):
     case: int
     worker: str
     run: str
+    started: float
     until: float
     memory: list[str]
     input: dict[str, Any]
@@ -294,6 +296,7 @@ def file(state: State) -> dict[str, Any]:
         "checks": state["checks"],
         "mode": state["plan"]["by"],
         "plan": state["plan"],
+        "ms": round((time.monotonic() - state.get("started", time.monotonic())) * 1000),
     }
     with db.transaction(db.AGENT) as session:
         casework.record_findings(session, state["case"], state["worker"], state["run"], content, triage)

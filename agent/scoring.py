@@ -19,6 +19,7 @@ import numpy as np
 
 from agent import foreseeing, memory
 from agent.foreseeing import Row
+from agent.tracing import Tracer
 from erp_core import casework, clock, db
 from erp_core.db import Session
 from erp_core.errors import CountersignError
@@ -349,7 +350,7 @@ def train_first(session: Session) -> subprocess.Popen[bytes] | None:
 
 def run(stop: threading.Event) -> None:
     """Beside the worker, until stopped: woken by the journal, at the latest after a second."""
-    scorer = Scorer()
+    scorer, tracer = Scorer(), Tracer()
     training = None
     next_look = 0.0
     while not stop.is_set():
@@ -360,6 +361,7 @@ def run(stop: threading.Event) -> None:
                 while not stop.is_set():
                     scorer.step()
                     if time.monotonic() > next_look:
+                        tracer.step()
                         next_look = time.monotonic() + (
                             0.0 if memory.remember() == memory.AT_ONCE else REMEMBER_SECONDS
                         )

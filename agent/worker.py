@@ -67,10 +67,11 @@ class Worker:
 
     def _run(self, case: int) -> dict[str, Any]:
         run = f"{case}-{uuid.uuid4().hex[:8]}"
-        until = time.monotonic() + self.lease - SPARE_SECONDS
+        started = time.monotonic()
+        until = started + self.lease - SPARE_SECONDS
         try:
             state: dict[str, Any] = self.graph.invoke(
-                {"case": case, "worker": self.name, "run": run, "until": until},
+                {"case": case, "worker": self.name, "run": run, "started": started, "until": until},
                 {"configurable": {"thread_id": f"case:{case}"}},
                 durability="exit",
             )

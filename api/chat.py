@@ -228,9 +228,19 @@ def _news(number: int, after: int) -> tuple[Any, list[dict[str, Any]]]:
 
 
 @router.get("/chat")
-def page(request: Request, session: Work) -> HTMLResponse:
-    """Who you are, then the talk."""
-    return _page(request, session)
+def page(request: Request, session: Work, token: Annotated[str, Query(max_length=4000)] = "") -> Response:
+    """Who you are, then the talk. With a portal's token the talk at once, and the token leaves the address."""
+    if not token:
+        return _page(request, session)
+    db.look_at(session, db.EVERY_FIRM)
+    try:
+        request.app.state.signins.take(request.client.host if request.client else "")
+        begun = chats.from_portal(session, token, settings.load().portal_secret, "en", clock.now(session))
+    except CountersignError as error:
+        return _page(request, session, str(error), 403)
+    answer = RedirectResponse("/chat", status_code=303)
+    _keep(answer, begun.secret)
+    return answer
 
 
 def _page(request: Request, session: Session, wrong: str = "", status: int = 200, asked: str = "") -> HTMLResponse:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
+import secrets
 import subprocess
 import sys
 import time
 from datetime import date
 from pathlib import Path
 
+import jwt
 from rich.console import Console
 from rich.table import Table
 
@@ -23,6 +26,7 @@ from erp_core.queries import desk
 
 SAMPLE = Path(__file__).parent.parent / "evals" / "sample"
 AS_OF = "2026-06-15"
+CUSTOMER = "sofia.lindqvist@redstoneelectric.example"
 PASSWORD = "countersign-demo"  # noqa: S105 - printed on purpose; the demo listens on this machine only
 
 
@@ -51,8 +55,19 @@ def main(argv: list[str]) -> int:
         with db.reading(db.API) as session:
             _table(session, time.monotonic() - started)
         if config.serve:
+            _chat_link()
             serve.run()
     return 0
+
+
+def _chat_link() -> None:
+    """The demo sends no mail, so a customer comes in by a portal's word: the secret is of this run alone."""
+    key = secrets.token_urlsafe(32)
+    os.environ["COUNTERSIGN_PORTAL_SECRET"] = key
+    token = jwt.encode({"email": CUSTOMER, "exp": int(time.time()) + 12 * 3600}, key, algorithm="HS256")
+    config = settings.load()
+    place = f"http://{config.host}:{config.port}/chat?token={token}"
+    print(f"\nChat as a customer, {CUSTOMER}:\n  {place}\n", flush=True)
 
 
 def _import() -> None:

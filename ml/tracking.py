@@ -7,13 +7,14 @@ what the core says is in use: moved behind our back they change nothing.
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import json
 import logging
 import os
 import re
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -156,3 +157,46 @@ def _plots(folder: Path, figures: Mapping[str, Any]) -> None:
     axes.set_ylabel("came")
     axes.legend()
     picture.savefig(folder / "reliability.png")
+
+
+MILLION = 1_000_000  # nanoseconds of a millisecond
+
+
+def trace(run: Mapping[str, Any], steps: Sequence[Mapping[str, Any]], ended_ns: int) -> str:
+    """One run of the agent as a trace: what it is about (`tags`), how long it took (`ms`), and each question to a language model as a span.
+
+    Found again by its tags `case` and `run`. Returns the trace's id.
+    """
+    client = _client()
+    experiment = client.get_experiment_by_name("countersign")
+    began = ended_ns - int(run["ms"]) * MILLION
+    tags = {key: str(value)[:200] for key, value in run["tags"].items()}
+    root = client.start_trace(
+        str(run["name"]), span_type="AGENT", tags=tags, experiment_id=experiment.experiment_id, start_time_ns=began
+    )
+    at = began
+    for step in steps:
+        details = {key: str(value)[:200] for key, value in step.items()}
+        span = client.start_span(
+            str(step["purpose"]), root.trace_id, root.span_id, span_type="LLM", attributes=details, start_time_ns=at
+        )
+        at += int(step["ms"]) * MILLION
+        status = "OK" if step["outcome"] == "answered" else "ERROR"
+        client.end_span(root.trace_id, span.span_id, status=status, end_time_ns=at)
+    client.end_trace(root.trace_id, attributes=tags, end_time_ns=max(ended_ns, at))
+    return str(root.trace_id)
+
+
+def register_prompts(prompts: Mapping[str, str]) -> int:
+    """Keep the texts of prompts in the registry, each once by its SHA-256; how many were new."""
+    client, new = _client(), 0
+    for name, text in prompts.items():
+        sha256 = hashlib.sha256(text.encode()).hexdigest()
+        full = f"countersign-{name}"
+        if client.get_prompt(full) is not None:
+            known = client.search_prompt_versions(full)
+            if any(version.tags.get("sha256") == sha256 for version in known):
+                continue
+        client.register_prompt(full, text, commit_message=sha256[:12], tags={"sha256": sha256})
+        new += 1
+    return new

@@ -12,7 +12,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from erp_core.policy import LanguageModelPolicy, Policy
-from erp_core.tables.desk import Case
+from erp_core.tables.desk import Case, Finding
 from erp_core.tables.models import ModelCall
 
 
@@ -80,3 +80,48 @@ def by_purpose(session: Session, since: datetime) -> list[dict[str, Any]]:
     )
     names = ("purpose", "model", "calls", "answered", "tokens", "money", "ms")
     return [dict(zip(names, row, strict=True)) for row in session.execute(query)]
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run of the agent as it is traced: its finding, and what it asked of a language model."""
+
+    finding: int
+    case: int
+    run: str
+    by: str
+    tools: list[str]
+    ms: int
+    prompts: dict[str, str]
+    at: datetime
+    calls: list[ModelCall]
+
+
+def last_finding(session: Session) -> int:
+    """The number of the newest finding; 0 when there is none."""
+    return session.scalar(select(func.max(Finding.id))) or 0
+
+
+def runs_after(session: Session, finding: int, most: int) -> list[Run]:
+    """Runs that were recorded after a finding, oldest first."""
+    found = session.scalars(select(Finding).where(Finding.id > finding).order_by(Finding.id).limit(most)).all()
+    calls: dict[str, list[ModelCall]] = {}
+    for call in session.scalars(
+        select(ModelCall).where(ModelCall.run.in_([f.run for f in found])).order_by(ModelCall.id)
+    ):
+        calls.setdefault(call.run, []).append(call)
+    return [
+        Run(
+            f.id,
+            f.case_id,
+            f.run,
+            str(f.content.get("mode", "local models")),
+            list((f.content.get("plan") or {}).get("tools", [])),
+            int(f.content.get("ms", 0)),
+            {c.purpose: c.prompt for c in calls.get(f.run, [])}
+            | {"replies": str(f.content.get("read", {}).get("prompt", ""))},
+            f.recorded_at,
+            calls.get(f.run, []),
+        )
+        for f in found
+    ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from datetime import timedelta
 from typing import Any
 
@@ -110,8 +111,8 @@ def test_codes_are_not_mailed_without_end(database: str) -> None:
         assert len(session.scalars(select(OutboxMail)).all()) == chats.CODES_AN_HOUR
 
 
-def portal(key: str, now: Any, **said: Any) -> str:
-    told = {"email": SOFIA, "exp": now.timestamp() + 60} | said
+def portal(key: str, **said: Any) -> str:
+    told = {"email": SOFIA, "exp": time.time() + 60} | said
     return jwt.encode({k: v for k, v in told.items() if v is not None}, key, algorithm="HS256")
 
 
@@ -121,21 +122,21 @@ KEY = "k" * 32
 def test_a_portals_word_is_taken_when_it_is_signed_and_fresh(database: str) -> None:
     with db.transaction(db.API) as session:
         now = clock.now(session)
-        assert chats.from_portal(session, portal(KEY, now), KEY, "en", now).chat.customer == "C1018"  # type: ignore[union-attr]
-        none = jwt.encode({"email": SOFIA, "exp": now.timestamp() + 60}, "", algorithm="none")
-        late = portal(KEY, now, exp=now.timestamp() - 1)
+        assert chats.from_portal(session, portal(KEY), KEY, "en", now).chat.customer == "C1018"  # type: ignore[union-attr]
+        none = jwt.encode({"email": SOFIA, "exp": time.time() + 60}, "", algorithm="none")
+        late = portal(KEY, exp=time.time() - 1)
         for token in (
             none,
             late,
-            portal("x" * 32, now),
-            portal(KEY, now, exp=None),
-            portal(KEY, now, email="who@nowhere.example"),
+            portal("x" * 32),
+            portal(KEY, exp=None),
+            portal(KEY, email="who@nowhere.example"),
             "junk",
         ):
             with pytest.raises(NotAuthorised):
                 chats.from_portal(session, token, KEY, "en", now)
         with pytest.raises(NotAuthorised):
-            chats.from_portal(session, portal(KEY, now), None, "en", now)
+            chats.from_portal(session, portal(KEY), None, "en", now)
 
 
 @pytest.mark.parametrize(
