@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from email.message import EmailMessage
+from email.utils import format_datetime
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict
@@ -36,11 +38,12 @@ class Request(BaseModel):
 
 
 def message(
-    chat: int, turn: int, who: tuple[str, str], words: Sequence[str], read_back: str, policy: MailPolicy
+    chat: int, turn: int, who: tuple[str, str], words: Sequence[str], read_back: str, policy: MailPolicy, now: datetime
 ) -> tuple[Raw, Parsed]:
     """The chat's words as a message from `who` (name, address); the same turn gives the same Message-ID."""
     mail = EmailMessage()
     mail["From"] = f"{who[0]} <{who[1]}>"
+    mail["Date"] = format_datetime(now)
     mail["Subject"] = "Asked in the chat"
     mail["Message-ID"] = f"<chat-{chat}-asked-{turn}@countersign>"
     mail.set_content("\n".join([*words, "", "Read back, and confirmed with yes:", read_back]))

@@ -152,14 +152,8 @@ class Assistant:
         """The request becomes a case with a proposal, worked at once. The same turn passes on once."""
         chat = turn.chat
         words = [*turn.before[-4:], f"customer: {turn.words}"]
-        raw, parsed = asked.message(
-            chat.id,
-            turn.last,
-            (chat.name, _address(chat)),
-            words,
-            str(request["read_back"]),
-            world.policy_in_force().mail,
-        )
+        who, policy = (chat.name, chat.email), world.policy_in_force().mail
+        raw, parsed = asked.message(chat.id, turn.last, who, words, str(request["read_back"]), policy, turn.moment)
         told = parsed.as_json() | {"request": request["request"]}
         with db.transaction(db.AGENT) as session:
             recorded = casework.record_message(
@@ -213,11 +207,6 @@ class Assistant:
 def _tell(chat: int, step: str) -> None:
     with db.transaction(db.AGENT) as session:
         casework.tell_step(session, chat, step)
-
-
-def _address(chat: Chat) -> str:
-    """The contact's own address; a colleague asks in the colleague's name."""
-    return chat.email
 
 
 def _to_word(turn: Turn, reply: Reply) -> Question:

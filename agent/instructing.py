@@ -94,5 +94,9 @@ def override(choice: Choice, read: Facts, given: Facts) -> Choice:
             Action.NO_ACTION, Queue(read["forced_queue"]), choice.priority, "no request: routed as instructed"
         )
     if read.get("forced_action"):
-        return replace(choice, action=Action(read["forced_action"]), why="as instructed")
+        return replace(
+            choice,
+            action=Action(read["forced_action"]),
+            why="confirmed in the chat" if read.get("asked_in_chat") else "as instructed",
+        )
     return choice

@@ -213,7 +213,7 @@ def _change_order(draft: Draft) -> None:
         draft.say(f"Goods are wanted on {wanted.isoformat()} {mark}{was}.")
         facts.append(phrase("date", draft.language, day=replies.day(wanted.isoformat(), draft.language)))
     # what will be promised is known once the change has run: the core fills it in
-    facts.append(phrase("promised", draft.language, day=f"{{promised_date:{order['number']}:{draft.language}}}"))
+    facts.append(phrase("delivery", draft.language, day=f"{{promised_date:{order['number']}:{draft.language}}}"))
     draft.add(replies.compose("change_order", draft.read, draft.case, facts))
 
 

@@ -7,6 +7,7 @@
   const confirm = document.getElementById('confirm');
   const withWhom = document.getElementById('with');
   const form = document.getElementById('end');
+  const ANSWERS = { en: ['Yes', 'No'], es: ['Sí', 'No'], fr: ['Oui', 'Non'], de: ['Ja', 'Nein'] };
   let last = Number(talk.dataset.last || 0);
 
   const bubble = (m) => {
@@ -28,13 +29,21 @@
     last = Math.max(last, m.id);
     said.append(bubble(m));
     if (m.by !== 'customer' && steps) steps.hidden = true;
-    said.lastElementChild.scrollIntoView({ block: 'nearest' });
+    (form ?? said.lastElementChild).scrollIntoView({ block: 'end' });
   };
   const source = new EventSource(`${talk.dataset.events}?after=${last}`);
   source.addEventListener('message', (event) => show(JSON.parse(event.data)));
   source.addEventListener('state', (event) => {
     const state = JSON.parse(event.data);
-    if (confirm) confirm.hidden = !state.waits_for_yes;
+    if (confirm) {
+      confirm.hidden = !state.waits_for_yes;
+      const [yes, no] = ANSWERS[talk.dataset.token ? 'en' : state.language] ?? ANSWERS.en;
+      [[0, yes], [1, no]].forEach(([n, word]) => {
+        confirm.children[n].dataset.answer = word.toLowerCase();
+        confirm.children[n].textContent = word;
+      });
+      if (!confirm.hidden) (form ?? confirm).scrollIntoView({ block: 'end' });
+    }
     if (withWhom) withWhom.hidden = !['handed_over', 'taken'].includes(state.state);
     if (state.state === 'closed') source.close();
   });
