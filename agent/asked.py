@@ -55,7 +55,7 @@ def apply(found: dict[str, Any], asked: Mapping[str, Any]) -> dict[str, Any]:
     """What was confirmed goes before what the words read like."""
     request = Request.model_validate(asked)
     if request.customer:  # a colleague asked, signed in with us, on this customer's behalf
-        found = found | {"customer": request.customer, "customer_name": request.customer, "hostile": False, "marks": []}
+        found = found | {"customer": request.customer, "customer_name": request.customer, "marks": []}
     items = [{**i.model_dump(), "part": "words", "start": 0, "end": 0} for i in request.items]
     return found | {
         "intent": request.intent.value,
@@ -65,6 +65,7 @@ def apply(found: dict[str, Any], asked: Mapping[str, Any]) -> dict[str, Any]:
         "secondary": [],
         "signs": [],
         "auto": False,
+        "hostile": False,  # each turn was looked at when it was said; what looks hostile there goes to a person
         "order": request.order,
         "order_how": "what was confirmed in the chat",
         "order_as_called": request.order,

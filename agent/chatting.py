@@ -6,6 +6,7 @@ wording, or a language model's, checked) → answer, or pass on. Nothing uncheck
 
 from __future__ import annotations
 
+import re
 import sys
 import threading
 import uuid
@@ -151,7 +152,8 @@ class Assistant:
     def _pass_on(self, turn: Turn, request: Mapping[str, Any]) -> int:
         """The request becomes a case with a proposal, worked at once. The same turn passes on once."""
         chat = turn.chat
-        words = [*turn.before[-4:], f"customer: {turn.words}"]
+        # a mail that speaks of an assistant is looked at askance; here it is we who spoke
+        words = [re.sub(r"^assistant:", "we:", said) for said in turn.before[-4:]] + [f"customer: {turn.words}"]
         who, policy = (chat.name, chat.email), world.policy_in_force().mail
         raw, parsed = asked.message(chat.id, turn.last, who, words, str(request["read_back"]), policy, turn.moment)
         told = parsed.as_json() | {"request": request["request"]}

@@ -277,3 +277,20 @@ def test_a_colleague_asks_on_a_customers_behalf(colleague: Talk) -> None:
     proposal = pending(int(re.search(r"#(\d+)", said).group(1)))  # type: ignore[union-attr]
     assert proposal is not None
     assert proposal.commands[0]["type"] == "amend_order"
+
+
+def test_every_step_of_a_chat_is_in_the_journal_with_words(talk: Talk) -> None:
+    from api.words import TAGS
+    from erp_core.tables.desk import JournalEntry
+
+    talk.say("I want to talk to a person")
+    with db.transaction(db.API) as session:
+        now, chat = clock.now(session), queries.numbered(session, talk.id)
+        chats.take(session, chat, actor=AVA, name="Ava Stone", now=now)
+        chats.reply(session, chat, "Ava here.", actor=AVA, name="Ava Stone", now=now)
+        chats.close(session, chat, actor=AVA, now=now)
+        tags = set(session.scalars(select(JournalEntry.tag).where(JournalEntry.subject == f"chat:{talk.id}")))
+    assert {
+        f"chat:customer:{verb}" for verb in ("asked", "identified", "received", "taken", "answered", "closed")
+    } <= tags
+    assert tags <= TAGS.keys()
