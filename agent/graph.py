@@ -43,6 +43,7 @@ from prompts import replies
 from tools import world
 from tools.registry import together
 
+MOST_COMMANDS = 3
 STRENGTHS = ((0.8, "strong"), (0.6, "good"), (0.4, "fair"), (0.0, "weak"))
 
 
@@ -214,6 +215,12 @@ def _drafted(state: State) -> proposing.Draft:
         core_cases.propose(draft, state["input"])
     else:
         proposing.propose(_handed_over(draft))
+    wish = instructing.preference(draft.read, state["input"]["instruction"] or "")
+    if wish is not None and len(draft.commands) < MOST_COMMANDS:
+        draft.add(wish)
+        draft.say(
+            f"Kept for good, once signed: {wish.customer} {'takes' if wish.ships_partial else 'takes no'} part deliveries."
+        )
     return draft
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from agent import core_cases, dates, goods, quantities, references
 from agent.choosing import Choice
+from erp_core.commands import SaveCustomer
 from erp_core.values import Action, Intent, Queue, plain
 from tools import world
 
@@ -64,6 +65,18 @@ def apply(read: dict[str, Any], text: str) -> dict[str, Any]:
     if match and match != Queue.NONE:
         found["forced_queue"] = match
     return found
+
+
+ALWAYS = re.compile(r"\b(?:always|from now on|in (?:the )?future|generally|every time)\b", re.I)
+NEVER = re.compile(r"\b(?:never|no|not|don'?t|without)\b", re.I)
+PARTIALS = re.compile(r"\b(?:partials?|part(?:ial)? (?:deliver\w+|shipments?)|split (?:deliver\w+|shipments?))\b", re.I)
+
+
+def preference(read: Facts, text: str) -> SaveCustomer | None:
+    """What a reviewer says of a customer for good becomes a row that somebody signs, never words for a model."""
+    if not read["customer"] or not ALWAYS.search(text) or not PARTIALS.search(text):
+        return None
+    return SaveCustomer(customer=read["customer"], ships_partial=not NEVER.search(text))
 
 
 def _items(

@@ -118,3 +118,17 @@ def test_the_sample_folder_is_complete() -> None:
     names = {p.name for p in (SAMPLE / "inbox").glob("*.eml")}
     assert len(names) >= 60
     assert Path(SAMPLE / "labels.jsonl").read_text().count("\n") == len(names)
+
+
+@pytest.mark.parametrize(
+    ("text", "takes"), [("this customer always takes partials", True), ("from now on no partial shipments", False)]
+)
+def test_what_is_said_for_good_becomes_a_row_to_sign(worker: Any, api: Session, text: str, takes: bool) -> None:
+    line = triage(worker, sample("0075.eml"))
+    decisions.decide(api, line["proposal"]["id"], Said(Verdict.INSTRUCT, text), actor=AVA, now=TODAY)
+    api.commit()
+    assert worker.work(line["case"]) is not None
+    proposal = desk.pending(api, line["case"])
+    assert proposal is not None
+    assert proposal.asked_by == AVA
+    assert {"type": "save_customer", "customer": line["customer"], "ships_partial": takes} in proposal.commands
