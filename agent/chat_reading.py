@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from datetime import date, datetime
-from decimal import Decimal
+from datetime import datetime
 from enum import StrEnum
 from typing import Literal
 
@@ -14,8 +13,9 @@ from pydantic import BaseModel
 
 from agent import reading
 from agent.asked import Item
-from agent.llm import Answer, Question
+from agent.llm import Ask, Question
 from agent.mail.parse import Parsed
+from agent.quarantine import day_of, quantity_of
 from agent.reading import Understanding
 from erp_core.queries.references import key
 from erp_core.tables.chat import Chat
@@ -186,9 +186,6 @@ class Worded(BaseModel):
     text: str
 
 
-Ask = Callable[[Question], Answer]
-
-
 def by_model(found: Found, before: Sequence[str], ask: Ask) -> Found:
     """The same message as a language model reads it, as far as it can be checked. Raises Failed."""
     told = ask(_question(found, before)).form
@@ -198,25 +195,18 @@ def by_model(found: Found, before: Sequence[str], ask: Ask) -> Found:
     items = []
     for one in told.items:
         sku = skus.get(key(one.sku))
-        number = one.quantity if one.quantity and re.fullmatch(r"\d{1,7}(?:\.\d{1,3})?", one.quantity) else None
+        quantity = quantity_of(one.quantity)
         if sku is not None:
-            items.append(Item(sku=sku, quantity=plain(Decimal(number)) if number else None, uom=one.uom))
+            items.append(Item(sku=sku, quantity=plain(quantity) if quantity is not None else None, uom=one.uom))
     heard = replace(
         found.heard,
         act=told.act,
         language=told.language if len(found.words.split()) >= SHORT else found.chat.language,
         order=told.order if told.order in own else None,
         items=items,
-        day=_day(told.day),
+        day=day.isoformat() if told.day and (day := day_of(told.day)) else None,
     )
     return replace(found, heard=heard)
-
-
-def _day(said: str | None) -> str | None:
-    try:
-        return date.fromisoformat(said).isoformat() if said else None
-    except ValueError:
-        return None
 
 
 def _question(found: Found, before: Sequence[str]) -> Question:

@@ -17,10 +17,11 @@ from datetime import datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from agent import asked, chat_reading, choosing, gathering, graph, grounding, replies
+from agent import asked, chat_reading, choosing, gathering, graph, replies, wording
 from agent.asked import Request
 from agent.chat_reading import Act, Heard
-from agent.llm import Failed, Line, Question
+from agent.llm import Failed, Line
+from agent.wording import Reader
 from erp_core import casework, db
 from erp_core.casework import ChatAnswer
 from erp_core.tables.chat import Chat
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 MOST_LINES = 6
 MOST_NOT_UNDERSTOOD = 2  # in a row; then a person is better
 LEASE = 60
+LONGEST_ANSWER = 3000
 AT_ONCE = 4  # chats that one process answers beside each other when a language model thinks
 
 
@@ -130,7 +132,8 @@ class Assistant:
         if self.line is None or turn.heard.degraded or reply.fixed or not reply.facts:
             return reply.text, "local models"
         try:
-            said = self.line.ask(_to_word(turn, reply), turn.chat.case_id, f"chat-{turn.chat.id}").form
+            question = chat_reading.wording(turn.words, turn.language, reply.facts, reply.text)
+            said = self.line.ask(question, turn.chat.case_id, f"chat-{turn.chat.id}").form
         except Failed:
             return reply.text, "local models"
         assert isinstance(said, chat_reading.Worded)
@@ -141,13 +144,10 @@ class Assistant:
     def _holds(self, text: str, turn: Turn, reply: Reply) -> bool:
         """Every number, date and document stands in the facts, nothing is promised, nobody else's is named, and it is the right language."""
         known = [*reply.facts, reply.text, turn.moment.date().isoformat()]
-        return not (
-            grounding.unsupported(text, known, turn.moment.date())
-            or grounding.false_promises(text, [])
-            or world.others_documents(text, turn.chat.customer, None)
-            or pipeline.read(reader.current().nlp, "", text).language != turn.language
-            or not 1 <= len(text.strip()) <= 3000
-        )
+        speaks = reader.current().nlp
+        whom = Reader(turn.chat.customer, None, turn.language, lambda said: pipeline.read(speaks, "", said).language)
+        short = 1 <= len(text.strip()) <= LONGEST_ANSWER
+        return short and wording.problem(text, known, [], whom, turn.moment.date()) is None
 
     def _pass_on(self, turn: Turn, request: Mapping[str, Any]) -> int:
         """The request becomes a case with a proposal, worked at once. The same turn passes on once."""
@@ -209,10 +209,6 @@ class Assistant:
 def _tell(chat: int, step: str) -> None:
     with db.transaction(db.AGENT) as session:
         casework.tell_step(session, chat, step)
-
-
-def _to_word(turn: Turn, reply: Reply) -> Question:
-    return chat_reading.wording(turn.words, turn.language, reply.facts, reply.text)
 
 
 def _summary(turn: Turn, hand_over: HandOver | None) -> str:

@@ -29,7 +29,7 @@ from agent import (
     quarantine,
     reading,
 )
-from agent.llm import Answer, Failed, Line, Question
+from agent.llm import Ask, Failed, Line
 from agent.mail.parse import Parsed
 from agent.planning import Matter, Planned
 from agent.reading import Understanding
@@ -41,6 +41,7 @@ from ml import pipeline, reader
 from ml.reader import Reader
 from prompts import replies
 from tools import world
+from tools.facts import Scope
 from tools.registry import together
 
 MOST_COMMANDS = 3
@@ -140,7 +141,7 @@ def understand(state: State, given: Reader | None, line: Line | None) -> dict[st
     return {"read": found}
 
 
-def asking(line: Line, state: State) -> Callable[[Question], Answer]:
+def asking(line: Line, state: State) -> Ask:
     """Ask about this run's case, as long as the run may last."""
     return lambda question: line.ask(question, state["case"], state["run"], state.get("until"))
 
@@ -170,7 +171,7 @@ def propose(state: State, given: Reader | None = None, line: Line | None = None)
             draft.read,
             options,
             draft.evidence,
-            planning.scope_of(state["case"], draft.read, moment),
+            Scope(state["case"], draft.read["customer"], draft.read["supplier"], moment),
             state["input"]["kind"],
             moment.date(),
             lambda text: pipeline.read(speaks, "", text).language,

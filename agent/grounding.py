@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
 
 from erp_core.queries.references import key
+from erp_core.rules.letters import SLOT
 
 MONTHS = {
     name: number
@@ -31,7 +32,6 @@ DAY_MONTH = re.compile(
 MONTH_DAY = re.compile(rf"\b({_NAMES})\b\.?\s+(\d{{1,2}})(?:st|nd|rd|th)?(?:,?\s+(\d{{4}}))?", re.I)
 DOCUMENT = re.compile(r"(?<![\w-])(?=[\w/-]*\d)(?=[\w/-]*[A-Za-z])[A-Za-z0-9]+(?:[-/][A-Za-z0-9]+)*(?![\w-])")
 NUMBER = re.compile(r"(?<![\w.,-])[-+]?\d+(?:[.,\u202f\u00a0 ]\d{3})*(?:[.,]\d+)?(?![\w-])")
-SLOT = re.compile(r"\{[a-z_]+:[\w-]+(?::[a-z]{2})?\}")
 ORDINARY = frozenset(
     ["0", "1", "2", "24", "100"]
 )  # one order, two lines, within 24 hours, 100 percent: words of any letter

@@ -80,6 +80,9 @@ class Answer:
     tokens_out: int
 
 
+Ask = Callable[[Question], Answer]
+
+
 class Model(Protocol):
     """Whoever answers. Raises Failed."""
 

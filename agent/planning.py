@@ -9,15 +9,16 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import date
 from typing import Any
 
 from pydantic import BaseModel, Field
 
-from agent import grounding
+from agent import grounding, wording
 from agent.alternatives import Option
 from agent.evidence import Evidence
-from agent.llm import Ability, Answer, Failed, Question
+from agent.llm import Ability, Answer, Ask, Failed, Question
+from agent.wording import Reader
 from erp_core.commands import SendMessage
 from erp_core.errors import CountersignError
 from prompts import files
@@ -76,9 +77,6 @@ class Matter:
     kind: str
     today: date
     speaks: Callable[[str], str]  # the language of a text
-
-
-Ask = Callable[[Question], Answer]
 
 
 def plan(matter: Matter, ask: Ask) -> Planned:
@@ -210,7 +208,9 @@ def _checked(said: Plan, matter: Matter, inside: set[int]) -> Planned:
     letter = next((c for c in made.options[0].commands if isinstance(c, SendMessage)), None)
     if said.reply and letter is not None:
         tellable = [e["fact"] for e in matter.evidence.items if e["n"] not in inside and _tellable(e)]
-        problem = _letter_problem(said.reply, [*tellable, *own, letter.body], matter, made.options[0])
+        reader = Reader(matter.scope.customer, matter.scope.supplier, matter.read["language"], matter.speaks)
+        beside = [c.model_dump(mode="json") for c in made.options[0].commands]
+        problem = wording.problem(said.reply, [*tellable, *own, letter.body], beside, reader, matter.today)
         if problem:
             made.dropped.append(f"a letter that {problem}")
         else:
@@ -238,25 +238,3 @@ def _own_words(matter: Matter) -> list[str]:
         matter.today.isoformat(),
     ]
     return [str(x) for x in (*items, *numbers, *plain) if x]
-
-
-def _letter_problem(text: str, known: Sequence[str], matter: Matter, option: Option) -> str | None:
-    """Why a letter may not go out as it is; None when it may."""
-    missing = grounding.unsupported(text, known, matter.today)
-    if missing:
-        return f"names {', '.join(missing[:3])} without a fact that may be told"
-    commands = [c.model_dump(mode="json") for c in option.commands]
-    promised = grounding.false_promises(text, commands)
-    if promised:
-        return f"says “{promised[0]}”, which nothing beside it does"
-    foreign = world.others_documents(text, matter.scope.customer, matter.scope.supplier)
-    if foreign:
-        return f"names {', '.join(foreign)}, which is somebody else's"
-    if matter.speaks(text) != matter.read["language"]:
-        return "is in another language than the sender's"
-    return None
-
-
-def scope_of(case: int, read: Mapping[str, Any], moment: datetime) -> Scope:
-    """Whose facts a run may see."""
-    return Scope(case, read["customer"], read["supplier"], moment)

@@ -7,7 +7,7 @@ The local reading stays where the model says nothing usable; where both differ, 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import date, datetime
 from decimal import Decimal
@@ -17,7 +17,7 @@ from pydantic import BaseModel, Field
 
 from agent import goods, references
 from agent.linking import in_english, named_words
-from agent.llm import Answer, Question
+from agent.llm import Ask, Question
 from agent.mail.parse import Parsed
 from agent.reading import REF_KINDS, Reference, Understanding, parts_of, sent_of
 from agent.references import Found
@@ -27,6 +27,7 @@ from erp_core.queries.references import OrderCard, key
 from erp_core.values import Intent
 from prompts import files
 from tools import world
+from tools.registry import together
 
 PROMPTS = ("triage", "extract")
 CERTAINTY = {"sure": 0.95, "likely": 0.75, "unsure": 0.45}
@@ -90,13 +91,12 @@ class MailRead(BaseModel):
     date_quote: str | None
 
 
-Ask = Callable[[Question], Answer]
-
-
 def read(said: Understanding, parsed: Parsed, moment: datetime, ask: Ask) -> Understanding:
     """The understanding as the language model has it, as far as it can be checked. Raises Failed, and then nothing has changed."""
     parts = parts_of(parsed)
-    told = ask(question(said, parsed, moment)).form
+    with together():  # over before it is asked
+        asked = question(said, parsed, moment)
+    told = ask(asked).form
     assert isinstance(told, MailRead)
     places = {**parts, "quoted": parsed.quoted}
     found = replace(said, marks=list(said.marks), disagrees=_disagreements(said, told))
@@ -116,7 +116,7 @@ def read(said: Understanding, parsed: Parsed, moment: datetime, ask: Ask) -> Und
     found.items = [] if found.auto else _items(told, places, found)
     found.skus_said = sorted({g.sku for g in found.items} | set(said.skus_said))
     found.requested_date, found.date_place = None, None
-    if told.requested_date and (day := _day(told.requested_date)) and day >= sent_of(parsed, moment).date():
+    if told.requested_date and (day := day_of(told.requested_date)) and day >= sent_of(parsed, moment).date():
         found.requested_date = day.isoformat()
         place = _place(told.date_quote or "", {"newest": parts["newest"]})
         found.date_place = (place[1], place[2]) if place else None
@@ -216,7 +216,7 @@ def _disagreements(said: Understanding, told: MailRead) -> list[str]:
     if said.requested_date and told.requested_date != said.requested_date:
         found.append(f"the local models read {said.requested_date} as the day wanted")
     mine = {g.sku: g.quantity for g in said.items}
-    theirs = {i.sku: _quantity(i.quantity) for i in told.items}
+    theirs = {i.sku: quantity_of(i.quantity) for i in told.items}
     found += [f"the local models read {q} for {s}" for s, q in mine.items() if q is not None and theirs.get(s) != q]
     return found
 
@@ -267,18 +267,19 @@ def _items(told: MailRead, places: Mapping[str, str], found: Understanding) -> l
         if sku is None or sku in kept:
             continue
         place = _place(item.quote, places) or ("words", 0, 0)
-        kept[sku] = goods.Goods(sku, _quantity(item.quantity), item.uom, *place)
+        kept[sku] = goods.Goods(sku, quantity_of(item.quantity), item.uom, *place)
     return list(kept.values())
 
 
-def _quantity(text: str | None) -> Decimal | None:
+def quantity_of(text: str | None) -> Decimal | None:
     """A quantity that can be ordered; None for what is none."""
     if text is None or not re.fullmatch(r"\d{1,7}(?:\.\d{1,3})?", text.strip()):
         return None
     return Decimal(text.strip())
 
 
-def _day(text: str) -> date | None:
+def day_of(text: str) -> date | None:
+    """A day written as YYYY-MM-DD; None for what is none."""
     try:
         return date.fromisoformat(text)
     except ValueError:

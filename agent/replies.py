@@ -7,6 +7,7 @@ from datetime import date
 from typing import Any
 
 from erp_core.commands import SendMessage
+from erp_core.rules.letters import written
 from prompts.replies import phrase, reply
 from tools import world
 
@@ -86,11 +87,4 @@ def offer_line(offer: Facts, language: str, currency: str) -> str:
 
 def day(iso: str, language: str) -> str:
     """A date as the reader writes it."""
-    moment = date.fromisoformat(iso[:10])
-    if language == "en":
-        return f"{moment:%B} {moment.day}, {moment.year}"
-    return (
-        f"{moment.day:02d}.{moment.month:02d}.{moment.year}"
-        if language == "de"
-        else f"{moment.day:02d}/{moment.month:02d}/{moment.year}"
-    )
+    return written(date.fromisoformat(iso[:10]), language)

@@ -146,7 +146,7 @@ def main(argv: list[str]) -> int:
         _fetch_in_background(own)
         scorer = threading.Thread(target=scoring.run, args=(stop,), name="scorer")
         scorer.start()
-        talker = threading.Thread(target=_talk, args=(stop,), name="chats")
+        talker = threading.Thread(target=_talk, args=(stop, own.line), name="chats")
         talker.start()
         if own.line is not None:
             threading.Thread(target=_summarise, args=(stop, own.line), name="summaries", daemon=True).start()
@@ -163,10 +163,9 @@ def main(argv: list[str]) -> int:
     return 0
 
 
-def _talk(stop: threading.Event) -> None:
+def _talk(stop: threading.Event, line: Line | None) -> None:
     """Chats are answered on threads of their own, so that no case keeps a customer waiting."""
-    line = llm.configured()
-    with worker() as own:
+    with worker(line=line) as own:
         chatting.run(stop, lambda: Assistant(own, line), chatting.AT_ONCE if line is not None else 1)
 
 

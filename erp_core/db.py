@@ -161,10 +161,8 @@ def raw(session: Session) -> Iterator[Any]:
 @contextmanager
 def listening(role: str, channel: str) -> Iterator[Callable[[float], bool]]:
     """Wait to be woken: a function that returns after so many seconds at most, and says whether somebody notified the channel."""
-    url = engine(role).url.set(drivername="postgresql").render_as_string(hide_password=False)
-    with psycopg.connect(url, autocommit=True) as connection:
-        connection.execute(psycopg.sql.SQL("LISTEN {}").format(psycopg.sql.Identifier(channel)))
-        yield lambda seconds: any(True for _ in connection.notifies(timeout=seconds, stop_after=1))
+    with hearing(role, channel) as heard:
+        yield lambda seconds: bool(heard(seconds))
 
 
 @contextmanager

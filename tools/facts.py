@@ -82,7 +82,7 @@ def _order(session: Session, scope: Scope, number: str) -> Any:
         found = sales.order(session, number)
     except NotFound:
         found = None
-    if found is None or (scope.customer and found.customer != scope.customer) or not (scope.customer or scope.case):
+    if found is None or found.customer != scope.customer:
         raise NotFound(f"There is no order {number} of this customer.")
     return found
 

@@ -22,7 +22,7 @@ from erp_core.errors import LimitReached, NotAuthorised, NotFound, Problem, Rule
 from erp_core.queries import chats, policies, references
 from erp_core.tables.chat import Chat, ChatCode
 from erp_core.tables.desk import Case, Message
-from erp_core.tables.parties import Contact, Customer
+from erp_core.tables.parties import Customer
 from erp_core.values import CaseStatus, ChatState, Priority, Queue
 
 CODE_MINUTES, WRONG_TRIES = 10, 5
@@ -49,7 +49,7 @@ class Begun:
 def ask(session: Session, email: str, language: str, now: datetime) -> Begun:
     """Begin a chat: a known contact is mailed a code. Nobody is told which addresses are known."""
     email, secret = email.strip().lower(), secrets.token_urlsafe(32)
-    contact = session.scalars(select(Contact).where(func.lower(Contact.email) == email)).first()
+    contact = references.contact_at(session, email)
     if contact is None:
         return Begun(secret, None)
     lately = (
@@ -57,7 +57,7 @@ def ask(session: Session, email: str, language: str, now: datetime) -> Begun:
     )
     if (session.scalar(lately) or 0) >= CODES_AN_HOUR:
         return Begun(secret, None)  # said to nobody either: a flood of codes must not be a way to learn addresses
-    chat = _made(session, email, contact.name, None, language, secret, ChatState.ASKED, now)
+    chat = _made(session, email, contact.name, None, language, secret, now)
     code = f"{secrets.randbelow(10**6):06d}"
     ends = now + timedelta(minutes=CODE_MINUTES)
     session.add(ChatCode(chat_id=chat.id, code_hash=_hash(f"{chat.id}:{code}"), expires_at=ends))
@@ -79,7 +79,9 @@ def identify(session: Session, secret: str, code: str, now: datetime) -> Chat | 
     if not hmac.compare_digest(kept.code_hash, _hash(f"{chat.id}:{code.strip()}")):
         return None
     session.delete(kept)
-    contact = session.scalars(select(Contact).where(func.lower(Contact.email) == chat.email)).one()
+    contact = references.contact_at(session, chat.email)
+    if contact is None:  # taken off since the code was mailed
+        return None
     _opened(session, chat, contact.customer, now)
     return chat
 
@@ -94,11 +96,11 @@ def from_portal(session: Session, token: str, key: str | None, language: str, no
     except jwt.PyJWTError as error:
         raise NotAuthorised("The portal's token is not valid, or has expired.") from error
     email = str(said["email"]).strip().lower()
-    contact = session.scalars(select(Contact).where(func.lower(Contact.email) == email)).first()
+    contact = references.contact_at(session, email)
     if contact is None:
         raise NotAuthorised("The portal's token names nobody we know.")
     secret = secrets.token_urlsafe(32)
-    chat = _made(session, email, contact.name, None, language, secret, ChatState.ASKED, now)
+    chat = _made(session, email, contact.name, None, language, secret, now)
     _opened(session, chat, contact.customer, now)
     return Begun(secret, chat)
 
@@ -107,7 +109,7 @@ def for_colleague(session: Session, customer: str, name: str, *, actor: str, now
     """The same assistant for a colleague who asks on a customer's behalf. Raises NotFound for a customer of another firm."""
     if session.get(Customer, customer) is None:
         raise NotFound(f"There is no customer {customer}.")
-    chat = _made(session, actor, name, actor, "en", secrets.token_urlsafe(32), ChatState.ASKED, now)
+    chat = _made(session, actor, name, actor, "en", secrets.token_urlsafe(32), now)
     _opened(session, chat, customer, now)
     return chat
 
@@ -186,12 +188,9 @@ def close_idle(session: Session, now: datetime) -> int:
 
 def told(session: Session, chat: Chat, message: Message) -> str:
     """What may be shown of an answer by the assistant: the text, unless it names a document of somebody else's. The last look before it leaves."""
-    if message.direction != "out" or message.parsed.get("by") != "agent":
-        return str(message.parsed.get("newest", ""))
     said = str(message.parsed.get("newest", ""))
-    if references.strangers(session, said, chat.customer):
-        return "…"
-    return said
+    by_agent = message.direction == "out" and message.parsed.get("by") == "agent"
+    return "…" if by_agent and references.strangers(session, said, chat.customer) else said
 
 
 def _made(
@@ -201,14 +200,13 @@ def _made(
     staff: str | None,
     language: str,
     secret: str,
-    state: ChatState,
     now: datetime,
 ) -> Chat:
     chat = Chat(
         email=email,
         name=name,
         staff=staff,
-        state=state,
+        state=ChatState.ASKED,
         language=language,
         started_at=now,
         last_at=now,

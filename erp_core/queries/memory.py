@@ -58,7 +58,8 @@ class Near:
 
 NEAREST = """
 SELECT kind, subject, case_id, text, 1 - (vector <=> cast(:vector AS vector)) AS likeness FROM passage
-WHERE embedder = :embedder AND kind = ANY(:kinds) AND case_id IS DISTINCT FROM :but
+WHERE embedder = :embedder AND kind = ANY(:kinds)
+  AND (cast(:but AS int) IS NULL OR case_id IS DISTINCT FROM :but)
 ORDER BY vector <=> cast(:vector AS vector) LIMIT :most"""
 
 
@@ -104,7 +105,7 @@ def ended(session: Session, cases: Sequence[int]) -> dict[int, Ended]:
         commands = [c["type"] for c in row.amended or row.commands or []]
         action = row.action or "closed by a person"
         return Ended(
-            row.id, row.title, row.resolved_at, action, commands, bool(row.amended), row.root_cause, not row.came_back
+            row.id, row.kind, row.resolved_at, action, commands, bool(row.amended), row.root_cause, not row.came_back
         )
 
     return {row.id: of(row) for row in session.execute(text(ENDED), {"cases": list(cases)})}

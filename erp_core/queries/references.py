@@ -32,10 +32,15 @@ class Sender:
     known_contact: bool = False
 
 
+def contact_at(session: Session, address: str) -> Contact | None:
+    """Whose address this is (lower case); of several customers' the one that was entered first."""
+    return session.scalars(select(Contact).where(func.lower(Contact.email) == address).order_by(Contact.id)).first()
+
+
 def sender(session: Session, address: str) -> Sender:
     """The customer or supplier that an address or its domain belongs to."""
     domain = address.rpartition("@")[2]
-    contact = session.scalars(select(Contact).where(func.lower(Contact.email) == address)).first()
+    contact = contact_at(session, address)
     if contact is not None:
         return Sender(customer=contact.customer, known_contact=True)
     if not domain or domain in FREE_MAIL:
