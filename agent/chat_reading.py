@@ -212,13 +212,7 @@ def by_model(found: Found, before: Sequence[str], ask: Ask) -> Found:
 def _question(found: Found, before: Sequence[str]) -> Question:
     filled = files.filled(("chat",), world.prompts_in_use(), our_name=world.our_name())
     facts = found.said.facts
-    orders = [
-        f"- {c.number}, PO {c.customer_po or 'none'}, {c.state}: "
-        + "; ".join(
-            f"{line} {sku} {name}, {quantity.normalize():f} {uom}" for line, sku, name, quantity, uom in c.lines[:20]
-        )
-        for c in facts.orders[:20]
-    ]
+    orders = [f"- {card.in_words()}" for card in facts.orders[:20]]
     waiting = found.chat.pending
     known = [
         f"The customer is {found.chat.customer}. Today is {world.now().date().isoformat()}.",

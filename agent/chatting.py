@@ -26,7 +26,7 @@ from erp_core import casework, db
 from erp_core.casework import ChatAnswer
 from erp_core.tables.chat import Chat
 from erp_core.values import Action, HandOver, Intent
-from ml import pipeline, reader
+from ml import pipeline
 from prompts import chat as texts
 from tools import world
 from tools.registry import together
@@ -116,7 +116,7 @@ class Assistant:
         words, last = str(incoming[-1].parsed["newest"]), incoming[-1].id
         before = [f"{'customer' if m.direction == 'in' else 'assistant'}: {m.parsed['newest']}" for m in said[-9:-1]]
         moment = world.now()
-        found = chat_reading.local(chat, words, moment, reader.current().nlp)
+        found = chat_reading.local(chat, words, moment, world.mail_reader().nlp)
         degraded = ""
         if self.line is not None:
             line = self.line
@@ -144,7 +144,7 @@ class Assistant:
     def _holds(self, text: str, turn: Turn, reply: Reply) -> bool:
         """Every number, date and document stands in the facts, nothing is promised, nobody else's is named, and it is the right language."""
         known = [*reply.facts, reply.text, turn.moment.date().isoformat()]
-        speaks = reader.current().nlp
+        speaks = world.mail_reader().nlp
         whom = Reader(turn.chat.customer, None, turn.language, lambda said: pipeline.read(speaks, "", said).language)
         short = 1 <= len(text.strip()) <= LONGEST_ANSWER
         return short and wording.problem(text, known, [], whom, turn.moment.date()) is None

@@ -24,6 +24,7 @@ from agent import (
     core_cases,
     gathering,
     instructing,
+    investigating,
     planning,
     proposing,
     quarantine,
@@ -33,11 +34,11 @@ from agent.llm import Ask, Failed, Line
 from agent.mail.parse import Parsed
 from agent.planning import Matter, Planned
 from agent.reading import Understanding
-from agent.signs import signs_of
+from agent.signs import Sign, signs_of
 from erp_core import casework, db
 from erp_core.casework import Filing, Triage
 from erp_core.commands import COMMANDS
-from ml import pipeline, reader
+from ml import pipeline
 from ml.reader import Reader
 from prompts import replies
 from tools import world
@@ -45,6 +46,7 @@ from tools.facts import Scope
 from tools.registry import together
 
 MOST_COMMANDS = 3
+CARRIES_OUT = ("amend_order", "cancel_order", "place_order", "substitute_item", "expedite_order")
 STRENGTHS = ((0.8, "strong"), (0.6, "good"), (0.4, "fair"), (0.0, "weak"))
 
 
@@ -120,7 +122,7 @@ def understand(state: State, given: Reader | None, line: Line | None) -> dict[st
         return {"read": core_cases.of_core_case(case)}
     confirmed = case["parsed"].get("request")
     parsed = Parsed.from_json({k: v for k, v in case["parsed"].items() if k != "request"})
-    own = given or reader.current()
+    own = given or world.mail_reader()
     moment = datetime.fromisoformat(case["received_at"])
     said, degraded = reading.read(parsed, own.nlp, moment, machine_mail=case["machine"]), ""
     if line is not None and not confirmed and not (case["machine"] and said.auto):
@@ -158,22 +160,25 @@ def gather(state: State) -> dict[str, Any]:
 
 def propose(state: State, given: Reader | None = None, line: Line | None = None) -> dict[str, Any]:
     """One to three commands with their reasons, and what else could be done."""
+    degraded = state["read"].get("degraded", "")
+    plans = line is not None and not (degraded or state["read"]["hostile"] or state["read"]["auto"])
     with together(), replies.using(world.prompt_in_use(replies.NAME)):  # over before a model is asked
+        scope = Scope(state["case"], state["read"]["customer"], state["read"]["supplier"], world.now())
         draft = _drafted(state)
+        if plans or state["input"]["parsed"] is None:
+            _investigate(draft, state, scope)
         options = alternatives.options(draft, state["input"], proposing.hand_over)
         prompt = replies.digest()
     planned = Planned(options)
-    degraded = state["read"].get("degraded", "")
-    if line is not None and not degraded and not draft.read["hostile"] and not draft.read["auto"]:
-        speaks = (given or reader.current()).nlp
-        moment = world.now()
+    if line is not None and plans:
+        speaks = (given or world.mail_reader()).nlp
         matter = Matter(
             draft.read,
             options,
             draft.evidence,
-            Scope(state["case"], draft.read["customer"], draft.read["supplier"], moment),
+            scope,
             state["input"]["kind"],
-            moment.date(),
+            scope.moment.date(),
             lambda text: pipeline.read(speaks, "", text).language,
         )
         try:
@@ -216,6 +221,10 @@ def _drafted(state: State) -> proposing.Draft:
         core_cases.propose(draft, state["input"])
     else:
         proposing.propose(_handed_over(draft))
+    if Sign.CONDITIONAL in draft.read["signs"] and any(c.type in CARRIES_OUT for c in draft.commands):
+        draft.say("The mail sets a condition; look whether it is met before you sign.")
+    if draft.read["secondary"] and not draft.read["hostile"]:
+        draft.say(f"It also asks about: {', '.join(s.replace('_', ' ') for s in draft.read['secondary'])}.")
     wish = instructing.preference(draft.read, state["input"]["instruction"] or "")
     if wish is not None and len(draft.commands) < MOST_COMMANDS:
         draft.add(wish)
@@ -223,6 +232,19 @@ def _drafted(state: State) -> proposing.Draft:
             f"Kept for good, once signed: {wish.customer} {'takes' if wish.ships_partial else 'takes no'} part deliveries."
         )
     return draft
+
+
+SAID_TOO = ("ageing", "payments")  # sources that a credit manager reads before the evidence
+
+
+def _investigate(draft: proposing.Draft, state: State, scope: Scope) -> None:
+    """What people look at in a case of this kind, as evidence; some of it in the rationale."""
+    case = state["input"]
+    kind = case["kind"] if case["parsed"] is None else draft.read["intent"]
+    known = investigating.known_of(draft.gathered, case.get("details") or {})
+    for mark, fact in investigating.look_up(kind, known, scope, draft.evidence):
+        if fact.source in SAID_TOO:
+            draft.say(f"{fact.text[:1].upper()}{fact.text[1:]} {mark}.")
 
 
 def _asked_enough(draft: proposing.Draft) -> bool:

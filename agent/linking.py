@@ -152,6 +152,21 @@ def link(
     return Link(None)
 
 
+def shown(card: OrderCard, orders: Sequence[OrderCard], parts: dict[str, str], intent: str, skus: Sequence[str]) -> str:
+    """What in the message shows that this order is meant, whoever says so: a number of it, its goods alone, or that no other is in question; else nothing."""
+    newest = "\n".join(text for part, text in parts.items() if part != "quoted")
+    if _mentions(newest, card):
+        return "the number"
+    if _mentions(parts.get("quoted", ""), card):
+        return "the number in the earlier mail"
+    alike = [c for c in orders if c.state in _states(intent)] if card.state in _states(intent) else list(orders)
+    if skus and [c for c in alike if set(skus) & {line[1] for line in c.lines}] == [card]:
+        return "the only order with these goods"
+    if not skus and (_by_goods(alike, (), newest) == card or (LATEST.search(newest) and orders[0] == card)):
+        return "the only order that fits the words"
+    return "the customer's only order in question" if alike == [card] else ""
+
+
 def _states(intent: str) -> tuple[str, ...]:
     if intent in LIVE:
         return ("open",)

@@ -15,7 +15,7 @@ from typing import Literal
 
 from pydantic import BaseModel, Field
 
-from agent import goods, references
+from agent import goods, linking, references
 from agent.linking import in_english, named_words
 from agent.llm import Ask, Question
 from agent.mail.parse import Parsed
@@ -23,7 +23,7 @@ from agent.reading import REF_KINDS, Reference, Understanding, parts_of, sent_of
 from agent.references import Found
 from agent.signs import Sign
 from agent.suspicion import Mark
-from erp_core.queries.references import OrderCard, key
+from erp_core.queries.references import key
 from erp_core.values import Intent
 from prompts import files
 from tools import world
@@ -35,16 +35,6 @@ DISAGREED = 0.8  # of the confidence is left when the local models, themselves s
 SURE_ENOUGH = 0.5
 MOST_ORDERS, MOST_ENTRIES = 25, 20
 
-HOW = {
-    "number": "the number",
-    "customer_po": "the PO number",
-    "invoice": "the invoice's order",
-    "shipment": "the shipment's order",
-    "history": "the number in the earlier mail",
-    "goods": "the only order with these goods",
-    "only_one": "the customer's only order in question",
-    "none": "what the numbers belong to",
-}
 Misleading = Literal[
     "none",
     "prompt_injection",
@@ -85,7 +75,6 @@ class MailRead(BaseModel):
     quote: str
     references: list[NumberRead]
     order: str | None
-    order_how: Literal["number", "customer_po", "invoice", "shipment", "history", "goods", "only_one", "none"]
     items: list[ItemRead] = Field(description="Each item once")
     requested_date: str | None
     date_quote: str | None
@@ -112,8 +101,8 @@ def read(said: Understanding, parsed: Parsed, moment: datetime, ask: Ask) -> Und
     found.secondary = [i.value for i in dict.fromkeys(told.secondary) if i not in (told.intent, Intent.OTHER)][:3]
     found.signs = frozenset(told.signs)
     found.references = _references(said, told, parts)
-    _link(found, told)
     found.items = [] if found.auto else _items(told, places, found)
+    _link(found, told, places)
     found.skus_said = sorted({g.sku for g in found.items} | set(said.skus_said))
     found.requested_date, found.date_place = None, None
     if told.requested_date and (day := day_of(told.requested_date)) and day >= sent_of(parsed, moment).date():
@@ -141,7 +130,7 @@ def _facts(said: Understanding, parsed: Parsed, moment: datetime) -> str:
     elif said.supplier:
         who = f"supplier {said.supplier}"
     noticed = ", ".join(sorted({m.name for m in said.marks})) or "nothing"
-    orders = [_card(card) for card in (facts.orders if said.customer else [])[:MOST_ORDERS]]
+    orders = [f"- {card.in_words()}" for card in (facts.orders if said.customer else [])[:MOST_ORDERS]]
     bought = world.expected_from(said.supplier) if said.supplier else []
     entries = [f"- {sku} {name}" for sku, name in _entries(said, parsed).items()]
     return "\n".join(
@@ -155,14 +144,6 @@ def _facts(said: Understanding, parsed: Parsed, moment: datetime) -> str:
             "The message:",
         ]
     )
-
-
-def _card(card: OrderCard) -> str:
-    lines = "; ".join(
-        f"{line} {sku} {name}, {quantity.normalize():f} {uom}" for line, sku, name, quantity, uom in card.lines[:30]
-    )
-    wanted = f", wanted {card.requested_date.isoformat()}" if card.requested_date else ""
-    return f"- {card.number}, PO {card.customer_po or 'none'}, {card.state}, ordered {card.ordered_at.date()}{wanted}: {lines}"
 
 
 def _entries(said: Understanding, parsed: Parsed) -> dict[str, str]:
@@ -241,15 +222,23 @@ def _references(said: Understanding, told: MailRead, parts: Mapping[str, str]) -
     return list(kept.values())
 
 
-def _link(found: Understanding, told: MailRead) -> None:
-    """Only an order of the sender's own; what else is named stays unlinked."""
-    own = {card.number for card in found.facts.orders} if found.customer else set()
-    found.order = told.order if told.order in own else None
-    if found.order is None and told.intent != Intent.ORDER_SUBMISSION:
+def _link(found: Understanding, told: MailRead, places: dict[str, str]) -> None:
+    """Only an order of the sender's own that something in the message shows; what else is named stays unlinked."""
+    own = {card.number: card for card in found.facts.orders} if found.customer else {}
+    local, found.order, found.order_how = found.order, None, ""
+    named = {r.order for r in found.references if r.own and r.order in own}
+    if card := own.get(told.order or ""):
+        skus = [g.sku for g in found.items]
+        how = linking.shown(card, found.facts.orders, places, told.intent, skus)
+        if card.number in named or card.number == local:
+            how = how or "what the numbers belong to"
+        if how:
+            found.order, found.order_how = card.number, how
+        else:
+            found.disagrees.append(f"the language model links {card.number}, which nothing in the message shows")
+    elif told.intent != Intent.ORDER_SUBMISSION and len(named) == 1:
         # the list of orders shows no invoices and shipments; whose they are, our records say
-        named = {r.order for r in found.references if r.own and r.order in own}
-        found.order = named.pop() if len(named) == 1 else None
-    found.order_how = HOW[told.order_how] if found.order else ""
+        found.order, found.order_how = named.pop(), "what the numbers belong to"
     cited = {r.order for r in found.references if r.order and not r.own}
     foreign = bool(cited) and found.customer is not None
     if foreign and not any(m.name == "foreign_number" for m in found.marks):

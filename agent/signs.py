@@ -33,6 +33,7 @@ class Sign(StrEnum):
     SPLIT = "split"
     SUBSTITUTE = "substitute"
     LINE_DOWN = "line_down"
+    CONDITIONAL = "conditional"
 
 
 PATTERNS: dict[Sign, re.Pattern[str]] = {
@@ -102,6 +103,11 @@ PATTERNS: dict[Sign, re.Pattern[str]] = {
     ),
     Sign.LINE_DOWN: re.compile(
         r"\b(?:line (?:is )?down|shut ?down|plant (?:is )?down|(?:machine|pump|press|boiler|chiller) (?:is )?down|emergency|no (?:heat|water|power)|critical|standing (?:around|idle)|crew (?:is )?idle|línea parada|paro de línea|ligne (?:est )?arrêtée|produktion steht|stillstand)\b",
+        re.I,
+    ),
+    Sign.CONDITIONAL: re.compile(
+        r"\b(?:only if|but only when|provided(?: that)?|unless|on (?:the )?condition|as long as (?:you|the price|it)|if (?:you can(?:'?t|not)|not),? (?:then )?(?:cancel|leave|keep|forget|drop)|"
+        r"s[óo]lo si|siempre que|a menos que|de lo contrario|seulement si|à condition|sauf si|sinon|nur (?:wenn|falls)|sofern|andernfalls)\b",
         re.I,
     ),
     Sign.CHANGED_INSTEAD: re.compile(r"\b(?:instead|rather|change|make it|add)\b", re.I),

@@ -10,7 +10,7 @@ import threading
 import time
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 from langgraph.checkpoint.postgres import PostgresSaver
@@ -27,6 +27,7 @@ from erp_core.errors import CountersignError
 from erp_core.queries import digests
 from ml.reader import Reader, current
 from tools import world
+from tools.registry import together
 
 LEASE_SECONDS = 120
 LONGEST_LEASE = 600
@@ -69,12 +70,15 @@ class Worker:
         run = f"{case}-{uuid.uuid4().hex[:8]}"
         started = time.monotonic()
         until = started + self.lease - SPARE_SECONDS
+        # without a language model nothing is waited for, so all that is read is read in one transaction
+        once = together() if self.line is None else nullcontext()
         try:
-            state: dict[str, Any] = self.graph.invoke(
-                {"case": case, "worker": self.name, "run": run, "started": started, "until": until},
-                {"configurable": {"thread_id": f"case:{case}"}},
-                durability="exit",
-            )
+            with once:
+                state: dict[str, Any] = self.graph.invoke(
+                    {"case": case, "worker": self.name, "run": run, "started": started, "until": until},
+                    {"configurable": {"thread_id": f"case:{case}"}},
+                    durability="exit",
+                )
         except Exception as error:  # whatever a mail provokes, the case goes back with the reason
             self._give_back(case, f"{type(error).__name__}: {error}")
             return {"case": case, "error": str(error)}

@@ -12,13 +12,13 @@ $$;
 CREATE OR REPLACE FUNCTION casework.policy_content() RETURNS jsonb
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = public, pg_temp AS $$
     SELECT v.content FROM policy_activation a JOIN policy_version v ON v.id = a.version
-    WHERE a.active_from <= casework.desk_now() ORDER BY a.active_from DESC, a.id DESC LIMIT 1
+    WHERE a.active_from <= (SELECT casework.desk_now()) ORDER BY a.active_from DESC, a.id DESC LIMIT 1
 $$;
 
 CREATE OR REPLACE FUNCTION casework.policy_hash() RETURNS text
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = public, pg_temp AS $$
     SELECT v.hash FROM policy_activation a JOIN policy_version v ON v.id = a.version
-    WHERE a.active_from <= casework.desk_now() ORDER BY a.active_from DESC, a.id DESC LIMIT 1
+    WHERE a.active_from <= (SELECT casework.desk_now()) ORDER BY a.active_from DESC, a.id DESC LIMIT 1
 $$;
 
 DROP FUNCTION IF EXISTS casework.due(timestamptz, text, text);
@@ -27,7 +27,7 @@ DROP FUNCTION IF EXISTS casework.due(timestamptz, text, text);
 CREATE OR REPLACE FUNCTION casework.calendar_of(p_entity text) RETURNS text
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = public, pg_temp AS $$
     SELECT coalesce(c -> 'sites' ->> p_entity, c -> 'sites' ->> (SELECT country FROM entity WHERE code = p_entity), c ->> 'default')
-    FROM (SELECT casework.policy_content() -> 'clocks' AS c) x
+    FROM (SELECT casework.policy_content() -> 'clocks' AS c OFFSET 0) x  -- OFFSET 0: fetched once, not once a use
 $$;
 
 -- So much working time after a moment. Where no calendar reaches, hours are hours.
@@ -51,13 +51,13 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = public, pg_temp AS $$
     SELECT CASE WHEN p_queue = 'none' THEN NULL ELSE casework.work_on(p_from, make_interval(hours => coalesce(
         (p -> 'local' -> 'firms' -> p_entity -> 'sla_hours' ->> p_priority)::int, (p -> 'sla_hours' ->> p_priority)::int)),
         casework.calendar_of(p_entity)) END
-    FROM (SELECT casework.policy_content() AS p) x
+    FROM (SELECT casework.policy_content() AS p OFFSET 0) x
 $$;
 
 -- A due time that stood still runs on: as much working time is left as there was when it was paused.
 CREATE OR REPLACE FUNCTION casework.resumed(p_paused timestamptz, p_due timestamptz, p_now timestamptz, p_entity text) RETURNS timestamptz
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = public, pg_temp AS $$
-    SELECT casework.work_on(p_now, casework.worked(p_paused, p_due, c), c) FROM (SELECT casework.calendar_of(p_entity) AS c) x
+    SELECT casework.work_on(p_now, casework.worked(p_paused, p_due, c), c) FROM (SELECT casework.calendar_of(p_entity) AS c OFFSET 0) x
 $$;
 
 -- The place within a band, smallest first: the hour of opening less the hours its weight is worth. Older ones come forward by themselves.
@@ -71,7 +71,7 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = public, pg_temp AS $$
         - CASE WHEN EXISTS (SELECT FROM sales_order o WHERE o.number = p_case.order_number AND o.expedited)
             THEN (w ->> 'expedited_weight')::numeric ELSE 0 END
         - coalesce(p_case.late_chance, 0)::numeric * coalesce((w ->> 'late_weight')::numeric, 0)))::bigint
-    FROM (SELECT casework.policy_content() -> 'weights' AS w) x
+    FROM (SELECT casework.policy_content() -> 'weights' AS w OFFSET 0) x
 $$;
 
 -- The header rules by which the core itself knows machine mail. A model's opinion never counts here.
@@ -192,15 +192,18 @@ DECLARE
     claimed bigint;
 BEGIN
     PERFORM set_config('synchronous_commit', 'off', true);  -- a lost claim is only claimed again
-    UPDATE case_file SET status = 'investigating', leased_by = p_worker, attempts = attempts + 1,
-        leased_until = clock_timestamp() + make_interval(secs => least(greatest(p_seconds, 1), 600))
-    WHERE id = (
-        SELECT id FROM case_file
+    IF p_case IS NULL THEN
+        SELECT id INTO p_case FROM case_file
         WHERE status IN ('new', 'investigating') AND kind <> 'chat' AND NOT worked AND attempts < 5 AND NOT casework.stopped(entity)
             AND (leased_until IS NULL OR leased_until < clock_timestamp())
-            AND (p_case IS NULL OR id = p_case)
         ORDER BY array_position(ARRAY['urgent', 'high', 'normal', 'low'], priority), id
-        LIMIT 1 FOR UPDATE SKIP LOCKED)
+        LIMIT 1 FOR UPDATE SKIP LOCKED;
+    END IF;
+    UPDATE case_file SET status = 'investigating', leased_by = p_worker, attempts = attempts + 1,
+        leased_until = clock_timestamp() + make_interval(secs => least(greatest(p_seconds, 1), 600))
+    WHERE id = (SELECT id FROM case_file
+        WHERE id = p_case AND status IN ('new', 'investigating') AND kind <> 'chat' AND NOT worked AND attempts < 5
+            AND NOT casework.stopped(entity) AND (leased_until IS NULL OR leased_until < clock_timestamp()) FOR UPDATE SKIP LOCKED)
     RETURNING id INTO claimed;
     IF claimed IS NOT NULL THEN
         PERFORM casework.journal('case:agent:claimed', claimed, 'case:' || claimed, jsonb_build_object('worker', p_worker));
@@ -255,7 +258,7 @@ $$;
 -- How often people were asked about an order lately: proposals of the agent that touch it, whatever their case says.
 CREATE OR REPLACE FUNCTION casework.asked(p_order text) RETURNS bigint
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = public, pg_temp AS $$
-    SELECT count(*) FROM proposal p WHERE p.filed_by = 'agent' AND p.commands @> jsonb_build_array(jsonb_build_object('order', p_order)) AND p.filed_at > casework.desk_now() - make_interval(days => (casework.policy_content() -> 'proposals' ->> 'per_order_days')::int)
+    SELECT count(*) FROM proposal p WHERE p.filed_by = 'agent' AND p.commands @> jsonb_build_array(jsonb_build_object('order', p_order)) AND p.filed_at > (SELECT casework.desk_now() - make_interval(days => (casework.policy_content() -> 'proposals' ->> 'per_order_days')::int))
 $$;
 
 -- 4. File one proposal. It names only its own case, knows the orders as they are now, and replaces an earlier one.

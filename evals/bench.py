@@ -8,6 +8,7 @@ import importlib
 SUITES = {
     "inbox": "evals.bench_inbox",
     "chat": "evals.bench_chat",
+    "model": "evals.bench_model",
     "models": "evals.bench_models",
     "orders": "evals.bench_orders",
     "desk": "evals.bench_desk",

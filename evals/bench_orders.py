@@ -85,7 +85,7 @@ def _bulk(chance: random.Random, number: int) -> int:
     return sum(not v.problems for v in verdicts)
 
 
-def _singly(seed: str, number: int) -> list[float]:
+def singly(seed: str, number: int) -> list[float]:
     """Seconds of each order, through execute, each in a transaction of its own."""
     chance, times = random.Random(seed), []  # noqa: S311
     for _ in range(number):
@@ -98,10 +98,10 @@ def _singly(seed: str, number: int) -> list[float]:
 
 def _worker(seed: str, number: int, ready: Any, results: Any) -> None:
     db.forget_engines()
-    _singly(f"warm {seed}", 50)
+    singly(f"warm {seed}", 50)
     ready.wait()
     started = time.time()
-    times = _singly(seed, number)
+    times = singly(seed, number)
     results.put((started, time.time(), times))
 
 

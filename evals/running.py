@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import date
 from email.message import EmailMessage
@@ -26,9 +26,10 @@ from erp_core.errors import CountersignError, NotFound
 from erp_core.queries import chats as queries
 from erp_core.queries import desk, evaluating, policies
 from erp_core.server import Cluster
+from erp_core.tables.desk import Proposal
 from erp_core.tables.models import ModelUse
 from erp_core.values import Verdict
-from evals import judging
+from evals import judging, prose
 from evals.judging import Result
 from evals.samples import Line, Sample, Step, Talk
 from ml import train
@@ -72,7 +73,11 @@ def run(
             _use_prompt(prompt)
         with working(reader, line) as own:
             try:
-                _judge(sample, own, result)
+                proposals = _judge(sample, own, result)
+                if line is not None:
+                    prose.grade(sample, proposals, line, result)
+            except llm.Failed as failure:  # a model that grades badly marks nothing
+                result.said["prose"] = [str(failure)]
             except CountersignError as error:
                 result.failures.append(f"{type(error).__name__}: {error}")
                 result.marks.setdefault("state", 0.0)
@@ -92,7 +97,7 @@ def _use_prompt(prompt: str) -> None:
         )
 
 
-def _judge(sample: Sample, worker: Worker, result: Result) -> None:
+def _judge(sample: Sample, worker: Worker, result: Result) -> Sequence[Proposal]:
     for step in sample.given:
         _step(step)
     with db.reading(db.API) as session:
@@ -117,6 +122,7 @@ def _judge(sample: Sample, worker: Worker, result: Result) -> None:
         if sample.event.chat is not None:
             judging.score_talk(sample, result, *evaluating.last_talk(session), passed_on=len(proposals))
         result.of |= evaluating.segment_of(session, _customer(sample, result))
+    return proposals
 
 
 def _customer(sample: Sample, result: Result) -> str:

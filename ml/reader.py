@@ -25,9 +25,14 @@ class Reader:
 
 
 def current(role: str = db.AGENT) -> Reader:
-    """The reader in use. Raises Tampered when its folder is not what was recorded. After an upgrade that it does not fit, the shipped one reads."""
+    """The reader in use, asked in a transaction of its own."""
     with db.reading(role) as session:
-        used = models.in_use(session, NAME, clock.now(session))
+        return using(session)
+
+
+def using(session: db.Session) -> Reader:
+    """The reader in use. Raises Tampered when its folder is not what was recorded. After an upgrade that it does not fit, the shipped one reads."""
+    used = models.in_use(session, NAME, clock.now(session))
     fitting = _fitting(used.id, used.sha256) if used is not None else None
     return fitting or _shipped(settings.load().models)
 

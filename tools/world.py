@@ -40,6 +40,8 @@ from erp_core.tables.parties import Customer, Supplier
 from erp_core.tables.purchasing import PurchaseOrder
 from erp_core.tables.sales import OrderLine
 from erp_core.values import plain
+from ml import reader
+from ml.reader import Reader
 from tools.registry import query
 
 
@@ -357,6 +359,12 @@ def versions_of(session: Session, commands: list[Command]) -> dict[str, int]:
 def policy_in_force(session: Session) -> Policy:
     """The numbers that the agent keeps to: those people activated."""
     return policies.active(session)
+
+
+@query
+def mail_reader(session: Session) -> Reader:
+    """The mail reader in use."""
+    return reader.using(session)
 
 
 @query

@@ -108,4 +108,4 @@ def ended(session: Session, cases: Sequence[int]) -> dict[int, Ended]:
             row.id, row.kind, row.resolved_at, action, commands, bool(row.amended), row.root_cause, not row.came_back
         )
 
-    return {row.id: of(row) for row in session.execute(text(ENDED), {"cases": list(cases)})}
+    return {row.id: of(row) for row in session.execute(text(ENDED), {"cases": list(cases)})} if cases else {}

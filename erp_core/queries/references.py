@@ -146,6 +146,15 @@ class OrderCard:
     delivered_at: Any
     lines: tuple[tuple[int, str, str, Any, str], ...]  # line, sku, item name, quantity, uom
 
+    def in_words(self) -> str:
+        """The order on one line, as a reader is told of it."""
+        lines = "; ".join(
+            f"{line} {sku} {name}, {quantity.normalize():f} {uom}" for line, sku, name, quantity, uom in self.lines[:30]
+        )
+        wanted = f", wanted {self.requested_date.isoformat()}" if self.requested_date else ""
+        ordered = f"{self.state}, ordered {self.ordered_at.date()}{wanted}"
+        return f"{self.number}, PO {self.customer_po or 'none'}, {ordered}: {lines}"
+
 
 def orders_of(session: Session, customer: str, now: Any) -> list[OrderCard]:
     """All orders of a customer, newest first."""

@@ -211,6 +211,10 @@ class Proposal(Base):
     __table_args__ = (
         one_of("status", ProposalStatus),
         Index("uq_proposal_pending", "case_id", unique=True, postgresql_where=text("status = 'pending'")),
+        Index("ix_proposal_case_id", "case_id"),
+        Index(
+            "ix_proposal_commands", "commands", postgresql_using="gin", postgresql_ops={"commands": "jsonb_path_ops"}
+        ),
     )
     id: Mapped[int] = mapped_column(primary_key=True)
     case_id: Mapped[int] = mapped_column(ForeignKey("case_file.id"))

@@ -22,8 +22,8 @@ from erp_core.db import Session
 from erp_core.queries import desk
 from erp_core.tables.models import ModelCall
 from erp_core.values import CALL_OUTCOMES
+from evals.model_server import serving
 from prompts import files
-from tests.agent.model_server import serving
 
 
 class Colour(BaseModel):

@@ -11,11 +11,13 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
+from agent.llm import Failed, Line, Question, Scripted
 from agent.worker import worker as working
 from erp_core import db
 from erp_core.db import Session
 from erp_core.errors import CountersignError, NotFound
-from evals import attacks, report, run, running, samples, versions
+from erp_core.server import Cluster
+from evals import attacks, prose, report, run, running, samples, versions
 from evals.attacks import Obedient
 from evals.run import EVERY
 from evals.samples import Sample
@@ -291,3 +293,19 @@ def test_a_prompt_that_lacks_a_text_or_a_slot_is_not_kept(database: str) -> None
         )
     with pytest.raises(CountersignError, match="is not there"):
         versions.record_prompt("replies", replies.shipped().replace("[cancel_order]", "[cancel_orders]"), jon)
+
+
+def test_letters_are_graded_by_a_model_last_and_never_fail_a_sample(cluster: Cluster, nlp: Any) -> None:
+    def says(question: Question) -> dict[str, Any]:
+        if question.form is not prose.Graded:
+            raise Failed("failed", "only a grader")
+        assert "</untrusted>" in question.messages[1]["content"]
+        return {"answers": True, "language": True, "plain": False, "tone": True, "faults": ["says it twice"]}
+
+    sample = next(s for s in samples.suite("inbox") if s.event.mail and s.expect.action == "change_order")
+    alone = running.run(cluster, sample, Reader(nlp, "as shipped"))
+    graded = running.run(cluster, sample, Reader(nlp, "as shipped"), line=Line(Scripted(says), 5.0))
+    assert "prose" not in alone.marks
+    assert graded.marks["prose"] == 0.75
+    assert graded.said["prose"] == ["says it twice"]
+    assert graded.passed == alone.passed
