@@ -150,12 +150,14 @@ def asking(line: Line, state: State) -> Ask:
 
 def gather(state: State) -> dict[str, Any]:
     """Facts of the core that this matter needs."""
-    customer = state["read"]["customer"]
-    firms = (
-        (world.firm_of(customer),) if customer else db.EVERY_FIRM
-    )  # what a customer is told is of the firm that sells to it
-    with together(firms):
+    with together(_firms(state)):
         return {"gathered": gathering.gather(state["read"], state["case"])}
+
+
+def _firms(state: State) -> tuple[str, ...]:
+    """What a customer is told is of the firm that sells to it."""
+    customer = state["read"]["customer"]
+    return (world.firm_of(customer),) if customer else db.EVERY_FIRM
 
 
 def propose(state: State, given: Reader | None = None, line: Line | None = None) -> dict[str, Any]:
@@ -163,7 +165,7 @@ def propose(state: State, given: Reader | None = None, line: Line | None = None)
     degraded = state["read"].get("degraded", "")
     plans = line is not None and not (degraded or state["read"]["hostile"] or state["read"]["auto"])
     with together(), replies.using(world.prompt_in_use(replies.NAME)):  # over before a model is asked
-        scope = Scope(state["case"], state["read"]["customer"], state["read"]["supplier"], world.now())
+        scope = Scope(state["case"], state["read"]["customer"], state["read"]["supplier"], world.now(), _firms(state))
         draft = _drafted(state)
         if plans or state["input"]["parsed"] is None:
             _investigate(draft, state, scope)
@@ -242,7 +244,9 @@ def _investigate(draft: proposing.Draft, state: State, scope: Scope) -> None:
     case = state["input"]
     kind = case["kind"] if case["parsed"] is None else draft.read["intent"]
     known = investigating.known_of(draft.gathered, case.get("details") or {})
-    for mark, fact in investigating.look_up(kind, known, scope, draft.evidence):
+    with together(scope.firms):
+        found = investigating.look_up(kind, known, scope, draft.evidence)
+    for mark, fact in found:
         if fact.source in SAID_TOO:
             draft.say(f"{fact.text[:1].upper()}{fact.text[1:]} {mark}.")
 

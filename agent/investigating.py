@@ -95,5 +95,5 @@ def look_up(kind: str, known: Facts, scope: Scope, evidence: Evidence) -> list[t
             except NotFound:
                 continue
             for fact in told[: MOST_FACTS - len(found)]:
-                found.append((evidence.cite(fact.source, fact.text), fact))
+                found.append((evidence.cite(fact.source, fact.text, internal=fact.internal), fact))
     return found

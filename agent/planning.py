@@ -24,6 +24,7 @@ from erp_core.errors import CountersignError
 from prompts import files
 from tools import facts, world
 from tools.facts import Fact, Scope
+from tools.registry import together
 
 PROMPTS = ("investigate", "propose", "reply")
 MOST_SENTENCES = 6
@@ -95,22 +96,19 @@ def plan(matter: Matter, ask: Ask) -> Planned:
     )
     messages = [{"role": "system", "content": filled.text}, {"role": "user", "content": _told(matter)}]
     used: list[str] = []
-    inside: set[int] = set()
     for step in range(steps + 1):
         offered = abilities if step < steps else ()
         answer = ask(Question("plan", filled.sha256, tuple(messages), Plan, offered))
         if answer.form is not None:
             assert isinstance(answer.form, Plan)
-            made = _checked(answer.form, matter, inside)
+            made = _checked(answer.form, matter)
             made.tools, made.prompt = used, filled.sha256
             return made
         messages.append(_wished(answer))
         for wish in answer.wishes:
             used.append(wish.name)
             shown = (
-                _looked_up(matter, tools[wish.name], wish.arguments, inside)
-                if wish.name in tools
-                else "There is no such tool."
+                _looked_up(matter, tools[wish.name], wish.arguments) if wish.name in tools else "There is no such tool."
             )
             messages.append({"role": "tool", "tool_call_id": wish.id, "content": shown})
     raise Failed("unusable", "The language model looked facts up without end.")
@@ -157,8 +155,8 @@ def _told(matter: Matter) -> str:
 
 
 def _tellable(fact: Mapping[str, Any]) -> bool:
-    """Whether the customer may be told of it, by where it comes from."""
-    return str(fact["source"]).split(" ")[0] in TELLABLE
+    """Whether the customer may be told of it: nothing internal, and only of some sources."""
+    return not fact.get("internal") and str(fact["source"]).split(" ")[0] in TELLABLE
 
 
 def _shown(option: Option, *, letter: bool) -> list[dict[str, Any]]:
@@ -175,22 +173,21 @@ def _wished(answer: Answer) -> dict[str, Any]:
     return {"role": "assistant", "content": None, "tool_calls": calls}
 
 
-def _looked_up(matter: Matter, tool: facts.Offered, arguments: Mapping[str, Any], inside: set[int]) -> str:
+def _looked_up(matter: Matter, tool: facts.Offered, arguments: Mapping[str, Any]) -> str:
     """Facts with their numbers, or why there are none. Each becomes evidence."""
     try:
-        found: list[Fact] = tool.run(matter.scope, tool.form.model_validate(arguments))
+        with together(matter.scope.firms):
+            found: list[Fact] = tool.run(matter.scope, tool.form.model_validate(arguments))
     except (CountersignError, ValueError) as error:
         return str(error)[:300]
     told = []
     for fact in found[: facts.MOST]:
-        mark = matter.evidence.cite(fact.source, fact.text)
-        if fact.internal:
-            inside.add(int(mark.strip("[]")))
+        mark = matter.evidence.cite(fact.source, fact.text, internal=fact.internal)
         told.append(f"{mark} {fact.source}: {fact.text}{' (internal)' if fact.internal else ''}")
     return "\n".join(told) or "Nothing is known of it."
 
 
-def _checked(said: Plan, matter: Matter, inside: set[int]) -> Planned:
+def _checked(said: Plan, matter: Matter) -> Planned:
     """Only what holds: options that exist, sentences whose facts hold them, a letter that may be sent."""
     count = len(matter.options)
     order = list(dict.fromkeys(n for n in said.ranking if 1 <= n <= count))
@@ -198,16 +195,17 @@ def _checked(said: Plan, matter: Matter, inside: set[int]) -> Planned:
     made = Planned([matter.options[n - 1] for n in order])
     by_number = {e["n"]: e["fact"] for e in matter.evidence.items}
     own = _own_words(matter)
+    ways = [json.dumps([_shown(o, letter=False) for o in made.options])]
     for one in said.because[:MOST_SENTENCES]:
         cited = [n for n in one.evidence if n in by_number]
-        missing = grounding.unsupported(one.text, [*(by_number[n] for n in cited), *own], matter.today)
+        missing = grounding.unsupported(one.text, [*(by_number[n] for n in cited), *own, *ways], matter.today)
         if missing:
             made.dropped.append(f"a sentence that names {', '.join(missing[:3])} without a fact")
         else:
             made.sentences.append(_sentence(one.text, cited))
     letter = next((c for c in made.options[0].commands if isinstance(c, SendMessage)), None)
     if said.reply and letter is not None:
-        tellable = [e["fact"] for e in matter.evidence.items if e["n"] not in inside and _tellable(e)]
+        tellable = [e["fact"] for e in matter.evidence.items if _tellable(e)]
         reader = Reader(matter.scope.customer, matter.scope.supplier, matter.read["language"], matter.speaks)
         beside = [c.model_dump(mode="json") for c in made.options[0].commands]
         problem = wording.problem(said.reply, [*tellable, *own, letter.body], beside, reader, matter.today)

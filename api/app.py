@@ -13,7 +13,20 @@ from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, PlainTextResponse, RedirectResponse, Response
 from fastapi.staticfiles import StaticFiles
 
-from api import audit_pages, buying_pages, chat, console, events, figures, model_pages, people_pages, policy_pages, v1
+from api import (
+    audit_pages,
+    buying_pages,
+    chat,
+    console,
+    document_pages,
+    events,
+    figures,
+    model_pages,
+    people_pages,
+    policy_pages,
+    queue_pages,
+    v1,
+)  # fmt: skip
 from api.access import caller
 from api.ears import Ears
 from api.errors import body_of, status_of
@@ -71,7 +84,9 @@ def make_app() -> FastAPI:
     app.include_router(events.router)
     app.include_router(chat.interface)
     app.include_router(chat.router)
+    app.include_router(queue_pages.router)
     app.include_router(console.router)
+    app.include_router(document_pages.router)
     app.include_router(buying_pages.router)
     app.include_router(buying_pages.interface)
     app.include_router(figures.router)

@@ -191,7 +191,7 @@ async def stream(request: Request, number: int, after: int) -> AsyncIterator[Ser
     ears, state = request.app.state.ears, None
     last = request.headers.get("last-event-id", "")
     after = max(after, int(last)) if last.isdigit() else after
-    own = ears.wait_for(number)
+    own = ears.wait_for(f"chat:{number}")
     try:
         while not await request.is_disconnected():
             about, said = await run_in_threadpool(_news, number, after)
@@ -208,7 +208,7 @@ async def stream(request: Request, number: int, after: int) -> AsyncIterator[Ser
                 yield ServerSentEvent(data={"step": step}, event="step")
                 step = await _next(own)
     finally:
-        ears.leave(number, own)
+        ears.leave(f"chat:{number}", own)
 
 
 async def _next(own: asyncio.Queue[str]) -> str:

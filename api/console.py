@@ -7,14 +7,13 @@ import uuid
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any
-from urllib.parse import quote, urlencode
 
-from fastapi import APIRouter, Form, Request
+from fastapi import APIRouter, Depends, Form, Request
 from fastapi.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response
 from jinja2 import Environment, FileSystemLoader, select_autoescape
 from pydantic import ValidationError
 
-from api import views, words
+from api import amending, views, words
 from api.access import COOKIE, Caller, Me, Work, check_form
 from api.command_words import command_words
 from api.errors import status_of
@@ -22,16 +21,14 @@ from api.risk import likely_cause, risks
 from erp_core import clock, db, settings
 from erp_core.actions import access, batches, requests
 from erp_core.actions import desk as decisions
-from erp_core.actions import digests as mailing
 from erp_core.actions.desk import Said
-from erp_core.commands import CheckStep, CloseCase, Command, PauseCase, ResumeCase
+from erp_core.commands import COMMANDS, CheckStep, CloseCase, Command, PauseCase, ResumeCase
 from erp_core.db import Session
 from erp_core.errors import CountersignError, LimitReached, NotFound, Problem, RuleViolation
-from erp_core.queries import chats, desk, digests, fulfilment, models, policies, proof, quality, spending
-from erp_core.queries.desk import CaseFile, Filter
+from erp_core.queries import chats, desk, fulfilment, models, policies, proof, quality, spending
+from erp_core.queries.desk import CaseFile
 from erp_core.queries.order_page import order_page
 from erp_core.rules import desk as rules
-from erp_core.rules.digest import sentences
 from erp_core.values import OPEN_CASE_STATUSES, Intent, ProposalStatus, Queue, Verdict
 
 router = APIRouter(include_in_schema=False)
@@ -87,6 +84,8 @@ def page(
         asked = rules.Subject("resume_agent")
         may_resume = bool(stops) and rules.authority(policies.active(session), me.person, asked).allowed
     counts = {q.queue: q for q in desk.queue_counts(session, me.now)} if me and session else {}
+    if me and session:
+        values.setdefault("views", desk.views(session, me.person.email))
     shown = TEMPLATES.get_template(template).render(
         me=me,
         counts=counts,
@@ -99,6 +98,11 @@ def page(
         **values,
     )
     return HTMLResponse(shown, status_code=status)
+
+
+def fragment(template: str, **values: Any) -> HTMLResponse:
+    """A part of a page."""
+    return HTMLResponse(TEMPLATES.get_template(template).render(**values))
 
 
 @router.get("/signin")
@@ -173,71 +177,6 @@ def sign_out(session: Work, me: Me, token: Annotated[str, Form()]) -> Response:
     return answer
 
 
-@router.get("/")
-def queue(
-    session: Work,
-    me: Me,
-    queue: str | None = None,
-    q: str = "",
-    mine: bool = False,
-    snoozed: bool = False,
-    closed: bool = False,
-    action: str | None = None,
-    offset: int = 0,
-) -> HTMLResponse:
-    """Cases by priority and due time."""
-    if queue and queue not in {x.value for x in Queue}:
-        raise NotFound(f"There is no queue {queue}.")
-    wanted = Filter(queue, me.person.email if mine else None, snoozed, closed, q.strip()[:100], action or None)
-    rows = desk.case_rows(session, wanted, me.now, PAGE + 1, max(offset, 0))
-    bands: dict[str, list[Any]] = {}
-    for row in rows[:PAGE]:
-        bands.setdefault(row.case.priority, []).append((row, *words.left(row.case.due_at, me.now)))
-    heading = (
-        "Mine"
-        if mine
-        else "Snoozed"
-        if snoozed
-        else "Closed"
-        if closed
-        else words.title(queue)
-        if queue
-        else "Due next"
-    )
-    kept = {
-        "queue": queue,
-        "q": q,
-        "mine": mine or None,
-        "snoozed": snoozed or None,
-        "closed": closed or None,
-        "action": action,
-    }
-    more = urlencode({**{k: v for k, v in kept.items() if v}, "offset": offset + PAGE}) if len(rows) > PAGE else ""
-    people = desk.names(session)
-    at_stake = sum((row.case.at_stake or 0) for row in rows[:PAGE])
-    late = sum(1 for row in rows[:PAGE] if row.case.due_at and row.case.due_at < me.now)
-    summed = queue if queue and queue != Queue.NONE and not offset else None
-    told = sentences(digests.figures(session, summed, me.now)) if summed else []
-    return page(
-        "queue.html", me, session, told=told, written=digests.summaries(session, summed) if summed else [],
-        subscribed=digests.subscribed(session, me.person.email, summed) if summed else None, bands=bands, heading=heading, wanted=wanted, current=queue or heading, more=more,
-        people=people, shown=len(rows[:PAGE]), at_stake=at_stake, late=late, mine=mine, snoozed=snoozed, closed=closed,
-    )  # fmt: skip
-
-
-@router.post("/queues/{queue}/digest")
-def mail_digest(
-    queue: str, session: Work, me: Me, token: Annotated[str, Form()], hour: Annotated[int, Form(ge=-1, le=23)] = 6
-) -> Response:
-    """Have a queue's digest mailed each day, or no more (hour -1)."""
-    check_form(me, token)
-    if hour < 0:
-        mailing.unsubscribe(session, me.person.email, queue)
-    else:
-        mailing.subscribe(session, me.person.email, queue, hour)
-    return RedirectResponse(f"/?queue={quote(queue)}", status_code=303)
-
-
 @router.get("/cases/{number}")
 def case(number: int, session: Work, me: Me) -> HTMLResponse:
     """One case."""
@@ -266,7 +205,7 @@ def _case_page(
         several=any(rules.needs_second(policies.active(session), s) for s in seen.subjects) if seen else False,
         may_sign=views.may_sign(session, seen.subjects, me.person, signers) if seen else False,
         commands=_as_sent(proposal.shown, seen) if proposal else [],
-        commands_text=json.dumps(proposal.shown, indent=1, ensure_ascii=False) if proposal else "",
+        amend=amending.form_of(proposal.shown) if proposal and pending else [], stale="", others=desk.looking(session, number, me.person.email, me.now), number=number,
         evidence=proposal.evidence if proposal else [], mails=_mails(found), people=people, left=left, urgency=urgency,
         changes=[(c, words.diff_rows(c.before, c.after)) for c in seen.changes] if seen else [], open=found.case.status in OPEN_CASE_STATUSES,
         read=found.finding.content["read"] if found.finding else None, current=found.case.queue,
@@ -323,11 +262,55 @@ def _mails(found: CaseFile) -> list[dict[str, Any]]:
     ]
 
 
+async def _fields(request: Request) -> dict[str, str]:
+    """All fields of a form, the last of each name."""
+    return {name: value for name, value in (await request.form()).items() if isinstance(value, str)}
+
+
+Fields = Annotated[dict[str, str], Depends(_fields)]
+
+
+@router.post("/cases/{number}/trial")
+def trial(number: int, session: Work, me: Me, fields: Fields) -> HTMLResponse:
+    """What an amendment would do, before it is one: the core runs it and takes it back."""
+    check_form(me, fields.get("token", ""))
+    found = desk.pending(session, number)
+    if found is None:
+        raise NotFound(f"Case {number} has no proposal that waits.")
+    try:
+        commands = COMMANDS.validate_python(amending.together(found.shown, fields))
+    except ValidationError as error:
+        return fragment("trial.html", unreadable=f"This cannot be read: {_first_line(error)}")
+    seen = decisions.preview(session, found, me.now, instead=commands)
+    covers = rules.signature(policies.active(session), me.person, seen.subjects).covers if seen.subjects else ()
+    changes = [(c, words.diff_rows(c.before, c.after)) for c in seen.changes]
+    return fragment("trial.html", seen=seen, changes=changes, may=bool(covers), unreadable="")
+
+
+@router.get("/cases/{number}/fresh")
+def fresh(number: int, session: Work, me: Me, proposal: int = 0, digest: str = "", entry: int = 0) -> HTMLResponse:
+    """Whether a case is still as it is on somebody's screen, and who else has it open."""
+    latest = desk.latest_proposal(session, number)
+    others, stale = desk.looking(session, number, me.person.email, me.now), ""
+    if latest is not None and latest.id != proposal:
+        stale = "There is a new proposal."
+    elif latest is not None and digest and latest.status != ProposalStatus.PENDING:
+        last = desk.last_decision(session, latest.id)
+        who = desk.names(session).get(last.actor, last.actor) if last else ""
+        stale = f"{who} decided: {last.verdict}, {last.outcome}." if last else f"The proposal is {latest.status}."
+    elif latest is not None and digest and decisions.preview(session, latest, me.now).digest != digest:
+        stale = "The facts changed: signing this would be refused as stale."
+    elif not digest and desk.last_entry(session, number) > entry:
+        stale = "The case went on."
+    return fragment("fresh.html", stale=stale, others=others, number=number)
+
+
 @router.post("/cases/{number}/decide")
 def decide(
     number: int,
     session: Work,
     me: Me,
+    fields: Fields,
     token: Annotated[str, Form()],
     proposal: Annotated[int, Form()],
     verdict: Annotated[Verdict, Form()],
@@ -337,14 +320,17 @@ def decide(
     key: Annotated[str | None, Form(max_length=64)] = None,
     root_cause: Annotated[str, Form()] = "",
 ) -> Response:
-    """Take a decision, then show the case with what became of it."""
+    """Take a decision, then show the case with what became of it. An amendment comes as fields of the form, or as JSON."""
     check_form(me, token)
     if desk.proposal(session, proposal).case_id != number:
         raise NotFound(f"Case {number} has no proposal {proposal}.")
     if verdict in (Verdict.REJECT, Verdict.INSTRUCT, Verdict.ESCALATE) and not reason.strip():
         return _case_page(session, me, number, wrong=f"To {verdict} a proposal, say why or what to do.")
     try:
-        amended = json.loads(commands) if verdict == Verdict.AMEND else None
+        amended = None
+        if verdict == Verdict.AMEND:
+            shown = desk.proposal(session, proposal).shown
+            amended = json.loads(commands) if commands else amending.together(shown, fields)
         said = Said(verdict, reason.strip()[:1000], digest or None, amended, root_cause or None)
         with session.begin_nested():
             result = decisions.decide(session, proposal, said, actor=me.person.email, now=me.now, key=key)
@@ -360,14 +346,6 @@ def _first_line(error: Exception) -> str:
         first = error.errors()[0]
         return f"{'.'.join(str(x) for x in first['loc'])}: {first['msg']}"
     return str(error)
-
-
-@router.post("/cases/{number}/assign")
-def assign(number: int, session: Work, me: Me, token: Annotated[str, Form()]) -> Response:
-    """Take the case, or give it back."""
-    check_form(me, token)
-    decisions.assign(session, number, actor=me.person.email, now=me.now)
-    return RedirectResponse(f"/cases/{number}", status_code=303)
 
 
 @router.post("/cases/{number}/close")
@@ -526,9 +504,3 @@ def fulfilment_page(session: Work, me: Me) -> HTMLResponse:
         "fulfilment.html", me, session, released=fulfilment.released(session), at_risk=fulfilment.at_risk(session, soon),
         waiting=fulfilment.overview(session), load=fulfilment.load(session), soon=soon, current="Fulfilment",
     )  # fmt: skip
-
-
-@router.get("/rail")
-def rail(session: Work, me: Me, current: str = "") -> HTMLResponse:
-    """The counts of the rail, refreshed by the browser."""
-    return page("rail.html", me, session, current=current)

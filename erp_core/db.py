@@ -180,9 +180,10 @@ def in_use() -> Iterator[None]:
 
 
 @contextmanager
-def hearing(role: str, channel: str) -> Iterator[Callable[[float], list[str]]]:
-    """Hear what is told on a channel: a function that waits so many seconds at most and returns the payloads that came."""
+def hearing(role: str, *channels: str) -> Iterator[Callable[[float], list[tuple[str, str]]]]:
+    """Hear what is told on channels: a function that waits so many seconds at most and returns what came, as channel and payload."""
     url = engine(role).url.set(drivername="postgresql").render_as_string(hide_password=False)
     with psycopg.connect(url, autocommit=True) as connection:
-        connection.execute(psycopg.sql.SQL("LISTEN {}").format(psycopg.sql.Identifier(channel)))
-        yield lambda seconds: [n.payload for n in connection.notifies(timeout=seconds, stop_after=1)]
+        for channel in channels:
+            connection.execute(psycopg.sql.SQL("LISTEN {}").format(psycopg.sql.Identifier(channel)))
+        yield lambda seconds: [(n.channel, n.payload) for n in connection.notifies(timeout=seconds, stop_after=1)]

@@ -14,7 +14,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from erp_core.db import Session
+from erp_core.db import EVERY_FIRM, Session
 from erp_core.errors import CountersignError, NotFound
 from erp_core.queries import billing, catalog, evidence, memory, models, policies, purchasing, references, sales, supply
 from erp_core.queries.memory import Near
@@ -39,12 +39,13 @@ class Fact:
 
 @dataclass(frozen=True)
 class Scope:
-    """Whose facts may be seen: those of a case's customer or supplier."""
+    """Whose facts may be seen: those of a case's customer or supplier, and of the firm of ours that it deals with."""
 
     case: int | None
     customer: str | None
     supplier: str | None
     moment: datetime
+    firms: tuple[str, ...] = EVERY_FIRM
 
 
 class OfOrder(BaseModel):

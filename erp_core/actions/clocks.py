@@ -24,9 +24,9 @@ BEHIND, AHEAD = timedelta(days=400), timedelta(days=500)
 RENEW = timedelta(days=100)
 
 COUNT = """
-INSERT INTO queue_depth (entity, queue, open, late, to_sign, counted_at)
+INSERT INTO queue_depth (entity, queue, open, late, to_sign, at_stake, counted_at)
 SELECT coalesce(entity, ''), queue, count(*), count(*) FILTER (WHERE due_at < :now AND paused_at IS NULL),
- count(*) FILTER (WHERE status = 'awaiting_review'), :now
+ count(*) FILTER (WHERE status = 'awaiting_review'), coalesce(sum(at_stake), 0), :now
 FROM case_file WHERE status IN ('new', 'investigating', 'awaiting_review') AND (snoozed_until IS NULL OR snoozed_until <= :now)
 GROUP BY 1, 2
 """

@@ -37,7 +37,7 @@ from erp_core.queries.subjects import subject_of, versions
 from erp_core.rules import desk as rules
 from erp_core.rules.desk import Ground, Person, Subject
 from erp_core.rules.queues import escalation_path
-from erp_core.tables.desk import Case, CaseView, Decision, Drill, Proposal
+from erp_core.tables.desk import Case, CaseView, Decision, Drill, Proposal, SavedView
 from erp_core.values import (
     CASE_STEPS,
     OPEN_CASE_STATUSES,
@@ -100,14 +100,21 @@ def commands_of(proposal: Proposal) -> list[Command]:
     return COMMANDS.validate_python(proposal.shown)
 
 
-def preview(session: Session, proposal: Proposal, now: datetime, signer: Sequence[str] = ()) -> Preview:
-    """Execute in a savepoint and roll it back: the same path, with nothing left of it. With a signer's hands, as that person's deed."""
+def preview(
+    session: Session,
+    proposal: Proposal,
+    now: datetime,
+    signer: Sequence[str] = (),
+    instead: Sequence[Command] | None = None,
+) -> Preview:
+    """Execute in a savepoint and roll it back: the same path, with nothing left of it. With a signer's hands, as that person's deed;
+    or `instead` of the proposal's commands others that somebody is thinking of."""
     facts = {"signers": list(signer)} if signer else None
     policy = policies.active(session, now)
     changes: list[Change] = []
     problems: list[Problem] = []
     try:
-        commands = commands_of(proposal)
+        commands = list(instead) if instead is not None else commands_of(proposal)
     except ValidationError as error:
         unreadable = [Problem("commands_unreadable", f"The commands are not well-formed: {error.errors()[0]['msg']}.")]
         return Preview([], unreadable, [], [proposal.shown, policy.hash])
@@ -172,17 +179,40 @@ def signers_of(session: Session, proposal: Proposal, shown: str, now: datetime) 
     return [queries.person(session, d.actor, now) for d in signed]
 
 
-def assign(session: Session, number: int, *, actor: str, now: datetime) -> None:
-    """Take a case, or give it back when it is one's own already."""
+def assign(session: Session, number: int, *, actor: str, now: datetime, to: str | None = None) -> None:
+    """Give a case to a colleague who may work it; nobody named: take it, or give it back when it is one's own already."""
     policy = policies.active(session, now)
     context = Context(session, f"assign:{number}:{now.isoformat()}:{actor}", actor, now, policy, number)
     case = cases.locked(number, context)
     if not rules.may_work(policy, queries.person(session, actor, now), case.queue, case.entity or ""):
         raise NotAuthorised(f"No rule lets {actor} work in this queue.")
     before = case.assignee
-    case.assignee = None if before == actor else actor
+    taker = to or (None if before == actor else actor)
+    if taker not in (None, actor) and not rules.may_work(
+        policy, queries.person(session, str(taker), now), case.queue, case.entity or ""
+    ):
+        named = queries.name(session, str(taker))
+        raise RuleViolation(
+            [Problem("may_not_work", f"No rule lets {named} work in this queue.", {"queue": case.queue})]
+        )
+    if taker == before:
+        return
+    case.assignee = taker
     change = Change("case:desk:assigned", f"case:{number}", {"assignee": before}, {"assignee": case.assignee})
     write_journal(context, change, context.key, None)
+
+
+def keep_view(session: Session, person: str, name: str, query: str | None) -> None:
+    """Keep filters of the queue under a name of somebody's own; without filters the name is forgotten."""
+    kept = session.get(SavedView, (person, name))
+    if query is None:
+        if kept is not None:
+            session.delete(kept)
+    elif kept is None:
+        session.add(SavedView(person=person, name=name, query=query))
+    else:
+        kept.query = query
+    session.flush()
 
 
 def saw(session: Session, number: int, person: str, shown: str | None, now: datetime) -> None:

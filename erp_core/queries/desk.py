@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, Text, and_, cast, func, or_, select
+from sqlalchemy import ColumnElement, Select, Text, and_, cast, func, or_, select, text
 from sqlalchemy.orm import Session, defer
 
 from erp_core.errors import NotFound
@@ -27,6 +27,7 @@ from erp_core.tables.desk import (
     OutboxMail,
     Proposal,
     QueueDepth,
+    SavedView,
 )
 from erp_core.tables.governance import AgentStop
 from erp_core.tables.parties import Contact, Customer, Delegation, User
@@ -121,6 +122,50 @@ def name(session: Session, email: str) -> str:
     return session.get_one(User, email).name
 
 
+LOOKING = timedelta(minutes=5)
+
+
+def looking(session: Session, number: int, but: str, now: datetime) -> list[str]:
+    """Who else opened a case in the last minutes, by name."""
+    query = select(User.name).join(CaseView, CaseView.person == User.email)
+    query = query.where(CaseView.case_id == number, CaseView.person != but, CaseView.seen_at > now - LOOKING)
+    return sorted(set(session.scalars(query)))
+
+
+def latest_proposal(session: Session, number: int) -> Proposal | None:
+    """The newest proposal of a case."""
+    query = select(Proposal).where(Proposal.case_id == number).order_by(Proposal.id.desc()).limit(1)
+    return session.scalars(query).one_or_none()
+
+
+def last_decision(session: Session, proposal_number: int) -> Decision | None:
+    """The newest decision on a proposal."""
+    query = select(Decision).where(Decision.proposal_id == proposal_number).order_by(Decision.id.desc()).limit(1)
+    return session.scalars(query).one_or_none()
+
+
+def last_entry(session: Session, number: int) -> int:
+    """The newest journal entry of a case."""
+    return session.scalar(select(func.max(JournalEntry.id)).where(JournalEntry.case_id == number)) or 0
+
+
+def views(session: Session, person: str) -> Sequence[SavedView]:
+    """The views that somebody keeps, by name."""
+    return session.scalars(select(SavedView).where(SavedView.person == person).order_by(SavedView.name)).all()
+
+
+# a loose index scan: one step a kind, however many cases there are
+KINDS = """
+WITH RECURSIVE k AS ((SELECT kind FROM case_file ORDER BY kind LIMIT 1)
+  UNION ALL SELECT (SELECT kind FROM case_file WHERE kind > k.kind ORDER BY kind LIMIT 1) FROM k WHERE k.kind IS NOT NULL)
+SELECT kind FROM k WHERE kind IS NOT NULL"""
+
+
+def kinds(session: Session) -> list[str]:
+    """The kinds of cases there have been."""
+    return list(session.scalars(text(KINDS)))
+
+
 def names(session: Session) -> dict[str, str]:
     """Names of all colleagues, by mail address."""
     return {user.email: user.name for user, _ in people(session)}
@@ -160,7 +205,10 @@ class CaseRow:
 
 @dataclass(frozen=True)
 class Filter:
-    """What a queue shows: one queue or all, open or closed, and words of title, customer or number."""
+    """What a queue shows: one queue or all, open or closed, words of title, customer, number or mail, and how it is sorted within a band.
+
+    `assignee` is a mail address, or NOBODY.
+    """
 
     queue: str | None = None
     assignee: str | None = None
@@ -168,11 +216,27 @@ class Filter:
     closed: bool = False
     words: str = ""
     action: str | None = None
+    priority: str | None = None
+    kind: str | None = None
+    late: bool = False
+    to_sign: bool = False
+    entity: str | None = None
+    sort: str = "place"
+
+
+NOBODY = "-"
+SORTS: dict[str, Any] = {
+    "place": (Case.place,),
+    "due": (Case.due_at.asc().nulls_last(),),
+    "money": (Case.at_stake.desc().nulls_last(),),
+    "oldest": (Case.opened_at,),
+}
+MOST_COUNTED = 10_000
 
 
 def case_rows(session: Session, wanted: Filter, now: datetime, limit: int = 100, offset: int = 0) -> list[CaseRow]:
     """Cases of a queue: by band, then by place in it (closed ones: the latest first)."""
-    order = (Case.resolved_at.desc(), Case.id) if wanted.closed else (Case.band, Case.place, Case.id)
+    order = (Case.resolved_at.desc(), Case.id) if wanted.closed else (Case.band, *SORTS[wanted.sort], Case.id)
     chosen = _narrow(select(Case.id), wanted, now).order_by(*order).limit(limit).offset(offset).subquery()
     sender = select(Message.sender).where(Message.case_id == Case.id, Message.direction == "in").order_by(Message.id)
     query = (
@@ -195,7 +259,14 @@ def _narrow(query: Any, wanted: Filter, now: datetime) -> Any:
     elif not wanted.words and not wanted.closed:
         query = query.where(Case.queue != "none")
     if wanted.assignee:
-        query = query.where(Case.assignee == wanted.assignee)
+        query = query.where(Case.assignee.is_(None) if wanted.assignee == NOBODY else Case.assignee == wanted.assignee)
+    for field, value in ((Case.priority, wanted.priority), (Case.kind, wanted.kind), (Case.entity, wanted.entity)):
+        if value:
+            query = query.where(field == value)
+    if wanted.late:
+        query = query.where(Case.due_at < now, Case.paused_at.is_(None))
+    if wanted.to_sign:
+        query = query.where(Case.status == "awaiting_review")
     if wanted.action:
         pending = and_(Proposal.case_id == Case.id, Proposal.status == ProposalStatus.PENDING)
         query = query.where(select(Proposal.id).where(pending, Proposal.action == wanted.action).exists())
@@ -213,19 +284,52 @@ def _narrow(query: Any, wanted: Filter, now: datetime) -> Any:
 
 
 @dataclass(frozen=True)
+class Sums:
+    """How many cases a filter shows (at most MOST_COUNTED are counted), those that are late, and the money in question."""
+
+    cases: int
+    late: int
+    at_stake: Decimal
+
+
+def sums(session: Session, wanted: Filter, now: datetime) -> Sums:
+    """Counts of all cases that a filter shows, not of one page."""
+    asked = Filter(queue=wanted.queue, sort=wanted.sort)
+    if wanted == asked and (counted := queue_counts(session, now)):
+        own = [c for c in counts_of(counted, wanted.queue)]
+        return Sums(sum(c.open for c in own), sum(c.late for c in own), sum((c.at_stake for c in own), Decimal(0)))
+    late = and_(Case.due_at < now, Case.paused_at.is_(None), IS_OPEN)
+    rows = _narrow(select(Case.id, Case.at_stake, late.label("late")), wanted, now).limit(MOST_COUNTED + 1).subquery()
+    counts = func.count(), func.count().filter(rows.c.late), func.coalesce(func.sum(rows.c.at_stake), 0)
+    return Sums(*session.execute(select(*counts).select_from(rows)).one())
+
+
+def counts_of(counted: Sequence[QueueCount], queue: str | None) -> list[QueueCount]:
+    """Those of one queue; of none named, of all in which people work."""
+    return [c for c in counted if (c.queue == queue if queue else c.queue != "none")]
+
+
+@dataclass(frozen=True)
 class QueueCount:
-    """Open cases of a queue, those that are late, and those with a proposal to sign."""
+    """Open cases of a queue, those that are late, those with a proposal to sign, and the money in question."""
 
     queue: str
     open: int
     late: int
     to_sign: int
+    at_stake: Decimal
 
 
 def queue_counts(session: Session, now: datetime) -> list[QueueCount]:
     """Counts of all queues that hold open cases: those that the clock took lately, else counted now."""
     fresh = session.execute(
-        select(QueueDepth.queue, func.sum(QueueDepth.open), func.sum(QueueDepth.late), func.sum(QueueDepth.to_sign))
+        select(
+            QueueDepth.queue,
+            func.sum(QueueDepth.open),
+            func.sum(QueueDepth.late),
+            func.sum(QueueDepth.to_sign),
+            func.coalesce(func.sum(QueueDepth.at_stake), 0),
+        )
         .where(QueueDepth.counted_at > now - COUNTED_LATELY, QueueDepth.counted_at <= now + COUNTED_LATELY)
         .group_by(QueueDepth.queue)
     ).all()
@@ -237,11 +341,13 @@ def queue_counts(session: Session, now: datetime) -> list[QueueCount]:
             func.count(),
             func.count().filter(Case.due_at < now, Case.paused_at.is_(None)),
             func.count().filter(Case.status == "awaiting_review"),
+            func.coalesce(func.sum(Case.at_stake), 0),
         )
         .where(Case.status.in_(OPEN_CASE_STATUSES), or_(Case.snoozed_until.is_(None), Case.snoozed_until <= now))
         .group_by(Case.queue)
     )
-    return [QueueCount(*row) for row in session.execute(query)]
+    rows = session.execute(query)
+    return [QueueCount(queue, count, late, to_sign, stake or Decimal(0)) for queue, count, late, to_sign, stake in rows]
 
 
 @dataclass(frozen=True)

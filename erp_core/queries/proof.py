@@ -23,7 +23,7 @@ GRACE = timedelta(seconds=60)
 NOT_KEPT = {
     "journal_entry", "row_image", "chain_link", "seal", "message", "finding", "note", "customer_account", "customer_item", "queue_depth",
     "working_span", "case_view", "leadership", "installation", "waiting_event", "order_goods", "credential", "sign_in", "prediction",
-    "model_call", "passage", "chat", "chat_code", "summary", "subscription",
+    "model_call", "passage", "chat", "chat_code", "summary", "subscription", "saved_view",
 }  # fmt: skip
 DERIVED = ["name_vector"]  # reckoned from the row's own name
 
@@ -253,3 +253,17 @@ def contents(session: Session, source: str, numbers: Sequence[int]) -> dict[int,
     """Contents as they are hashed, by number."""
     query = f"SELECT s.id, {CONTENT[source]} FROM {TABLE[source]} s WHERE s.id = ANY(:numbers) ORDER BY s.id"
     return {number: content for number, content in session.execute(text(query), {"numbers": list(numbers)})}
+
+
+SINCE = """
+SELECT DISTINCT e.case_id FROM chain_link l JOIN journal_entry e ON e.id = l.number
+WHERE l.source = 'entry' AND l.position > :since AND l.position <= :last AND e.case_id IS NOT NULL LIMIT 1000
+"""
+
+
+def cases_since(session: Session, position: int | None) -> tuple[int, list[int]]:
+    """Where the chain stands, and the cases that its entries after a position are about (of none: no cases)."""
+    last = session.scalar(text("SELECT coalesce(max(position), 0) FROM chain_link")) or 0
+    if position is None or position >= last:
+        return last, []
+    return last, list(session.scalars(text(SINCE), {"since": position, "last": last}))

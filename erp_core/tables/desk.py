@@ -136,6 +136,7 @@ class QueueDepth(Base):
     open: Mapped[int]
     late: Mapped[int]
     to_sign: Mapped[int]
+    at_stake: Mapped[Money]
     counted_at: Mapped[Moment]
 
 
@@ -318,6 +319,15 @@ class Summary(Base):
     sentences: Mapped[JsonList]
     model: Mapped[str]
     made_at: Mapped[Moment]
+
+
+class SavedView(Base):
+    """Filters of the queue that somebody keeps under a name, as the address has them."""
+
+    __tablename__ = "saved_view"
+    person: Mapped[str] = mapped_column(ForeignKey("app_user.email"), primary_key=True)
+    name: Mapped[str] = mapped_column(primary_key=True)
+    query: Mapped[str]
 
 
 class Subscription(Base):

@@ -1,0 +1,245 @@
+"""The queue: filters in the address, views that people keep, many cases at once, and news as they happen."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+from urllib.parse import parse_qsl, quote, urlencode
+
+from fastapi import APIRouter, Depends, Form, Path, Query, Request
+from fastapi.responses import HTMLResponse, RedirectResponse, Response
+from fastapi.sse import EventSourceResponse, ServerSentEvent
+from pydantic import BaseModel
+
+from api import ears, words
+from api.access import Caller, Me, Work, caller, check_form
+from api.console import PAGE, page, refused
+from erp_core import db
+from erp_core.actions import desk as decisions
+from erp_core.actions import digests as mailing
+from erp_core.actions.desk import Said
+from erp_core.db import Session
+from erp_core.errors import CountersignError, Problem, RuleViolation
+from erp_core.queries import desk, digests, supply
+from erp_core.queries.desk import NOBODY, Filter
+from erp_core.rules.digest import sentences
+from erp_core.values import Priority, Queue, Verdict
+
+router = APIRouter(include_in_schema=False)
+LOOK_SECONDS = 20.0  # without news, a line is sent all the same, so that a broken connection is noticed
+SETTLE_SECONDS = 0.25  # news that come together are told once
+MOST_AT_ONCE = 100
+
+
+class Wanted(BaseModel):
+    """What the address says is to be shown; what is empty is not asked for."""
+
+    queue: Queue | None = None
+    q: str = ""
+    mine: bool = False
+    nobody: bool = False
+    who: str = ""
+    snoozed: bool = False
+    closed: bool = False
+    late: bool = False
+    sign: bool = False
+    action: str = ""
+    priority: Priority | None = None
+    kind: str = ""
+    entity: str = ""
+    sort: Literal["place", "due", "money", "oldest"] = "place"
+    offset: Annotated[int, Query(ge=0)] = 0
+
+    def filter(self, me: str) -> Filter:
+        """As the core asks it."""
+        who = me if self.mine else NOBODY if self.nobody else self.who or None
+        return Filter(
+            self.queue.value if self.queue else None, who, self.snoozed, self.closed, self.q.strip()[:100], self.action or None,
+            self.priority, self.kind or None, self.late, self.sign, self.entity or None, self.sort,
+        )  # fmt: skip
+
+    def address(self, **changed: Any) -> str:
+        """The address of the same view with something changed; always from its beginning, unless the offset is named."""
+        said = {**self.model_dump(mode="json", exclude={"offset"}), **changed}
+        short = {k: ("1" if v is True else v) for k, v in said.items() if v and (k, v) != ("sort", "place")}
+        return f"/?{urlencode(short)}" if short else "/"
+
+    def narrowed(self) -> list[tuple[str, str]]:
+        """What narrows the view besides queue and state: label, and the address without it."""
+        told = {
+            "q": f"Search {self.q}", "late": "Late", "sign": "To sign", "nobody": "Nobody has it", "action": words.title(self.action),
+            "priority": words.title(self.priority or ""), "kind": words.title(self.kind), "entity": self.entity, "who": self.who.split("@")[0],
+        }  # fmt: skip
+        return [(label, self.address(**{name: None})) for name, label in told.items() if getattr(self, name)]
+
+
+def heading(wanted: Wanted) -> str:
+    """What the view is called."""
+    if wanted.mine or wanted.snoozed or wanted.closed:
+        return "Mine" if wanted.mine else "Snoozed" if wanted.snoozed else "Closed"
+    return words.title(wanted.queue) if wanted.queue else "Due next"
+
+
+@router.get("/")
+def queue(session: Work, me: Me, wanted: Annotated[Wanted, Query()]) -> HTMLResponse:
+    """Cases by priority and place, with whatever the address narrows them to."""
+    asked = wanted.filter(me.person.email)
+    rows = desk.case_rows(session, asked, me.now, PAGE + 1, wanted.offset)
+    bands: dict[str, list[Any]] = {}
+    for row in rows[:PAGE]:
+        bands.setdefault(row.case.priority, []).append((row, *words.left(row.case.due_at, me.now)))
+    summed = wanted.queue if wanted.queue and wanted.queue != Queue.NONE and not wanted.offset else None
+    told = sentences(digests.figures(session, summed, me.now)) if summed and not wanted.narrowed() else []
+    return page(
+        "queue.html", me, session, told=told, written=digests.summaries(session, summed) if summed and told else [],
+        subscribed=digests.subscribed(session, me.person.email, summed) if summed else None, bands=bands, heading=heading(wanted), view=wanted,
+        current=wanted.queue or heading(wanted), more=wanted.address(offset=wanted.offset + PAGE) if len(rows) > PAGE else "",
+        people=desk.names(session), sums=desk.sums(session, asked, me.now),
+        entities=supply.entities(session), kinds=[(k, words.title(k)) for k in desk.kinds(session)], here=wanted.address(), most=desk.MOST_COUNTED,
+    )  # fmt: skip
+
+
+@router.get("/rail")
+def rail(session: Work, me: Me, current: str = "") -> HTMLResponse:
+    """The counts of the rail, refreshed by the browser."""
+    return page("rail.html", me, session, current=current)
+
+
+@router.post("/views")
+def keep_view(
+    session: Work,
+    me: Me,
+    token: Annotated[str, Form()],
+    address: Annotated[str, Form(max_length=500)],
+    name: Annotated[str, Form(max_length=40)],
+) -> Response:
+    """Keep the filters of a view under a name; an empty address forgets the name."""
+    check_form(me, token)
+    kept = Wanted.model_validate(dict(parse_qsl(address.partition("?")[2]))) if address else None
+    if not name.strip():
+        raise RuleViolation([Problem("name_missing", "Give the view a name.")])
+    decisions.keep_view(session, me.person.email, name.strip(), kept.address() if kept else None)
+    return RedirectResponse(kept.address() if kept else "/", status_code=303)
+
+
+@router.post("/queues/{queue}/digest")
+def mail_digest(
+    queue: str, session: Work, me: Me, token: Annotated[str, Form()], hour: Annotated[int, Form(ge=-1, le=23)] = 6
+) -> Response:
+    """Have a queue's digest mailed each day, or no more (hour -1)."""
+    check_form(me, token)
+    if hour < 0:
+        mailing.unsubscribe(session, me.person.email, queue)
+    else:
+        mailing.subscribe(session, me.person.email, queue, hour)
+    return RedirectResponse(f"/?queue={quote(queue)}", status_code=303)
+
+
+@dataclass(frozen=True)
+class Done:
+    """What came of one of several cases."""
+
+    case: int
+    text: str
+    well: bool
+
+
+@router.post("/cases/many")
+def many(
+    session: Work,
+    me: Me,
+    token: Annotated[str, Form()],
+    verb: Annotated[Literal["take", "give", "snooze"], Form()],
+    back: Annotated[str, Form(max_length=500)] = "/",
+    pick: Annotated[list[int] | None, Form()] = None,
+    to: Annotated[str, Form(max_length=200)] = "",
+) -> HTMLResponse:
+    """Take several cases, give them to a colleague, or let them sleep until tomorrow: each by itself, and each told."""
+    check_form(me, token)
+    done = []
+    for number in list(dict.fromkeys(pick or []))[:MOST_AT_ONCE]:
+        try:
+            with session.begin_nested():
+                done.append(Done(number, _one_of_many(session, me, number, verb, to), True))
+        except CountersignError as error:
+            done.append(Done(number, refused(session, me, f"{verb} case {number}", error), False))
+    target = back if back.startswith("/") and not back.startswith("//") else "/"
+    return page("many.html", me, session, done=done, verb=verb, back=target, current="")
+
+
+def _one_of_many(session: Session, me: Caller, number: int, verb: str, to: str) -> str:
+    if verb == "take":
+        decisions.assign(session, number, actor=me.person.email, now=me.now, to=me.person.email)
+        return "yours"
+    if verb == "give":
+        if not to:
+            raise RuleViolation([Problem("nobody_named", "Say who is to have it.")])
+        decisions.assign(session, number, actor=me.person.email, now=me.now, to=to)
+        return f"{desk.name(session, to)} has it"
+    proposal = desk.pending(session, number)
+    if proposal is None:
+        raise RuleViolation([Problem("no_proposal", f"Case {number} has no proposal to snooze; open it.")])
+    result = decisions.decide(
+        session, proposal.id, Said(Verdict.SNOOZE), actor=me.person.email, now=me.now, key=uuid.uuid4().hex
+    )
+    return result.text
+
+
+@router.post("/cases/{number}/assign")
+def assign(
+    number: Annotated[int, Path()],
+    session: Work,
+    me: Me,
+    token: Annotated[str, Form()],
+    to: Annotated[str, Form(max_length=200)] = "",
+) -> Response:
+    """Take the case, give it back, or give it to a colleague."""
+    check_form(me, token)
+    decisions.assign(session, number, actor=me.person.email, now=me.now, to=to or None)
+    return RedirectResponse(f"/cases/{number}", status_code=303)
+
+
+def _signed_in(request: Request) -> str:
+    with db.transaction(db.API, firms=()) as session:
+        return caller(request, session).person.email
+
+
+def _of_case(number: int, request: Request) -> str:
+    with db.transaction(db.API, firms=()) as session:
+        caller(request, session)
+        return f"case:{desk.case(session, number).id}"
+
+
+@router.get("/news", response_class=EventSourceResponse)
+async def news(request: Request, _: Annotated[str, Depends(_signed_in)]) -> AsyncIterator[ServerSentEvent]:
+    """A line whenever some case changed. What changed, each page asks for itself, with its own rights."""
+    async for event in _changes(request, ears.DESK):
+        yield event
+
+
+@router.get("/cases/{number}/news", response_class=EventSourceResponse)
+async def news_of_case(request: Request, topic: Annotated[str, Depends(_of_case)]) -> AsyncIterator[ServerSentEvent]:
+    """A line whenever this case changed."""
+    async for event in _changes(request, topic):
+        yield event
+
+
+async def _changes(request: Request, topic: str) -> AsyncIterator[ServerSentEvent]:
+    own = request.app.state.ears.wait_for(topic)
+    try:
+        yield ServerSentEvent(data="", event="live")
+        while not await request.is_disconnected():
+            changed = True
+            try:
+                await asyncio.wait_for(own.get(), LOOK_SECONDS)
+                await asyncio.sleep(SETTLE_SECONDS)
+                while not own.empty():
+                    own.get_nowait()
+            except TimeoutError:
+                changed = False
+            yield ServerSentEvent(data="", event="changed" if changed else "live")
+    finally:
+        request.app.state.ears.leave(topic, own)
