@@ -22,6 +22,7 @@ from api import (
     events,
     figures,
     model_pages,
+    order_entry,
     people_pages,
     policy_pages,
     queue_pages,
@@ -87,6 +88,7 @@ def make_app() -> FastAPI:
     app.include_router(queue_pages.router)
     app.include_router(console.router)
     app.include_router(document_pages.router)
+    app.include_router(order_entry.router)
     app.include_router(buying_pages.router)
     app.include_router(buying_pages.interface)
     app.include_router(figures.router)

@@ -104,7 +104,7 @@ def _secret(request: Request) -> str:
     return secret
 
 
-def _mine(request: Request, session: Session) -> tuple[Chat, datetime]:
+def mine(request: Request, session: Session) -> tuple[Chat, datetime]:
     """The chat of whoever asks, with the moment. Only documents of its customer's firm are seen from then on."""
     secret = _secret(request)
     request.app.state.requests.take(hashlib.sha256(secret.encode()).hexdigest())
@@ -140,7 +140,7 @@ def _told(session: Session, chat: Chat, after: int) -> list[dict[str, Any]]:
 @interface.get("")
 def about(request: Request, session: Work) -> dict[str, Any]:
     """Who answers in this chat, and whether something waits for a yes."""
-    return _about(_mine(request, session)[0])
+    return _about(mine(request, session)[0])
 
 
 class SayIn(BaseModel):
@@ -152,21 +152,21 @@ class SayIn(BaseModel):
 @interface.post("/messages", status_code=201)
 def say(body: SayIn, request: Request, session: Work) -> dict[str, Any]:
     """Say something. The answer comes as an event, and stands under /messages."""
-    chat, now = _mine(request, session)
+    chat, now = mine(request, session)
     return {"id": chats.say(session, chat, body.text, now).id}
 
 
 @interface.get("/messages")
 def messages(request: Request, session: Work, after: Annotated[int, Query(ge=0)] = 0) -> list[dict[str, Any]]:
     """What was said, oldest first."""
-    chat, _ = _mine(request, session)
+    chat, _ = mine(request, session)
     return _told(session, chat, after)
 
 
 @interface.post("/end")
 def end(request: Request, session: Work) -> dict[str, Any]:
     """End the chat."""
-    chat, now = _mine(request, session)
+    chat, now = mine(request, session)
     chats.close(session, chat, actor=chat.email, now=now)
     return _about(chat)
 
@@ -174,7 +174,7 @@ def end(request: Request, session: Work) -> dict[str, Any]:
 def _listener(request: Request) -> int:
     """The chat of who listens; asked before anything is streamed, in a transaction that ends with the question."""
     with db.transaction(db.API, firms=()) as session:
-        return _mine(request, session)[0].id
+        return mine(request, session)[0].id
 
 
 @interface.get("/events", response_class=EventSourceResponse)
@@ -228,25 +228,29 @@ def _news(number: int, after: int) -> tuple[Any, list[dict[str, Any]]]:
 
 
 @router.get("/chat")
-def page(request: Request, session: Work, token: Annotated[str, Query(max_length=4000)] = "") -> Response:
+def page(
+    request: Request, session: Work, token: Annotated[str, Query(max_length=4000)] = "", to: Literal["", "portal"] = ""
+) -> Response:
     """Who you are, then the talk. With a portal's token the talk at once, and the token leaves the address."""
     if not token:
-        return _page(request, session)
+        return _page(request, session, to=to)
     db.look_at(session, db.EVERY_FIRM)
     try:
         request.app.state.signins.take(request.client.host if request.client else "")
         begun = chats.from_portal(session, token, settings.load().portal_secret, "en", clock.now(session))
     except CountersignError as error:
         return _page(request, session, str(error), 403)
-    answer = RedirectResponse("/chat", status_code=303)
+    answer = RedirectResponse("/portal" if to else "/chat", status_code=303)
     _keep(answer, begun.secret)
     return answer
 
 
-def _page(request: Request, session: Session, wrong: str = "", status: int = 200, asked: str = "") -> HTMLResponse:
+def _page(
+    request: Request, session: Session, wrong: str = "", status: int = 200, asked: str = "", to: str = ""
+) -> HTMLResponse:
     chat: Chat | None = None
     try:
-        chat = _mine(request, session)[0]
+        chat = mine(request, session)[0]
     except CountersignError:
         chat = None
     said = _told(session, chat, 0) if chat is not None and chat.case_id else []
@@ -259,6 +263,7 @@ def _page(request: Request, session: Session, wrong: str = "", status: int = 200
         asked=asked,
         firm=" and ".join(_firms(session)),
         base="/api/v1/chat",
+        to=to,
     )
     return HTMLResponse(shown, status_code=status)
 
@@ -274,6 +279,7 @@ def ask_form(
     session: Work,
     email: Annotated[str, Form(max_length=254)],
     language: Annotated[Language, Form()] = "en",
+    to: Annotated[Literal["", "portal"], Form()] = "",
 ) -> Response:
     """The form of the page: mail a code."""
     try:
@@ -282,13 +288,18 @@ def ask_form(
         return _page(request, session, str(error), 429)
     db.look_at(session, db.EVERY_FIRM)
     begun = chats.ask(session, email, language, clock.now(session))
-    answer = RedirectResponse("/chat", status_code=303)
+    answer = RedirectResponse("/chat?to=portal" if to else "/chat", status_code=303)
     _keep(answer, begun.secret)
     return answer
 
 
 @router.post("/chat/code")
-def code_form(request: Request, session: Work, code: Annotated[str, Form(max_length=20)]) -> Response:
+def code_form(
+    request: Request,
+    session: Work,
+    code: Annotated[str, Form(max_length=20)],
+    to: Annotated[Literal["", "portal"], Form()] = "",
+) -> Response:
     """The form of the page: open the chat with the code."""
     try:
         request.app.state.signins.take(request.client.host if request.client else "")
@@ -296,15 +307,15 @@ def code_form(request: Request, session: Work, code: Annotated[str, Form(max_len
     except CountersignError as error:
         return _page(request, session, str(error), 403)
     if opened is None:
-        return _page(request, session, WRONG_CODE, 403)
-    return RedirectResponse("/chat", status_code=303)
+        return _page(request, session, WRONG_CODE, 403, to=to)
+    return RedirectResponse("/portal" if to else "/chat", status_code=303)
 
 
 @router.post("/chat/say")
 def say_form(request: Request, session: Work, text: Annotated[str, Form(max_length=chats.LONGEST)]) -> Response:
     """The form of the page, for browsers without scripts: the answer is there when the page is loaded again."""
     try:
-        chat, now = _mine(request, session)
+        chat, now = mine(request, session)
         chats.say(session, chat, text, now)
     except CountersignError as error:
         return _page(request, session, str(error), 422)

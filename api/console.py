@@ -280,7 +280,7 @@ def trial(number: int, session: Work, me: Me, fields: Fields) -> HTMLResponse:
     try:
         commands = COMMANDS.validate_python(amending.together(found.shown, fields))
     except ValidationError as error:
-        return fragment("trial.html", unreadable=f"This cannot be read: {_first_line(error)}")
+        return fragment("trial.html", unreadable=f"This cannot be read: {first_line(error)}")
     seen = decisions.preview(session, found, me.now, instead=commands)
     covers = rules.signature(policies.active(session), me.person, seen.subjects).covers if seen.subjects else ()
     changes = [(c, words.diff_rows(c.before, c.after)) for c in seen.changes]
@@ -335,13 +335,13 @@ def decide(
         with session.begin_nested():
             result = decisions.decide(session, proposal, said, actor=me.person.email, now=me.now, key=key)
     except (ValueError, ValidationError) as error:
-        return _case_page(session, me, number, wrong=f"The amended commands cannot be read: {_first_line(error)}")
+        return _case_page(session, me, number, wrong=f"The amended commands cannot be read: {first_line(error)}")
     except RuleViolation as violation:
         return _case_page(session, me, number, wrong=refused(session, me, verdict.value, violation))
     return _case_page(session, me, number, said=result)
 
 
-def _first_line(error: Exception) -> str:
+def first_line(error: Exception) -> str:
     if isinstance(error, ValidationError):
         first = error.errors()[0]
         return f"{'.'.join(str(x) for x in first['loc'])}: {first['msg']}"
@@ -413,7 +413,7 @@ def refused(session: Session, me: Caller, what: str, error: Exception) -> str:
     """What a page says of a refusal; it is written down like those of the API."""
     if isinstance(error, CountersignError):
         requests.note_refusal(session, what, error, actor=me.person.email, now=me.now)
-    return _first_line(error)
+    return first_line(error)
 
 
 def _acted(session: Session, me: Caller, number: int, command: Command) -> Response:

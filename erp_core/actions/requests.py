@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
+from typing import Any
 
 from sqlalchemy.orm import Session
 
 from erp_core import actions
 from erp_core.actions import cases, intake, segregation
-from erp_core.actions.context import Change, Context, earlier, write_journal
+from erp_core.actions.context import PREVIEW, Change, Context, earlier, write_journal
 from erp_core.actions.desk import larger
 from erp_core.commands import Command, OpenCase, PlaceOrder, ReleaseHold
 from erp_core.errors import CountersignError, NotAuthorised, NotFound, Problem, RuleViolation
@@ -41,6 +42,26 @@ def act(session: Session, command: Command, *, key: str, actor: str, now: dateti
     if not rules.authority(policy, person, after).allowed or rules.needs_second(policy, after):
         raise NotAuthorised(f"This would come to {after.amount:,}, more than {actor} may sign alone.")
     return result
+
+
+@dataclass(frozen=True)
+class Tried:
+    """What an order would come to: its state as it would be, the holds it would get, and what would be promised."""
+
+    after: dict[str, Any]
+    holds: list[dict[str, Any]]
+
+
+def try_out(session: Session, order: PlaceOrder, *, now: datetime) -> Tried:
+    """Enter an order and take it back: what its entry would find. Raises as the entry would."""
+    savepoint = session.begin_nested()
+    try:
+        done = actions.execute(session, order, key=f"trial:{uuid.uuid4()}", actor=PREVIEW, now=now)
+    finally:
+        savepoint.rollback()
+        session.expire_all()
+    held = [c.after for c in done.beside if c.tag == "order:hold:placed" and c.after]
+    return Tried(done.change.after or {}, held)
 
 
 def note_refusal(session: Session, what: str, error: CountersignError, *, actor: str, now: datetime) -> None:

@@ -24,7 +24,7 @@ from erp_core.tables.fulfilment import Shipment, ShipmentLine
 from erp_core.tables.parties import Contact, Customer, ShipTo
 from erp_core.tables.returns import Return
 from erp_core.tables.sales import Hold, OrderLine, SalesOrder
-from erp_core.tables.stock import StockLevel
+from erp_core.tables.stock import StockLevel, Warehouse
 
 WEEKS, AHEAD_DAYS = 26, 60
 MOST = 50
@@ -184,6 +184,52 @@ def _place(level: StockLevel, inbound: list[Inbound], waiting: Decimal, today: d
         free += sum((i.quantity for i in inbound if i.expected == day), Decimal(0))
         curve.append((day, free))
     return Place(level, inbound, waiting, curve)
+
+
+def customers(session: Session, limit: int = 500) -> list[tuple[str, str]]:
+    """Customers to choose from, those that ordered lately first."""
+    last = (
+        select(SalesOrder.customer, func.max(SalesOrder.ordered_at).label("at"))
+        .group_by(SalesOrder.customer)
+        .subquery()
+    )
+    query = select(Customer.code, Customer.name).outerjoin(last, last.c.customer == Customer.code)
+    query = query.where(Customer.status == "active").order_by(last.c.at.desc().nulls_last(), Customer.code).limit(limit)
+    return [(code, name) for code, name in session.execute(query)]
+
+
+def goods(session: Session, customer: str, limit: int = 200) -> list[tuple[str, str]]:
+    """Items to choose from: those that a customer bought, most often first; of nobody, those of the catalogue."""
+    query = select(Item.sku, Item.name).where(Item.status == "active").limit(limit)
+    if customer:
+        bought = select(OrderLine.sku, func.count().label("times")).join(
+            SalesOrder, SalesOrder.number == OrderLine.order_number
+        )
+        times = bought.where(SalesOrder.customer == customer).group_by(OrderLine.sku).subquery()
+        query = query.outerjoin(times, times.c.sku == Item.sku).order_by(times.c.times.desc().nulls_last(), Item.sku)
+    else:
+        query = query.order_by(Item.sku)
+    return [(sku, name) for sku, name in session.execute(query)]
+
+
+def warehouses(session: Session) -> list[tuple[str, str]]:
+    """Our warehouses."""
+    return [
+        (code, name) for code, name in session.execute(select(Warehouse.code, Warehouse.name).order_by(Warehouse.code))
+    ]
+
+
+def invoices(session: Session, customer: str, limit: int = MOST) -> Sequence[Invoice]:
+    """A customer's invoices, newest first."""
+    query = select(Invoice).where(Invoice.customer == customer).order_by(Invoice.invoiced_at.desc(), Invoice.number)
+    return session.scalars(query.limit(limit)).all()
+
+
+def returns(session: Session, customer: str, limit: int = MOST) -> Sequence[Return]:
+    """A customer's returns, newest first."""
+    return session.scalars(
+        select(Return).where(Return.customer == customer).order_by(Return.requested_at.desc()).limit(limit)
+    ).all()
 
 
 @dataclass(frozen=True)
