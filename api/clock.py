@@ -19,15 +19,28 @@ from urllib.parse import SplitResult, unquote, urlsplit
 
 from api import witness
 from erp_core import clock, db, settings
-from erp_core.actions import calendar, chats, clocks, desk, digests, drills, models, sealing, upkeep, watching
+from erp_core.actions import (
+    calendar,
+    chats,
+    clocks,
+    desk,
+    digests,
+    drills,
+    figures,
+    models,
+    sealing,
+    upkeep,
+    watching,
+)  # fmt: skip
 from erp_core.errors import BadSetting
+from erp_core.queries import kpis, proof
 from erp_core.queries import models as queries
-from erp_core.queries import proof
 from erp_core.settings import Settings
 from erp_core.tables.desk import OutboxMail
 
 TICK_SECONDS, SEAL_SECONDS = 1.0, 0.3
 NETWORK_SECONDS = 20
+FIRST_FIGURES_SECONDS, FIGURES_SECONDS, BACK_SECONDS = 3.0, 60.0, 6 * 3600.0
 
 
 def main(argv: list[str]) -> int:
@@ -45,16 +58,20 @@ def main(argv: list[str]) -> int:
     with db.in_use():
         if arguments.once:
             tick(settings.load())
+            Figuring().look()
             seal_all(sealing.sequencer(), settings.load().witness)
             return 0
         leading = threading.Event()
         sealer = threading.Thread(target=seal_on, args=(stop, leading), name="sealer")
-        sealer.start()
+        figurer = threading.Thread(target=figure_on, args=(stop, leading), name="figures")
+        for thread in (sealer, figurer):
+            thread.start()
         try:
             _run(stop, leading)
         finally:
             stop.set()
-            sealer.join()
+            for thread in (sealer, figurer):
+                thread.join()
     return 0
 
 
@@ -157,6 +174,35 @@ class Counting:
         with db.transaction(db.API) as session:
             clocks.count_queues(session, clock.now(session))
         self.next = time.monotonic() + 9 * (time.monotonic() - started)
+
+
+class Figuring:
+    """Counts the key figures by day: today's each minute, those of a year a few times a day. Each figure in a transaction of its own."""
+
+    def __init__(self) -> None:
+        self.back_at = 0.0
+
+    def look(self) -> None:
+        """Count."""
+        with db.reading(db.API) as session:
+            whole = time.monotonic() >= self.back_at or not figures.known(session)
+        if whole:
+            self.back_at = time.monotonic() + BACK_SECONDS
+        for kpi in kpis.KPIS:
+            with db.transaction(db.API) as session:
+                figures.count(session, kpi, clock.now(session), figures.BACK if whole else figures.LATELY)
+
+
+def figure_on(stop: threading.Event, leading: threading.Event) -> None:
+    """Beside the round, for counting a year takes its time."""
+    own, wait = Figuring(), FIRST_FIGURES_SECONDS
+    while not stop.wait(wait):
+        wait = FIGURES_SECONDS
+        if leading.is_set():
+            try:
+                own.look()
+            except (db.Lost, db.Refused) as error:
+                print(f"Key figures are not counted: {error}", file=sys.stderr, flush=True)
 
 
 def seal_on(stop: threading.Event, leading: threading.Event) -> None:

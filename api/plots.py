@@ -13,22 +13,21 @@ Points = Sequence[tuple[date, Decimal | float | int | None]]
 
 @dataclass(frozen=True)
 class Plot:
-    """A chart: days (or names) along, one or more series up, in a unit."""
+    """A chart: days along, one or more series up, in a unit."""
 
     title: str
-    kind: Literal["lines", "steps", "bars", "names"]
+    kind: Literal["lines", "steps", "bars"]
     along: list[str]
     series: list[tuple[str, list[float | None]]]
     unit: str = ""
 
     @property
     def data(self) -> dict[str, object]:
-        """As the script reads it: seconds for days, positions for names."""
-        xs = list(range(len(self.along))) if self.kind == "names" else [_seconds(day) for day in self.along]
+        """As the script reads it: seconds for days."""
+        xs = [_seconds(day) for day in self.along]
         return {
             "kind": self.kind,
             "unit": self.unit,
-            "names": self.along,
             "labels": [name for name, _ in self.series],
             "data": [xs, *(values for _, values in self.series)],
         }
@@ -51,13 +50,27 @@ def bars(title: str, points: Points, unit: str = "") -> Plot | None:
     return Plot(title, "bars", [d.isoformat() for d, _ in points], [(title, [_number(v) for _, v in points])], unit)
 
 
-def named(title: str, values: Sequence[tuple[str, Decimal | float | int | None]], unit: str = "") -> Plot | None:
-    """A bar for each name."""
-    return (
-        Plot(title, "names", [n for n, _ in values], [(title, [_number(v) for _, v in values])], unit)
-        if values
-        else None
-    )
+@dataclass(frozen=True)
+class Bar:
+    """A named value and how long it is beside the others, in percent."""
+
+    name: str
+    shown: str
+    length: int
+
+
+@dataclass(frozen=True)
+class Bars:
+    """A bar for each name: plain rows, for names want to be read."""
+
+    title: str
+    rows: list[Bar]
+
+
+def named(title: str, values: Sequence[tuple[str, Decimal, str]]) -> Bars | None:
+    """Bars for names: name, value, and the value as it is shown."""
+    most = max((abs(v) for _, v, _ in values), default=Decimal(0)) or Decimal(1)
+    return Bars(title, [Bar(n, shown, round(100 * abs(v) / most)) for n, v, shown in values]) if values else None
 
 
 def _number(value: Decimal | float | int | None) -> float | None:

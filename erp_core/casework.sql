@@ -544,7 +544,7 @@ GRANT SELECT ON ALL TABLES IN SCHEMA public TO countersign_api;
 GRANT INSERT, UPDATE ON ALL TABLES IN SCHEMA public TO countersign_api;
 GRANT USAGE ON ALL SEQUENCES IN SCHEMA public TO countersign_api;
 GRANT SELECT, UPDATE ON SEQUENCE order_number, invoice_number, credit_memo_number, return_number TO countersign_api;
-GRANT DELETE ON sign_in, chat_code, subscription, saved_view, order_line, allocation, agent_stop, working_span, queue_depth TO countersign_api;
+GRANT DELETE ON sign_in, chat_code, subscription, saved_view, kpi_day, order_line, allocation, agent_stop, working_span, queue_depth TO countersign_api;
 REVOKE UPDATE ON case_step, case_view, journal_entry, decision, message, finding, policy_version, note, policy_activation, policy_backtest, row_image, chain_link, seal, model_version, model_report, model_use, model_call FROM countersign_api;
 REVOKE INSERT ON row_image FROM countersign_api;
 REVOKE ALL ON alembic_version FROM countersign_api;

@@ -72,6 +72,7 @@ BEGIN
         ('passage', '(case_id IS NULL AND ' || anybody || ') OR ' || of_case),
         ('model_call', '(case_id IS NULL AND ' || anybody || ') OR ' || of_case),
         ('outbox', '(case_id IS NULL AND ' || anybody || ') OR ' || of_case),
+        ('kpi_day', '(entity = '''' AND ' || anybody || ') OR entity ' || mine),
         ('queue_depth', '(entity = '''' AND ' || anybody || ') OR entity ' || mine),
         ('journal_entry', '(transaction = (pg_current_xact_id()::text)::bigint AND ' || anybody || ') OR ' || of_case || ' OR CASE split_part(subject, '':'', 1)
             WHEN ''sales_order'' THEN seen.sales_order(substr(subject, 13))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import date
+from decimal import Decimal
 from typing import Any
 
 from sqlalchemy import (
@@ -12,6 +13,7 @@ from sqlalchemy import (
     ForeignKey,
     Index,
     LargeBinary,
+    Numeric,
     SmallInteger,
     UniqueConstraint,
     text,
@@ -50,6 +52,8 @@ class Case(Base):
         ),
         Index("ix_case_file_subject", "subject", "kind"),
         Index("ix_case_file_came_at", "came_at"),
+        Index("ix_case_file_opened_at", "opened_at"),
+        Index("ix_case_file_resolved_at", "resolved_at"),
         Index("ix_case_file_open", "queue", "band", "place", "id", postgresql_where=OPEN),
         Index("ix_case_file_escalate_at", "escalate_at", postgresql_where=text("escalate_at IS NOT NULL")),
         Index("ix_case_file_paused_until", "paused_until", postgresql_where=text("paused_until IS NOT NULL")),
@@ -319,6 +323,23 @@ class Summary(Base):
     sentences: Mapped[JsonList]
     model: Mapped[str]
     made_at: Mapped[Moment]
+
+
+class KpiDay(Base):
+    """What a key figure counted on a day, by everything that it can be cut by; the clock keeps it. A figure is value by weight, or value alone."""
+
+    __tablename__ = "kpi_day"
+    kpi: Mapped[str] = mapped_column(primary_key=True)
+    day: Mapped[date] = mapped_column(primary_key=True)
+    entity: Mapped[str] = mapped_column(primary_key=True)
+    warehouse: Mapped[str] = mapped_column(primary_key=True)
+    channel: Mapped[str] = mapped_column(primary_key=True)
+    segment: Mapped[str] = mapped_column(primary_key=True)
+    supplier: Mapped[str] = mapped_column(primary_key=True)
+    reason: Mapped[str] = mapped_column(primary_key=True)
+    value: Mapped[Decimal] = mapped_column(Numeric)
+    weight: Mapped[Decimal] = mapped_column(Numeric)
+    counted_at: Mapped[Moment]
 
 
 class SavedView(Base):

@@ -30,6 +30,7 @@ class SalesOrder(Base):
         Index("ix_sales_order_own_po", "customer", text("lower(customer_po)")),
         Index("ix_sales_order_basket", "customer", "basket", "ordered_at"),
         Index("ix_sales_order_promised", "promised_date", postgresql_where=text(f"status IN ({OPEN_LIST})")),
+        Index("ix_sales_order_ordered_at", "ordered_at"),
         Index("ix_sales_order_open", "status", postgresql_where=text(f"status IN ({OPEN_LIST})")),
     )
     number: Mapped[str] = mapped_column(primary_key=True)
