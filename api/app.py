@@ -26,6 +26,7 @@ from api import (
     people_pages,
     policy_pages,
     queue_pages,
+    setup_pages,
     v1,
 )  # fmt: skip
 from api.access import caller
@@ -41,7 +42,7 @@ POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; form-action 'self'; "
     "base-uri 'none'; frame-ancestors 'none'"
 )
-LARGEST_BODY = 2_000_000
+LARGEST_BODY, LARGEST_IMPORT = 2_000_000, 200_000_000
 
 
 class Metrics:
@@ -88,6 +89,7 @@ def make_app() -> FastAPI:
     app.include_router(queue_pages.router)
     app.include_router(console.router)
     app.include_router(document_pages.router)
+    app.include_router(setup_pages.router)
     app.include_router(order_entry.router)
     app.include_router(buying_pages.router)
     app.include_router(buying_pages.interface)
@@ -104,7 +106,8 @@ def make_app() -> FastAPI:
     async def guard(request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:
         started = time.perf_counter()
         length = request.headers.get("content-length", "0")
-        too_large = not length.isdigit() or int(length) > LARGEST_BODY
+        most = LARGEST_IMPORT if request.url.path == "/setup/import" else LARGEST_BODY
+        too_large = not length.isdigit() or int(length) > most
         answer: Response = (
             PlainTextResponse("The request is too large.", 413) if too_large else await call_next(request)
         )

@@ -25,7 +25,7 @@ from erp_core.actions.desk import Said
 from erp_core.commands import COMMANDS, CheckStep, CloseCase, Command, PauseCase, ResumeCase
 from erp_core.db import Session
 from erp_core.errors import CountersignError, LimitReached, NotFound, Problem, RuleViolation
-from erp_core.queries import chats, desk, fulfilment, models, policies, proof, quality, spending
+from erp_core.queries import chats, desk, fulfilment, models, notices, policies, proof, quality, spending
 from erp_core.queries.desk import CaseFile
 from erp_core.queries.order_page import order_page
 from erp_core.rules import desk as rules
@@ -86,6 +86,7 @@ def page(
     counts = {q.queue: q for q in desk.queue_counts(session, me.now)} if me and session else {}
     if me and session:
         values.setdefault("views", desk.views(session, me.person.email))
+        values.setdefault("unseen", notices.unseen(session, me.person.email, me.now))
     shown = TEMPLATES.get_template(template).render(
         me=me,
         counts=counts,

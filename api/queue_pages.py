@@ -23,7 +23,7 @@ from erp_core.actions import digests as mailing
 from erp_core.actions.desk import Said
 from erp_core.db import Session
 from erp_core.errors import CountersignError, Problem, RuleViolation
-from erp_core.queries import desk, digests, supply
+from erp_core.queries import desk, digests, installation, notices, supply
 from erp_core.queries.desk import NOBODY, Filter
 from erp_core.rules.digest import sentences
 from erp_core.values import Priority, Queue, Verdict
@@ -98,7 +98,7 @@ def queue(session: Work, me: Me, wanted: Annotated[Wanted, Query()]) -> HTMLResp
         subscribed=digests.subscribed(session, me.person.email, summed) if summed else None, bands=bands, heading=heading(wanted), view=wanted,
         current=wanted.queue or heading(wanted), more=wanted.address(offset=wanted.offset + PAGE) if len(rows) > PAGE else "",
         people=desk.names(session), sums=desk.sums(session, asked, me.now),
-        entities=supply.entities(session), kinds=[(k, words.title(k)) for k in desk.kinds(session)], here=wanted.address(), most=desk.MOST_COUNTED,
+        entities=supply.entities(session), kinds=[(k, words.title(k)) for k in desk.kinds(session)], here=wanted.address(), most=desk.MOST_COUNTED, fresh=not rows and installation.is_new(session),
     )  # fmt: skip
 
 
@@ -123,6 +123,16 @@ def keep_view(
         raise RuleViolation([Problem("name_missing", "Give the view a name.")])
     decisions.keep_view(session, me.person.email, name.strip(), kept.address() if kept else None)
     return RedirectResponse(kept.address() if kept else "/", status_code=303)
+
+
+@router.get("/for-me")
+def for_me(session: Work, me: Me) -> HTMLResponse:
+    """What happened to one's own cases; looking at it marks it as read."""
+    found = notices.news(session, me.person.email, me.now)
+    shown = page("for_me.html", me, session, found=found, people=desk.names(session), current="For me")
+    if found:
+        decisions.read_news(session, me.person.email, found[0].entry)
+    return shown
 
 
 @router.post("/queues/{queue}/digest")

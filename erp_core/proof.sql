@@ -23,7 +23,7 @@ BEGIN
         FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
         WHERE n.nspname = 'public' AND c.relkind = 'r' AND c.relname <> ALL (ARRAY['journal_entry', 'row_image', 'chain_link', 'seal', 'message',
             'finding', 'note', 'customer_account', 'customer_item', 'queue_depth', 'case_view', 'working_span', 'leadership', 'installation', 'waiting_event',
-            'order_goods', 'credential', 'sign_in', 'prediction', 'model_call', 'passage', 'chat', 'chat_code', 'summary', 'subscription', 'saved_view', 'kpi_day', 'alembic_version', 'checkpoints', 'checkpoint_blobs', 'checkpoint_writes', 'checkpoint_migrations'])
+            'order_goods', 'credential', 'sign_in', 'prediction', 'model_call', 'passage', 'chat', 'chat_code', 'summary', 'subscription', 'saved_view', 'kpi_day', 'notice_seen', 'alembic_version', 'checkpoints', 'checkpoint_blobs', 'checkpoint_writes', 'checkpoint_migrations'])
     LOOP
         FOREACH verb IN ARRAY ARRAY['insert', 'update', 'delete'] LOOP
             EXECUTE format('CREATE OR REPLACE TRIGGER keep_%1$s AFTER %1$s ON %2$I REFERENCING %3$s TABLE AS rows_kept '

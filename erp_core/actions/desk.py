@@ -37,7 +37,7 @@ from erp_core.queries.subjects import subject_of, versions
 from erp_core.rules import desk as rules
 from erp_core.rules.desk import Ground, Person, Subject
 from erp_core.rules.queues import escalation_path
-from erp_core.tables.desk import Case, CaseView, Decision, Drill, Proposal, SavedView
+from erp_core.tables.desk import Case, CaseView, Decision, Drill, NoticeSeen, Proposal, SavedView
 from erp_core.values import (
     CASE_STEPS,
     OPEN_CASE_STATUSES,
@@ -200,6 +200,15 @@ def assign(session: Session, number: int, *, actor: str, now: datetime, to: str 
     case.assignee = taker
     change = Change("case:desk:assigned", f"case:{number}", {"assignee": before}, {"assignee": case.assignee})
     write_journal(context, change, context.key, None)
+
+
+def read_news(session: Session, person: str, entry: int) -> None:
+    """Somebody has read the news of the own cases up to an entry."""
+    kept = session.get(NoticeSeen, person)
+    if kept is None:
+        session.add(NoticeSeen(person=person, entry=entry))
+    else:
+        kept.entry = max(kept.entry, entry)
 
 
 def keep_view(session: Session, person: str, name: str, query: str | None) -> None:

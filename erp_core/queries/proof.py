@@ -23,7 +23,7 @@ GRACE = timedelta(seconds=60)
 NOT_KEPT = {
     "journal_entry", "row_image", "chain_link", "seal", "message", "finding", "note", "customer_account", "customer_item", "queue_depth",
     "working_span", "case_view", "leadership", "installation", "waiting_event", "order_goods", "credential", "sign_in", "prediction",
-    "model_call", "passage", "chat", "chat_code", "summary", "subscription", "saved_view", "kpi_day",
+    "model_call", "passage", "chat", "chat_code", "summary", "subscription", "saved_view", "kpi_day", "notice_seen",
 }  # fmt: skip
 DERIVED = ["name_vector"]  # reckoned from the row's own name
 

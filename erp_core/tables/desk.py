@@ -53,6 +53,7 @@ class Case(Base):
         Index("ix_case_file_subject", "subject", "kind"),
         Index("ix_case_file_came_at", "came_at"),
         Index("ix_case_file_opened_at", "opened_at"),
+        Index("ix_case_file_assignee", "assignee", postgresql_where=OPEN),
         Index("ix_case_file_resolved_at", "resolved_at"),
         Index("ix_case_file_open", "queue", "band", "place", "id", postgresql_where=OPEN),
         Index("ix_case_file_escalate_at", "escalate_at", postgresql_where=text("escalate_at IS NOT NULL")),
@@ -255,6 +256,7 @@ class Decision(Base):
         one_of("verdict", Verdict),
         one_of("outcome", Outcome),
         Index("ix_decision_proposal_id", "proposal_id"),
+        Index("ix_decision_actor", "actor", "decided_at"),
     )
     id: Mapped[int] = mapped_column(primary_key=True)
     proposal_id: Mapped[int] = mapped_column(ForeignKey("proposal.id"))
@@ -340,6 +342,14 @@ class KpiDay(Base):
     value: Mapped[Decimal] = mapped_column(Numeric)
     weight: Mapped[Decimal] = mapped_column(Numeric)
     counted_at: Mapped[Moment]
+
+
+class NoticeSeen(Base):
+    """Up to which journal entry somebody has read the news of the own cases."""
+
+    __tablename__ = "notice_seen"
+    person: Mapped[str] = mapped_column(ForeignKey("app_user.email"), primary_key=True)
+    entry: Mapped[int] = mapped_column(BigInteger)
 
 
 class SavedView(Base):

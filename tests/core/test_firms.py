@@ -28,7 +28,7 @@ from tools import registry, world
 
 # what all our firms share, or what is no record of any of them
 SHARED = {
-    "subscription", "saved_view",
+    "subscription", "saved_view", "notice_seen",
     "item", "item_unit", "item_source", "supplier", "substitute", "tier_price", "tolerance", "app_user", "delegation", "credential", "sign_in",
     "installation", "leadership", "policy_version", "policy_activation", "policy_backtest", "working_span", "agent_stop", "chain_link", "seal",
     "waiting_event", "model_version", "model_report", "model_use",
