@@ -27,7 +27,9 @@ from erp_core.db import Session
 from erp_core.errors import CountersignError, NotAuthorised
 from erp_core.import_files import FILES, Report
 from erp_core.importer import import_folder
-from erp_core.queries import installation
+from erp_core.queries import installation, policies
+from erp_core.rules import desk as rules
+from erp_core.rules.desk import Subject
 
 router = APIRouter(include_in_schema=False)
 NETWORK_SECONDS = 10
@@ -44,9 +46,18 @@ class Said:
     settings: Sequence[str] = ()
 
 
-def _operator(me: Caller) -> None:
-    if "admin" not in me.person.roles:
-        raise NotAuthorised("The installation is set up by who has the role admin.")
+def may_set_up(session: Session, me: Caller) -> bool:
+    """Who lets people in may set the installation up."""
+    return rules.authority(policies.active(session), me.person, Subject("send_code", entity="*")).allowed
+
+
+def _operator(session: Session, me: Caller) -> None:
+    if not may_set_up(session, me):
+        raise NotAuthorised("The installation is set up by who keeps the accounts.")
+
+
+class _NotKept(Exception):
+    """The files were looked over, no more."""
 
 
 def _page(
@@ -63,7 +74,7 @@ def _page(
     return page(
         "setup.html", me, session, state=installation.state(session), files=[(s.name, list(s.columns)) for s in FILES], report=report, wrote=wrote,
         complaints=report.complaints[:MOST_COMPLAINTS] if report else [], said=said, about=about, wrong=wrong, has_mailbox=bool(config.imap_url),
-        has_mail=bool(config.smtp_url), has_model=config.has_model, operator="admin" in me.person.roles, current="Setup",
+        has_mail=bool(config.smtp_url), has_model=config.has_model, operator=may_set_up(session, me), current="Setup",
     )  # fmt: skip
 
 
@@ -99,25 +110,23 @@ def bring_in(
     """Look the files over, or bring them in: all or nothing. In the console only as long as the installation is empty: later
     changes are commands that somebody answers for."""
     check_form(me, token)
-    _operator(me)
+    _operator(session, me)
     empty = installation.state(session).customers == 0
     if verb == "import" and not empty:
         raise NotAuthorised(
             "There are customers already: from here files are only looked over; `countersign import DIR` brings more in."
         )
-    savepoint = session.begin_nested()
+    wrote = False
     try:
-        with _folder([f for f in files if f.filename]) as folder:
+        with session.begin_nested(), _folder([f for f in files if f.filename]) as folder:
             report = import_folder(session, folder, me.now)
-    except CountersignError as error:
-        savepoint.rollback()
-        return _page(session, me, wrong=str(error))
-    wrote = verb == "import" and not report.complaints
-    if wrote:
-        savepoint.commit()
-    else:
-        savepoint.rollback()
+            wrote = verb == "import" and not report.complaints
+            if not wrote:
+                raise _NotKept
+    except _NotKept:
         session.expire_all()
+    except CountersignError as error:
+        return _page(session, me, wrong=str(error))
     return _page(session, me, report=report, wrote=wrote)
 
 
@@ -131,7 +140,7 @@ def try_mailbox(
 ) -> HTMLResponse:
     """Sign in to a mailbox and count what is in it; no message is opened or marked."""
     check_form(me, token)
-    _operator(me)
+    _operator(session, me)
     return _page(session, me, said=look_into(address.strip(), password), about="mailbox")
 
 
@@ -177,7 +186,7 @@ def try_mail(
 ) -> HTMLResponse:
     """Sign in to a mail server; nothing is sent."""
     check_form(me, token)
-    _operator(me)
+    _operator(session, me)
     return _page(session, me, said=greet(address.strip(), password), about="mail")
 
 
