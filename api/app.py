@@ -10,8 +10,11 @@ from pathlib import Path
 from urllib.parse import quote
 
 from fastapi import FastAPI, Request
+from fastapi.concurrency import run_in_threadpool
+from fastapi.exception_handlers import http_exception_handler
 from fastapi.responses import JSONResponse, PlainTextResponse, RedirectResponse, Response
 from fastapi.staticfiles import StaticFiles
+from starlette.exceptions import HTTPException
 
 from api import (
     audit_pages,
@@ -35,7 +38,7 @@ from api.errors import body_of, status_of
 from api.limits import Bucket
 from erp_core import clock, db, settings
 from erp_core.actions import requests
-from erp_core.errors import CountersignError, NotAuthorised
+from erp_core.errors import CountersignError, NotAuthorised, NotFound
 from erp_core.queries import desk
 
 POLICY = (
@@ -126,6 +129,12 @@ def make_app() -> FastAPI:
         _note(request, error)
         return _refusal(request, error)
 
+    @app.exception_handler(HTTPException)
+    async def not_there(request: Request, error: HTTPException) -> Response:
+        if error.status_code == 404 and not request.url.path.startswith(("/api/", "/static/")):
+            return await run_in_threadpool(_refusal, request, NotFound(f"There is no page {request.url.path}."))
+        return await http_exception_handler(request, error)
+
     @app.exception_handler(db.Refused)
     async def refuse_data(request: Request, error: Exception) -> Response:
         if db.passing(error):
@@ -177,7 +186,10 @@ def _refusal(request: Request, error: CountersignError) -> Response:
             return Response(status_code=204, headers={"HX-Redirect": "/signin"})
         return RedirectResponse(f"/signin?next={quote(wish)}", status_code=303)
     with db.transaction(db.API) as session:
-        me = caller(request, session)
+        try:
+            me = caller(request, session)
+        except NotAuthorised:
+            return RedirectResponse(f"/signin?next={quote(path)}", status_code=303)
         heading = "Not possible" if status_of(error) != 404 else "Not found"
         return console.page(
             "error.html", me, session, status=status_of(error), heading=heading, text=str(error), current=""

@@ -113,8 +113,8 @@ def keep_view(
     session: Work,
     me: Me,
     token: Annotated[str, Form()],
-    address: Annotated[str, Form(max_length=500)],
     name: Annotated[str, Form(max_length=40)],
+    address: Annotated[str, Form(max_length=500)] = "",
 ) -> Response:
     """Keep the filters of a view under a name; an empty address forgets the name."""
     check_form(me, token)

@@ -11,13 +11,14 @@ from sqlalchemy.orm import Session
 
 LATELY = timedelta(days=7)
 MOST = 100
-# cases that are one's own: one has them, had decided on them lately, or asked for what is proposed there
+# cases that are one's own, and from when on: one has them, or decided on them lately
 OWN = """
-SELECT id FROM case_file WHERE assignee = :me AND status IN ('new', 'investigating', 'awaiting_review')
-UNION SELECT case_id FROM decision WHERE actor = :me AND decided_at > :since"""
+SELECT k.id, coalesce((SELECT max(a.at) FROM journal_entry a WHERE a.case_id = k.id AND a.tag = 'case:desk:assigned' AND a.after ->> 'assignee' = :me), :since) AS own_from
+FROM case_file k WHERE k.assignee = :me AND k.status IN ('new', 'investigating', 'awaiting_review')
+UNION ALL SELECT case_id, min(decided_at) FROM decision WHERE actor = :me AND decided_at > :since GROUP BY case_id"""
 NEWS = f"""
-SELECT e.id, e.at, e.actor, e.tag, e.case_id, k.title, k.kind, e.after FROM journal_entry e JOIN case_file k ON k.id = e.case_id
-WHERE e.case_id IN ({OWN}) AND e.at > :since AND e.actor <> :me AND e.tag = ANY(:tags)
+SELECT DISTINCT e.id, e.at, e.actor, e.tag, e.case_id, k.title, k.kind, e.after FROM ({OWN}) o JOIN journal_entry e ON e.case_id = o.id AND e.at >= o.own_from
+JOIN case_file k ON k.id = e.case_id WHERE e.at > :since AND e.actor <> :me AND e.tag = ANY(:tags)
 AND (e.tag <> 'case:desk:assigned' OR e.after ->> 'assignee' = :me) ORDER BY e.id DESC LIMIT :most"""
 TAGS = [
     "case:desk:assigned", "case:sla:breached", "case:sla:escalated", "case:proposal:filed", "case:proposal:signed", "case:proposal:executed",
