@@ -8,7 +8,7 @@ READY := .venv/ready
 JOBS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo serve stop test check lint types imports record eval bench migrate campaign lock
+.PHONY: help setup demo serve stop test check lint types imports record eval bench migrate campaign shots lock
 
 help: ## show this list
 	@grep -E '^[a-z]+:.*##' Makefile | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -49,8 +49,12 @@ imports: $(READY) ## who may import whom
 
 check: lint types imports test ## the one meaning of green
 
-campaign: $(READY) ## attacks and races at full size
+campaign: $(READY) ## attacks and races at full size, and a picture of every page in both themes (var/shots)
 	@COUNTERSIGN_CAMPAIGN=full $(BIN)/pytest -n $(JOBS) -m "campaign" --timeout 7200 -s
+	@COUNTERSIGN_SHOTS=$(CURDIR)/var/shots $(BIN)/pytest -n $(JOBS) tests/browser/test_pages.py
+
+shots: $(READY) ## take the pictures of README anew
+	@COUNTERSIGN_PICTURES=$(CURDIR)/tests/browser/pictures $(BIN)/pytest -n 0 tests/browser/test_pictures.py
 
 record: $(READY) ## record a language model's answers anew (OPENAI_BASE_URL names the endpoint)
 	@COUNTERSIGN_RECORD=1 $(BIN)/pytest -n 0 tests/agent/test_recorded.py tests/agent/test_recorded_chats.py

@@ -90,7 +90,9 @@ def shown(value: Decimal | None, unit: str) -> str:
     if unit == "share":
         return f"{value * 100:.1f} %"
     if unit == "money":
-        return f"${value / 1_000_000:,.2f} m" if abs(value) >= 1_000_000 else words.money(value)
+        if abs(value) >= 1_000_000:
+            return f"${value / 1_000_000:,.2f} m"
+        return f"${value:,.0f}" if abs(value) >= 10_000 else words.money(value)
     if unit == "count":
         return f"{value:,.0f}"
     return f"{value:,.1f} {unit}"

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import time
 import uuid
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Annotated, Any, Literal
 from urllib.parse import parse_qsl, quote, urlencode
 
@@ -16,16 +18,16 @@ from pydantic import BaseModel
 
 from api import ears, words
 from api.access import Caller, Me, Work, caller, check_form
-from api.console import PAGE, page, refused
+from api.console import PAGE, fragment, page, refused
 from erp_core import db
 from erp_core.actions import desk as decisions
 from erp_core.actions import digests as mailing
 from erp_core.actions.desk import Said
 from erp_core.db import Session
 from erp_core.errors import CountersignError, Problem, RuleViolation
-from erp_core.queries import desk, digests, installation, notices, supply
+from erp_core.queries import desk, digests, installation, kpis, notices, supply
 from erp_core.queries.desk import NOBODY, Filter
-from erp_core.rules.digest import sentences
+from erp_core.rules.digest import Sentence, sentences
 from erp_core.values import Priority, Queue, Verdict
 
 router = APIRouter(include_in_schema=False)
@@ -92,14 +94,53 @@ def queue(session: Work, me: Me, wanted: Annotated[Wanted, Query()]) -> HTMLResp
     for row in rows[:PAGE]:
         bands.setdefault(row.case.priority, []).append((row, *words.left(row.case.due_at, me.now)))
     summed = wanted.queue if wanted.queue and wanted.queue != Queue.NONE and not wanted.offset else None
-    told = sentences(digests.figures(session, summed, me.now)) if summed and not wanted.narrowed() else []
     return page(
-        "queue.html", me, session, told=told, written=digests.summaries(session, summed) if summed and told else [],
-        subscribed=digests.subscribed(session, me.person.email, summed) if summed else None, bands=bands, heading=heading(wanted), view=wanted,
+        "queue.html", me, session, summed=summed.value if summed and not wanted.narrowed() else None, bands=bands, heading=heading(wanted), view=wanted,
         current=wanted.queue or heading(wanted), more=wanted.address(offset=wanted.offset + PAGE) if len(rows) > PAGE else "",
         people=desk.names(session), sums=desk.sums(session, asked, me.now),
-        entities=supply.entities(session), kinds=[(k, words.title(k)) for k in desk.kinds(session)], here=wanted.address(), most=desk.MOST_COUNTED, fresh=not rows and installation.is_new(session),
+        entities=supply.entities(session), kinds=[(k, words.title(k)) for k in sorted({*kpis.kinds_of_cases(session), *(row.case.kind for row in rows)})], here=wanted.address(), most=desk.MOST_COUNTED, fresh=not rows and installation.is_new(session),
     )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Counted:
+    """What matters in a queue, when it was counted, and how long that may be told."""
+
+    told: list[Sentence]
+    at: datetime
+    until: float
+
+
+_COUNTED: dict[tuple[str, tuple[str, ...]], Counted] = {}
+SHARE = 10  # counting a large queue takes a tenth of the time at most
+
+
+def _matters(session: Session, me: Caller, queue: Queue) -> Counted:
+    """Counted now, or a little while ago for the same firms."""
+    key = (queue.value, tuple(me.person.firms))
+    known = _COUNTED.get(key)
+    if known is None or time.monotonic() > known.until:
+        started = time.monotonic()
+        told = sentences(digests.figures(session, queue, me.now))
+        known = Counted(told, me.now, time.monotonic() + SHARE * (time.monotonic() - started))
+        _COUNTED[key] = known
+    return known
+
+
+@router.get("/queues/{queue}/matters")
+def matters(queue: Queue, request: Request, session: Work, me: Me) -> HTMLResponse:
+    """What matters in a queue, in some sentences, each with its cases; as a part of the queue's page, or by itself."""
+    counted = _matters(session, me, queue)
+    shown: dict[str, Any] = {
+        "queue": queue.value,
+        "told": counted.told,
+        "at": counted.at,
+        "written": digests.summaries(session, queue),
+        "subscribed": digests.subscribed(session, me.person.email, queue),
+    }
+    if request.headers.get("hx-request"):
+        return fragment("matters_part.html", me=me, **shown)
+    return page("matters_page.html", me, session, current=queue.value, **shown)
 
 
 @router.get("/rail")

@@ -306,7 +306,7 @@ def _shown(value: Any) -> str:
         return "Yes" if value else "No"
     if isinstance(value, list):
         return ", ".join(_shown(v) for v in value)
-    if isinstance(value, str) and re.fullmatch(r"[a-z]+(?:_[a-z]+)+", value):
+    if isinstance(value, str) and re.fullmatch(r"[a-z]+(?:_[a-z]+)*", value):
         return title(value)
     if isinstance(value, dict):
         return " ".join(_shown(v) for v in value.values() if v is not None)

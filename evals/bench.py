@@ -12,6 +12,7 @@ SUITES = {
     "models": "evals.bench_models",
     "orders": "evals.bench_orders",
     "desk": "evals.bench_desk",
+    "console": "evals.bench_console",
     "backorders": "evals.bench_backorders",
     "receipts": "evals.bench_receipts",
 }

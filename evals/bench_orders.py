@@ -43,7 +43,7 @@ def main(argv: list[str]) -> int:
         migrate.migrate()
         with db.transaction(db.OWNER) as session:
             measuring.make_world(session)
-        _fill(arguments.fill)
+        fill(arguments.fill)
         figures = {"orders_in_database": _count(), **_measure(arguments.orders)}
     print(json.dumps(figures) if arguments.json else "\n".join(f"{k:<28}{v}" for k, v in figures.items()))
     return 0
@@ -54,7 +54,8 @@ def _count() -> int:
         return simulation.order_count(session)
 
 
-def _fill(wanted: int) -> None:
+def fill(wanted: int) -> None:
+    """Bring the database to so many orders."""
     chance = random.Random(0)  # noqa: S311 - a repeatable world
     missing = wanted - _count()
     while missing > 0:

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, Text, and_, cast, func, or_, select, text
+from sqlalchemy import ColumnElement, Select, Text, and_, cast, func, or_, select
 from sqlalchemy.orm import Session, defer
 
 from erp_core.errors import NotFound
@@ -152,18 +152,6 @@ def last_entry(session: Session, number: int) -> int:
 def views(session: Session, person: str) -> Sequence[SavedView]:
     """The views that somebody keeps, by name."""
     return session.scalars(select(SavedView).where(SavedView.person == person).order_by(SavedView.name)).all()
-
-
-# a loose index scan: one step a kind, however many cases there are
-KINDS = """
-WITH RECURSIVE k AS ((SELECT kind FROM case_file ORDER BY kind LIMIT 1)
-  UNION ALL SELECT (SELECT kind FROM case_file WHERE kind > k.kind ORDER BY kind LIMIT 1) FROM k WHERE k.kind IS NOT NULL)
-SELECT kind FROM k WHERE kind IS NOT NULL"""
-
-
-def kinds(session: Session) -> list[str]:
-    """The kinds of cases there have been."""
-    return list(session.scalars(text(KINDS)))
 
 
 def names(session: Session) -> dict[str, str]:

@@ -343,6 +343,11 @@ def cuts_there_are(session: Session, narrow: Narrow = ANY) -> Mapping[str, Seque
     }
 
 
+def kinds_of_cases(session: Session) -> Sequence[str]:
+    """The kinds of cases that were counted."""
+    return session.scalars(text("SELECT DISTINCT reason FROM kpi_day WHERE kpi = 'exceptions'")).all()
+
+
 MARGIN_CUTS = {"segment": "c.segment", "product family": "i.category", "channel": "o.channel"}
 MARGIN = """
 SELECT coalesce({cut}, 'unknown') AS cut, sum(x.amount) FILTER (WHERE v.invoiced_at >= :middle) AS value_now,
