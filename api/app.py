@@ -189,6 +189,8 @@ def _refusal(request: Request, error: CountersignError) -> Response:
         try:
             me = caller(request, session)
         except NotAuthorised:
+            if path.startswith("/portal"):
+                return RedirectResponse("/chat?to=portal", status_code=303)
             return RedirectResponse(f"/signin?next={quote(path)}", status_code=303)
         heading = "Not possible" if status_of(error) != 404 else "Not found"
         return console.page(

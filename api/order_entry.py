@@ -166,10 +166,10 @@ def portal(request: Request, session: Work, done: Annotated[str, Query(max_lengt
 def try_portal(request: Request, session: Work, fields: Fields) -> HTMLResponse:
     """What the customer's order would come to, in words for customers."""
     chat, now = mine(request, session)
-    portals.check_form(chat, fields.get("token", ""))
     if not any(name.endswith(".sku") and text.strip() for name, text in fields.items()):
         return fragment("order_trial.html", tried=None, wrong="")
     try:
+        portals.check_form(chat, fields.get("token", ""))
         command = command_of(fields, str(chat.customer), "portal")
         portals.allowed(chat, command)
         tried = requests.try_out(session, command, now=now)
@@ -182,8 +182,8 @@ def try_portal(request: Request, session: Work, fields: Fields) -> HTMLResponse:
 def order_by_customer(request: Request, session: Work, fields: Fields) -> Response:
     """The customer orders for itself: the same command, the same holds."""
     chat, now = mine(request, session)
-    portals.check_form(chat, fields.get("token", ""))
     try:
+        portals.check_form(chat, fields.get("token", ""))
         command = command_of(fields, str(chat.customer), "portal")
         with session.begin_nested():
             result = portals.order(session, chat, command, key=fields.get("key", "")[:64], now=now)
