@@ -93,12 +93,13 @@ def queue(session: Work, me: Me, wanted: Annotated[Wanted, Query()]) -> HTMLResp
     bands: dict[str, list[Any]] = {}
     for row in rows[:PAGE]:
         bands.setdefault(row.case.priority, []).append((row, *words.left(row.case.due_at, me.now)))
+    kinds = sorted({*kpis.kinds_of_cases(session), *(row.case.kind for row in rows)})
     summed = wanted.queue if wanted.queue and wanted.queue != Queue.NONE and not wanted.offset else None
     return page(
         "queue.html", me, session, summed=summed.value if summed and not wanted.narrowed() else None, bands=bands, heading=heading(wanted), view=wanted,
         current=wanted.queue or heading(wanted), more=wanted.address(offset=wanted.offset + PAGE) if len(rows) > PAGE else "",
-        people=desk.names(session), sums=desk.sums(session, asked, me.now),
-        entities=supply.entities(session), kinds=[(k, words.title(k)) for k in sorted({*kpis.kinds_of_cases(session), *(row.case.kind for row in rows)})], here=wanted.address(), most=desk.MOST_COUNTED, fresh=not rows and installation.is_new(session),
+        people=desk.names(session), sums=desk.sums(session, asked, me.now), most=desk.MOST_COUNTED, here=wanted.address(),
+        entities=supply.entities(session), kinds=[(k, words.title(k)) for k in kinds], fresh=not rows and installation.is_new(session),
     )  # fmt: skip
 
 
