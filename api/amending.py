@@ -21,6 +21,7 @@ from erp_core.commands import COMMANDS, Command
 
 FIXED = ("type", "case", "in_reply_to")  # what makes it another command, or another case's, is not to be edited
 LONG = ("body", "note", "reason", "text", "resolution")
+CALLED = {"sku": "Item", "uom": "Unit", "body": "Text", "ship_to": "Delivery address", "substitute_sku": "Substitute"}
 BLANK = 1  # empty rows offered at the end of a list
 
 
@@ -81,7 +82,7 @@ def _group(label: str, path: str, value: BaseModel | None, form: type[BaseModel]
 
 
 def _entry(path: str, name: str, kind: Any, optional: bool, held: Any, required: bool) -> Entry:
-    label = words.title(name)
+    label = CALLED.get(name, words.title(name))
     if kind is bool:
         return Entry(path, label, "check", "1" if held else "")
     if get_origin(kind) is Literal or (isinstance(kind, type) and issubclass(kind, Enum)):

@@ -281,7 +281,8 @@ def diff_rows(before: Mapping[str, Any] | None, after: Mapping[str, Any] | None)
     rows = []
     for name in [*old, *(n for n in new if n not in old)]:
         if old.get(name) != new.get(name):
-            rows.append({"field": name, "was": _shown(old.get(name)), "now": _shown(new.get(name))})
+            told = money if name == FIELDS["total"] else _shown
+            rows.append({"field": name, "was": told(old.get(name)) or "–", "now": told(new.get(name)) or "–"})
     return rows
 
 
