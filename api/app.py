@@ -11,7 +11,8 @@ from urllib.parse import quote
 
 from fastapi import FastAPI, Request
 from fastapi.concurrency import run_in_threadpool
-from fastapi.exception_handlers import http_exception_handler
+from fastapi.exception_handlers import http_exception_handler, request_validation_exception_handler
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, PlainTextResponse, RedirectResponse, Response
 from fastapi.staticfiles import StaticFiles
 from starlette.exceptions import HTTPException
@@ -134,6 +135,16 @@ def make_app() -> FastAPI:
         if error.status_code == 404 and not request.url.path.startswith(("/api/", "/static/")):
             return await run_in_threadpool(_refusal, request, NotFound(f"There is no page {request.url.path}."))
         return await http_exception_handler(request, error)
+
+    @app.exception_handler(RequestValidationError)
+    async def not_readable(request: Request, error: RequestValidationError) -> Response:
+        if request.url.path.startswith("/api/"):
+            return await request_validation_exception_handler(request, error)
+        first = error.errors()[0]
+        place = " ".join(str(part) for part in first["loc"][1:]) or "the form"
+        return await run_in_threadpool(
+            _refusal, request, NotFound(f"This cannot be read: {place}: {first['msg'].lower()}.")
+        )
 
     @app.exception_handler(db.Refused)
     async def refuse_data(request: Request, error: Exception) -> Response:

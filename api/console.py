@@ -51,6 +51,7 @@ TEMPLATES.filters |= {
     "entry_link": words.entry_link,
     "rationale": views.marked_rationale,
     "summary": views.summary_of,
+    "does": views.what_it_does,
     "day": words.day,
     "due": words.due,
 }

@@ -24,7 +24,7 @@ from erp_core.tables.chat import Chat
 from erp_core.values import OrderStatus
 
 router = APIRouter(include_in_schema=False)
-ROWS, MOST_ROWS = 6, 100
+ROWS, MOST_ROWS = 10, 100
 UNITS = ("EA", "BX", "CS")
 
 

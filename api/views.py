@@ -21,6 +21,19 @@ from erp_core.rules.desk import Person, Subject
 from erp_core.tables.desk import Message, Proposal
 from erp_core.values import ProposalStatus
 
+LETTER, HAND_OVER = "send_message", "route_case"
+
+
+def what_it_does(proposal: Proposal) -> str:
+    """A proposal in a list, by what signing it would run."""
+    kinds = [c["type"] for c in proposal.shown]
+    if kinds == [HAND_OVER]:
+        return "Hand over to a person"
+    deeds = [words.title(k) for k in dict.fromkeys(kinds) if k != LETTER]
+    return ", ".join(
+        [*deeds[:2], *(["reply"] if deeds else ["Reply"] if LETTER in kinds else [])][: 3 if LETTER in kinds else 2]
+    )
+
 
 def row_json(row: CaseRow, now: datetime) -> dict[str, Any]:
     """A case of a queue, for API and command line."""

@@ -9,7 +9,7 @@ from decimal import Decimal
 from typing import Any
 
 from sqlalchemy import ColumnElement, Select, Text, and_, cast, func, or_, select
-from sqlalchemy.orm import Session, defer
+from sqlalchemy.orm import Session, defer, selectinload
 
 from erp_core.errors import NotFound
 from erp_core.policy import Policy
@@ -232,6 +232,7 @@ def case_rows(session: Session, wanted: Filter, now: datetime, limit: int = 100,
         .join(chosen, chosen.c.id == Case.id)
         .outerjoin(Proposal, and_(Proposal.case_id == Case.id, Proposal.status == ProposalStatus.PENDING))
         .outerjoin(Customer, Customer.code == Case.customer)
+        .options(selectinload(Proposal.drill))
         .order_by(*order)
     )
     return [CaseRow(c, p, name, sender) for c, p, name, sender in session.execute(query)]
