@@ -16,13 +16,12 @@ from erp_core.commands import (
     Command,
     LineChange,
     PromiseDate,
-    ReleaseHold,
     RouteCase,
     SendMessage,
     SubstituteItem,
     TransferStock,
 )
-from erp_core.values import Action, HoldReason, plain
+from erp_core.values import Action, plain
 from tools import world
 
 if TYPE_CHECKING:
@@ -30,6 +29,16 @@ if TYPE_CHECKING:
 
 Facts = Mapping[str, Any]
 MOST = 6
+# kinds of case and actions for which goods that are missing are brought from elsewhere; who cancels or owes money wants none
+MOVES = (
+    "hold_stock",
+    "service_recovery",
+    Action.CHANGE_ORDER,
+    Action.EXPEDITE_ORDER,
+    Action.ANSWER_STATUS,
+    Action.APPLY_SUBSTITUTION,
+    Action.DECLINE_SUBSTITUTION,
+)
 
 
 @dataclass(frozen=True)
@@ -49,17 +58,16 @@ class Option:
 
 def options(draft: Draft, given: Facts, hand_over: Callable[[Draft], RouteCase]) -> list[Option]:
     """The draft's own commands first, then other ways, the hand-over last; each different from the others."""
-    first = Option("As proposed", list(draft.commands), _consequence(draft.commands, draft.order))
+    first = Option(draft.title, list(draft.commands), _consequence(draft.commands, draft.order))
     if draft.read["hostile"] or draft.read["auto"] or not draft.commands:
         return [first]
-    found = [first]
+    found = [first, *draft.ways]
     order = draft.order
     if order is not None and order["state"] == "open":
-        found += _for_stock(draft, order)
+        if given["kind"] in MOVES or (given["kind"] == "mail" and draft.choice.action in MOVES):
+            found += _for_stock(draft, order)
         if draft.choice.action == Action.CHANGE_ORDER and given["parsed"] is not None:
             found += _less(draft, order)
-        if given["kind"] == "hold_credit":
-            found += _for_credit(draft, order)
     if not any(isinstance(c, RouteCase) for c in draft.commands):
         found.append(Option("Hand over", [hand_over(draft)], "a person looks at it; nothing changes until then"))
     return _different(found)[:MOST]
@@ -151,17 +159,6 @@ def _less(draft: Draft, order: Facts) -> list[Option]:
     return [
         Option("Only what is in stock", [smaller], "nothing waits; the customer gets less than asked and must be told")
     ]
-
-
-def _for_credit(draft: Draft, order: Facts) -> list[Option]:
-    """A held order: let it go although it is over the limit. Only who may release it can sign that."""
-    credit = draft.gathered.get("credit") or {}
-    if not credit:
-        return []
-    over = Decimal(credit["exposure"]) - Decimal(credit["limit"])
-    release = ReleaseHold(order=order["number"], reason=HoldReason.CREDIT, note="released as proposed, see the case")
-    consequence = f"{order['total']} go out" + (f" with the customer {over} over the limit" if over > 0 else "")
-    return [Option("Release in full", [release], consequence, f"{order['total']} at risk")]
 
 
 def _different(found: Sequence[Option]) -> list[Option]:

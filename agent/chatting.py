@@ -286,7 +286,7 @@ def _status(turn: Turn) -> Reply:
     order = world.order_facts(number, turn.moment)
     if order["state"] == "cancelled":
         return Reply(texts.said("cancelled", turn.language, order=number), order=number)
-    lines = replies.status_lines(order, turn.language)
+    lines = replies.status_lines(order, turn.language, turn.moment.date().isoformat())
     if order["state"] == "open":
         lines += _held(order, turn.language)
     return Reply(

@@ -7,17 +7,19 @@ from datetime import date
 from decimal import Decimal
 from typing import Any
 
+from agent import held
 from agent.choosing import Choice
-from agent.proposing import Draft, hand_over
+from agent.letters import letter, say_to_whom
+from agent.proposing import Draft
 from erp_core.commands import (
     ApproveMatch,
     ApprovePurchase,
     BuyLine,
+    CloseCase,
     DraftPurchase,
     Matter,
     PromiseDate,
     RejectBill,
-    ReleaseHold,
     ReleasePayment,
     RouteCase,
     SendMessage,
@@ -25,7 +27,7 @@ from erp_core.commands import (
     SubstituteItem,
     TransferStock,
 )
-from erp_core.values import INBOUND_PURCHASE_STATUSES, Action, HoldReason, Intent, Priority, Queue
+from erp_core.values import INBOUND_PURCHASE_STATUSES, Action, Intent, Priority, Queue
 from prompts.replies import reply
 from tools import world
 
@@ -58,13 +60,14 @@ def propose(draft: Draft, given: Facts) -> None:
     """Say what the core found, then propose the step for this kind of case."""
     kind = str(given["kind"])
     if kind.startswith("hold_"):
-        propose_for_hold(draft, given)
+        held.propose(draft, given)
         return
     for text in given["details"].get("problems", [])[:6]:
         draft.say(f"{text} {draft.evidence.cite('core', text)}")
     builder = BUILDERS.get(kind)
     if builder is not None:
         builder(draft, given)
+        say_to_whom(draft)
     if not draft.commands:
         draft.say("What to do is a judgement for the desk; nothing but the hand-over is proposed.")
         draft.add(_hand_over(draft, given))
@@ -137,7 +140,7 @@ def _tell_customer(draft: Draft, given: Facts) -> None:
         f"{row['order']}, {row['sku']}: " + (f"now expected on {row['after']}" if row["after"] else "we will name a new date")
         for row in rows[:20]
     ]  # fmt: skip
-    _letter(draft, given, "supply_delay", lines)
+    draft.add(letter(draft, given, "supply_delay", lines))
     _promises(draft, {row["order"]: row["after"] for row in rows if row["after"]})
 
 
@@ -151,26 +154,8 @@ def _recover(draft: Draft, given: Facts) -> None:
     if days and not all(days):
         draft.say("Not all that is missing is covered by goods on their way.")
     said = f"now expected on {known}" if known else "we will name a new date"
-    _letter(draft, given, "promise_failed", [f"{order['number']}: {said}"])
+    draft.add(letter(draft, given, "promise_failed", [f"{order['number']}: {said}"]))
     _promises(draft, {order["number"]: known} if known else {})
-
-
-def _letter(draft: Draft, given: Facts, name: str, lines: list[str]) -> None:
-    contact = world.contact_of(given["customer"]) if given["customer"] else None
-    if contact is None:
-        draft.say("The customer has no contact to write to.")
-        return
-    text = reply(
-        name,
-        "en",
-        to=contact["name"].split()[0],
-        signature=world.policy_in_force().proposals.reply_signature,
-        facts="\n".join(f"- {line}" for line in lines),
-    )
-    fact = f"{contact['name']}, {contact['email']}"
-    draft.say(f"Drafted for {fact} {draft.evidence.cite('contact', fact)}.")
-    subject = f"Your order {given['order']}" if given["order"] else "Your orders"
-    draft.add(SendMessage(case=draft.case, to=contact["email"], subject=subject, body=text))
 
 
 def _promises(draft: Draft, days: Mapping[str, str]) -> None:
@@ -248,6 +233,15 @@ def _mismatch(draft: Draft, given: Facts) -> None:
         draft.add(ApproveMatch(**bill, note=f"difference of {worth}, below what policy calls low"))
 
 
+def _known(draft: Draft, given: Facts) -> None:
+    """What only has to be known is seen to once a person has read it."""
+    draft.say("Nothing has to be changed; signing says that it was read.")
+    draft.add(CloseCase(case=draft.case, resolution="Read and known", root_cause=_KNOWN[given["kind"]]))
+
+
+_KNOWN = {"late_logging": "warehouse", "match_context": "supplier"}
+
+
 def _pay(draft: Draft, given: Facts) -> None:
     """Pay what may be paid; the core looks once more whether it still matches."""
     details = given["details"]
@@ -264,6 +258,8 @@ BUILDERS: dict[str, Callable[[Draft, Facts], None]] = {
     "purchase_approval": _approve_purchase,
     "three_way_mismatch": _mismatch,
     "payment_due": _pay,
+    "late_logging": _known,
+    "match_context": _known,
 }
 
 
@@ -309,51 +305,3 @@ def of_core_case(given: Facts) -> dict[str, Any]:
         "problems": [],
         "places": [],
     }
-
-
-def propose_for_hold(draft: Draft, given: Facts) -> None:
-    """A held order: say why, and propose the step that its reason calls for."""
-    reason = HoldReason(given["kind"].removeprefix("hold_"))
-    order = draft.order
-    if order is None:
-        draft.add(hand_over(draft))
-        return
-    for text in given["details"].get("problems", []):
-        draft.say(f"{text} {draft.evidence.cite('check', text)}")
-    if reason == HoldReason.STOCK:
-        _stock(draft, order)
-    if not draft.commands and _mended(reason, draft.gathered):
-        draft.say("The reason no longer holds on today's figures.")
-        draft.add(ReleaseHold(order=order["number"], reason=reason, note="reason gone on today's figures"))
-    if not draft.commands:
-        kinds = {
-            HoldReason.CREDIT: "credit_review",
-            HoldReason.PRICE: "price_review",
-            HoldReason.MARGIN: "price_review",
-        }
-        matter = Matter(
-            kind=kinds.get(reason, "hand_over"),
-            order=order["number"],
-            note="; ".join(given["details"].get("problems", []))[:2000],
-        )
-        queue = Queue(given["queue"])
-        draft.add(RouteCase(case=draft.case, queue=queue, priority=Priority(given["priority"]), matter=matter))
-        draft.say("Whether it may go on is a judgement for the desk; nothing but the hand-over is proposed.")
-
-
-def _stock(draft: Draft, order: Facts) -> None:
-    short = [line for line in order["lines"] if line["backordered"] != "0"]
-    days = [line["promise"] for line in short]
-    for line in short:
-        elsewhere = ", ".join(f"{q} at {w}" for w, q in line["free_elsewhere"].items()) or "none elsewhere"
-        fact = f"{line['sku']}: {line['backordered']} short at {order['warehouse']}, {elsewhere}, expected {line['promise'] or 'no date'}"
-        draft.say(f"{fact} {draft.evidence.cite('stock ' + line['sku'], fact)}.")
-    if short and all(days):
-        day = max(d for d in days if d)
-        draft.add(PromiseDate(order=order["number"], promised_date=date.fromisoformat(day)))
-        draft.say(f"With inbound goods all lines are covered on {day}; that day can be promised.")
-
-
-def _mended(reason: HoldReason, gathered: Facts) -> bool:
-    credit = gathered.get("credit") or {}
-    return reason == HoldReason.CREDIT and bool(credit) and Decimal(credit["exposure"]) <= Decimal(credit["limit"])

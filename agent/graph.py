@@ -201,13 +201,19 @@ def propose(state: State, given: Reader | None = None, line: Line | None = None)
         "alternatives": [o.as_json() for o in planned.options[1:]],
     }
     return {
-        "choice": asdict(draft.choice),
+        "choice": {k: str(v) for k, v in asdict(draft.choice).items()},
         "plan": plan,
         "commands": commands,
         "rationale": " ".join([*planned.sentences, *draft.sentences, *said]),
-        "read": {**state["read"], "prompt": prompt, "degraded": degraded},
+        "read": {**state["read"], "prompt": prompt, "degraded": degraded, "strength": _strength(state, commands)},
         "evidence": draft.evidence.items,
     }
+
+
+def _strength(state: State, commands: list[dict[str, Any]]) -> str:
+    """How sure the proposal is. Of what the core found we are; to leave it to the desk is no advice."""
+    only_handed_over = all(c["type"] == "route_case" for c in commands)
+    return "weak" if state["input"]["parsed"] is None and only_handed_over else str(state["read"]["strength"])
 
 
 def _drafted(state: State) -> proposing.Draft:
@@ -389,8 +395,15 @@ def as_json(said: Understanding, parsed: Parsed) -> dict[str, Any]:
 
 
 def _as_called(said: Understanding) -> str | None:
-    """The order as the customer calls it, for the reply."""
-    own = next((r.written for r in said.references if r.order == said.order and r.own), None)
+    """The order as the customer calls it, for the reply: by order or PO number, never by what else led to it."""
+    own = next(
+        (
+            r.written
+            for r in said.references
+            if r.order == said.order and r.own and r.kind in ("sales_order", "customer_po")
+        ),
+        None,
+    )
     return own or said.order
 
 

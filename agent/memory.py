@@ -1,4 +1,4 @@
-"""Keeps what may be looked up by meaning up to date: cases that ended, rules of the policy, playbooks. In the background, a little at a time."""
+"""Keeps what may be looked up by meaning up to date: cases that ended and open ones that were read, rules of the policy, playbooks. In the background, a little at a time."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ def remember() -> int:
     embedder = embeddings.current()
     with db.reading(db.AGENT) as session:
         rows: list[dict[str, Any]] = [
-            {"kind": "case", "subject": f"case:{one.case}", "case_id": one.case, "text": one.text}
+            {"kind": one.kind, "subject": f"case:{one.case}", "case_id": one.case, "text": one.text}
             for one in memory.unkept(session, embedder.name, AT_ONCE)
         ]
-        kept = memory.kept_texts(session, embedder.name, [k for k in PASSAGE_KINDS if k != "case"])
+        kept = memory.kept_texts(session, embedder.name, [k for k in PASSAGE_KINDS if k not in ("case", "open")])
         rows += [r for r in of_policy(policies.active(session)) if kept.get((r["kind"], r["subject"])) != r["text"]]
     if not rows:
         return 0

@@ -12,6 +12,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from agent import inbound, replies, returning
+from agent.alternatives import Option
 from agent.choosing import Choice
 from agent.evidence import Evidence
 from erp_core.commands import (
@@ -32,7 +33,7 @@ from erp_core.commands import (
     UpdateContact,
     UpdateShipTo,
 )
-from erp_core.values import Action, Queue
+from erp_core.values import Action, Queue, kind_words
 from prompts.replies import phrase
 
 Facts = Mapping[str, Any]
@@ -49,6 +50,8 @@ class Draft:
     evidence: Evidence = field(default_factory=Evidence)
     sentences: list[str] = field(default_factory=list)
     commands: list[Command] = field(default_factory=list)
+    title: str = "As proposed"
+    ways: list[Option] = field(default_factory=list)  # what else our rules would do, best first
 
     @property
     def order(self) -> Facts | None:
@@ -79,6 +82,10 @@ def propose(draft: Draft) -> Draft:
     try:
         if not draft.commands:
             _BUILDERS[draft.choice.action](draft)
+        else:  # handed over: whoever reads it sees where the order stands, and has the guess a click away
+            if draft.order is not None:
+                say_order(draft, draft.order)
+            draft.ways += _guessed(draft)
     except ValidationError as error:
         draft.commands.clear()
         draft.say(
@@ -94,6 +101,19 @@ def propose(draft: Draft) -> Draft:
         mark = draft.evidence.cite("case", f"Case {other['case']}: {other['title']}")
         draft.say(f"Case {other['case']} is open on the same order {mark}.")
     return draft
+
+
+def _guessed(draft: Draft) -> list[Option]:
+    """What would be proposed if the guess were right."""
+    guess = Draft(draft.case, draft.read, draft.gathered, draft.choice, draft.evidence)
+    _BUILDERS[draft.choice.action](guess)
+    if not guess.commands or isinstance(guess.commands[0], RouteCase):
+        return []
+    return [
+        Option(
+            f"Take it as {kind_words(draft.read['intent'])}", guess.commands, "what it would be if the guess is right"
+        )
+    ]
 
 
 def _introduce(draft: Draft) -> None:
@@ -136,6 +156,17 @@ def _item_text(item: Facts) -> str:
     return f"{quantity}{item['sku']}"
 
 
+def _wanted(draft: Draft) -> date | None:
+    """The day that is asked for; one that is past when the mail is read is said, and not taken over."""
+    wanted = _date(draft.read["requested_date"])
+    if wanted is None or wanted >= date.fromisoformat(draft.gathered["today"]):
+        return wanted
+    draft.say(
+        f"The mail names {wanted.isoformat()} {draft.span('date', wanted.isoformat())}, which is past; it is not taken over."
+    )
+    return None
+
+
 def _number(text: str | None) -> Decimal | None:
     return Decimal(text) if text is not None else None
 
@@ -168,7 +199,7 @@ def _create_order(draft: Draft) -> None:
             customer=read["customer"],
             channel="email",
             customer_po=po,
-            requested_date=_date(read["requested_date"]),
+            requested_date=_wanted(draft),
             lines=lines,
         )
     )
@@ -196,7 +227,7 @@ def _change_order(draft: Draft) -> None:
         _ask_which(draft)
         return
     changes, facts = _changes(draft, order)
-    wanted = _date(draft.read["requested_date"])
+    wanted = _wanted(draft)
     if wanted and wanted.isoformat() == order["requested_date"]:
         wanted = None
     if not changes and wanted is None:
@@ -279,13 +310,20 @@ def _expedite_order(draft: Draft) -> None:
     if order is None:
         _ask_which(draft)
         return
-    needed = _date(draft.read["requested_date"])
+    needed = _wanted(draft)
     note = ", ".join(_item_text(i) for i in draft.read["items"])
     draft.add(ExpediteOrder(order=order["number"], needed_by=needed, note=note))
     if needed:
         draft.say(f"Needed by {needed.isoformat()} {draft.span('date', 'needed by ' + needed.isoformat())}.")
     _say_stock(draft, order)
-    draft.add(replies.compose("expedite_order", draft.read, draft.case, replies.status_lines(order, draft.language)))
+    draft.add(
+        replies.compose(
+            "expedite_order",
+            draft.read,
+            draft.case,
+            replies.status_lines(order, draft.language, draft.gathered["today"]),
+        )
+    )
 
 
 def _say_stock(draft: Draft, order: Facts) -> None:
@@ -301,7 +339,15 @@ def _answer_status(draft: Draft) -> None:
     if order is None:
         _ask_which(draft)
         return
-    fact = f"{order['status']}, {order['state']}, requested {order['requested_date'] or 'no date'}"
+    say_order(draft, order)
+    lines = replies.status_lines(order, draft.language, draft.gathered["today"])
+    draft.add(replies.compose("answer_status", draft.read, draft.case, lines))
+
+
+def say_order(draft: Draft, order: Facts) -> None:
+    """Where an order stands: status, shipments, holds, what is short."""
+    stands = " and ".join(dict.fromkeys((order["status"], order["state"])))
+    fact = f"{stands}, requested {order['requested_date'] or 'no date'}"
     draft.say(f"It is {order['state']} {draft.evidence.cite('order ' + order['number'], fact)}.")
     for shipment in order["shipments"]:
         when = f"delivered {shipment['delivered_at']}" if shipment["delivered_at"] else "not yet delivered"
@@ -312,7 +358,6 @@ def _answer_status(draft: Draft) -> None:
             f"Holds: {', '.join(order['holds'])} {draft.evidence.cite('order ' + order['number'], 'holds: ' + ', '.join(order['holds']))}."
         )
     _say_stock(draft, order)
-    draft.add(replies.compose("answer_status", draft.read, draft.case, replies.status_lines(order, draft.language)))
 
 
 def _ask_which(draft: Draft) -> None:

@@ -41,8 +41,8 @@ def compose(
     )
 
 
-def status_lines(order: Facts, language: str) -> list[str]:
-    """Where an order stands: shipments, holds, dates, lines."""
+def status_lines(order: Facts, language: str, today: str) -> list[str]:
+    """Where an order stands: shipments, holds, dates, lines. A promised day that is past is said to be missed; a wished one is no news."""
     lines = []
     for shipment in order["shipments"]:
         if shipment["delivered_at"]:
@@ -50,10 +50,11 @@ def status_lines(order: Facts, language: str) -> list[str]:
         shipped = {"carrier": shipment["carrier"] or "-", "tracking": shipment["tracking"] or "-"}
         lines.append(phrase("shipped", language, day=day(shipment["shipped_at"], language), **shipped))
     if order["state"] == "open":
-        if order["requested_date"]:
+        if order["requested_date"] and order["requested_date"] >= today:
             lines.append(phrase("requested", language, day=day(order["requested_date"], language)))
         if order["promised_date"]:
-            lines.append(phrase("promised", language, day=day(order["promised_date"], language)))
+            kept = "promised" if order["promised_date"] >= today else "missed"
+            lines.append(phrase(kept, language, day=day(order["promised_date"], language)))
         blocking = [h for h in order["holds"] if not h.startswith("stock")]
         lines.append(phrase("on_hold" if blocking else "in_process", language))
         lines += [line_status(line, language) for line in order["lines"]]

@@ -52,6 +52,8 @@ def _amend(command: Said) -> str:
             parts.append(
                 f"remove {where}" if quantity == "0" else f"{where} to {quantity} {change.get('uom') or ''}".strip()
             )
+        if change.get("reprice"):
+            parts.append(f"{where} at the agreed or list price")
         if change.get("requested_date"):
             parts.append(f"{where} on {day(change['requested_date'])}")
     if command.get("requested_date"):
@@ -192,7 +194,7 @@ _COMMANDS: dict[str, Callable[[Said], str]] = {
     "pause_case": lambda c: f"Let the due time stand still until {day(c['until'])}: it waits for the {c['waits_for']}",
     "resume_case": lambda c: "Let the due time run on",
     "check_step": lambda c: f"Check off step {c['step']}",
-    "send_message": lambda c: f"Reply to {c['to']}",
+    "send_message": lambda c: f"{'Reply' if c.get('in_reply_to') else 'Write'} to {c['to']}",
     "propose_policy": lambda c: f"Propose a policy: {c['summary']}",
     "backtest_policy": lambda c: f"Replay the last {c['days']} days under policy version {c['version']}",
     "activate_policy": lambda c: (

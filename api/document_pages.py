@@ -5,17 +5,21 @@ from __future__ import annotations
 from typing import Annotated
 from urllib.parse import urlencode
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Query, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
 from api import plots
-from api.access import Me, Work
-from api.console import page
-from erp_core.queries import desk, documents, policies
+from api.access import Me, Work, caller
+from api.console import fragment, page
+from erp_core import db
+from erp_core.errors import CountersignError
+from erp_core.queries import desk, documents, memory, policies
 from erp_core.rules import desk as rules
 from erp_core.rules.desk import Subject
+from ml import embeddings
 
 router = APIRouter(include_in_schema=False)
+MEANT = 8  # cases close in meaning that a search shows
 
 
 @router.get("/search")
@@ -23,6 +27,22 @@ def search(session: Work, me: Me, q: Annotated[str, Query(max_length=200)] = "")
     """A number of ours opens its page; all else looks in the open cases."""
     found = documents.address_of(session, q) if q.strip() else None
     return RedirectResponse(found or f"/?{urlencode({'q': q.strip()})}", status_code=303)
+
+
+@router.get("/search/meaning")
+def meaning(request: Request, q: Annotated[str, Query(max_length=200)] = "") -> HTMLResponse:
+    """Open cases that mean the like. The vector may come from a server, so no transaction is open meanwhile."""
+    with db.transaction(db.API, firms=()) as session:
+        caller(request, session)
+    try:
+        embedder = embeddings.current()
+        vector = embedder.vectors([q])[0]
+    except CountersignError:
+        return fragment("meant.html", cases=[])  # no vectors, no hint; the words were looked for all the same
+    with db.transaction(db.API, firms=()) as session:
+        caller(request, session)
+        near = memory.open_like(session, vector, embedder.name, MEANT) if any(vector) else []
+        return fragment("meant.html", cases=[c for c in near if c.likeness >= memory.LIKE])
 
 
 @router.get("/customers/{code}")

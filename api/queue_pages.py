@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import time
 import uuid
-from collections.abc import AsyncIterator
+from collections import Counter
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Any, Literal
@@ -16,7 +17,7 @@ from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 from pydantic import BaseModel
 
-from api import ears, words
+from api import ears, views, words
 from api.access import Caller, Me, Work, caller, check_form
 from api.console import PAGE, fragment, page, refused
 from erp_core import db
@@ -97,10 +98,20 @@ def queue(session: Work, me: Me, wanted: Annotated[Wanted, Query()]) -> HTMLResp
     summed = wanted.queue if wanted.queue and wanted.queue != Queue.NONE and not wanted.offset else None
     return page(
         "queue.html", me, session, summed=summed.value if summed and not wanted.narrowed() else None, bands=bands, heading=heading(wanted), view=wanted,
+        alike=_alike(rows[:PAGE]) if wanted.queue else [],
         current=wanted.queue or heading(wanted), more=wanted.address(offset=wanted.offset + PAGE) if len(rows) > PAGE else "",
         people=desk.names(session), sums=desk.sums(session, asked, me.now), most=desk.MOST_COUNTED, here=wanted.address(),
         entities=supply.entities(session), kinds=[(k, words.title(k)) for k in kinds], fresh=not rows and installation.is_new(session),
     )  # fmt: skip
+
+
+def _alike(rows: Sequence[desk.CaseRow]) -> list[tuple[str, str, int]]:
+    """Proposals on a page that could be signed together: of each action, what most of them would do, and how many."""
+    counted = Counter((r.proposal.action, views.what_it_does(r.proposal)) for r in rows if r.proposal)
+    most: dict[str, tuple[str, int]] = {}
+    for (action, does), count in counted.most_common():
+        most.setdefault(action, (does, count))
+    return [(action, does, count) for action, (does, count) in most.items() if count > 1]
 
 
 @dataclass(frozen=True)

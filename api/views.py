@@ -21,7 +21,7 @@ from erp_core.rules.desk import Person, Subject
 from erp_core.tables.desk import Message, Proposal
 from erp_core.values import ProposalStatus
 
-LETTER, HAND_OVER = "send_message", "route_case"
+LETTER, HAND_OVER, WAIT = "send_message", "route_case", "pause_case"
 
 
 def what_it_does(proposal: Proposal) -> str:
@@ -29,6 +29,8 @@ def what_it_does(proposal: Proposal) -> str:
     kinds = [c["type"] for c in proposal.shown]
     if kinds == [HAND_OVER]:
         return "Hand over to a person"
+    if kinds == [LETTER, WAIT]:
+        return "Ask, and wait"
     deeds = [words.title(k) for k in dict.fromkeys(kinds) if k != LETTER]
     return ", ".join(
         [*deeds[:2], *(["reply"] if deeds else ["Reply"] if LETTER in kinds else [])][: 3 if LETTER in kinds else 2]

@@ -8,9 +8,11 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
+from erp_core.values import kind_words
+
 TAGS = {
     "message:case:received": "Mail received, original kept",
-    "case:facts:recorded": "Agent read the mail and looked up the facts",
+    "case:facts:recorded": "Agent read the case and looked up the facts",
     "case:proposal:filed": "Proposal filed",
     "case:agent:failed": "Agent could not work the case",
     "case:note:added": "Agent added a note",
@@ -188,8 +190,8 @@ def tags_like(words: str) -> list[str]:
 
 
 def title(name: str | None) -> str:
-    """order_change becomes Order change."""
-    text = (name or "").replace("_", " ")
+    """order_change becomes Order change; hold_credit, Credit hold."""
+    text = kind_words(name or "")
     return text[:1].upper() + text[1:]
 
 
@@ -300,6 +302,9 @@ def _flat(values: Mapping[str, Any]) -> dict[str, Any]:
     return flat
 
 
+MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d")
+
+
 def _shown(value: Any) -> str:
     if value in (None, "", [], {}):
         return "–"
@@ -309,6 +314,8 @@ def _shown(value: Any) -> str:
         return ", ".join(_shown(v) for v in value)
     if isinstance(value, str) and re.fullmatch(r"[a-z]+(?:_[a-z]+)*", value):
         return title(value)
+    if isinstance(value, str) and MOMENT.match(value):
+        return moment(datetime.fromisoformat(value))
     if isinstance(value, dict):
         return " ".join(_shown(v) for v in value.values() if v is not None)
     return str(value)

@@ -448,6 +448,7 @@ DECLARE
     number int;
 BEGIN
     PERFORM set_config('synchronous_commit', 'off', true);
+    DELETE FROM passage p USING case_file c WHERE p.kind = 'open' AND c.id = p.case_id AND c.status NOT IN ('new', 'investigating', 'awaiting_review');
     INSERT INTO passage (kind, subject, case_id, text, embedder, vector, made_at)
     SELECT r.kind, left(r.subject, 200), r.case_id, left(r.text, 4000), left(p_embedder, 100), r.vector::text::vector, casework.desk_now()
     FROM jsonb_to_recordset(p_rows) AS r (kind text, subject text, case_id int, text text, vector jsonb)

@@ -112,6 +112,10 @@ class ProposalPolicy(_Part):
     reply_signature: str
     high_from_amount: Decimal
     low_below_amount: Decimal
+    release_over_percent: Decimal = Field(ge=0)
+    release_paid_invoices: int = Field(ge=0)
+    release_days_late: int = Field(ge=0)
+    wait_days: int = Field(gt=0)
 
 
 class LanguageModelPolicy(_Part):

@@ -32,7 +32,7 @@ MODELS = (
 )  # fmt: skip
 # what came of asking a language model; all but the first leave the work to the local models
 CALL_OUTCOMES = ("answered", "slow", "refused", "failed", "unusable", "over_budget", "paused")
-PASSAGE_KINDS = ("case", "policy", "playbook")
+PASSAGE_KINDS = ("case", "open", "policy", "playbook")
 DRILL_OUTCOMES = ("caught", "missed", "left")
 CAUSE = "cause_"  # a prediction of a root cause asks this and the cause
 SAMPLE_STATES = ("proposed", "accepted", "refused")
@@ -398,3 +398,10 @@ def canonical(data: Any) -> str:
 def digest(data: Any) -> str:
     """SHA-256 (hex) of the canonical JSON of `data`."""
     return hashlib.sha256(canonical(data).encode()).hexdigest()
+
+
+def kind_words(name: str) -> str:
+    """A kind of case, or another of our codes, as people say it: hold_credit is a credit hold."""
+    return (
+        f"{name.removeprefix('hold_').replace('_', ' ')} hold" if name.startswith("hold_") else name.replace("_", " ")
+    )

@@ -222,12 +222,18 @@ def ways_to_supply(session: Session, scope: Scope, asked: OfOrder) -> list[Fact]
     return facts
 
 
+def _purchase(session: Session, scope: Scope, number: str) -> PurchaseOrder:
+    """The purchase order, if the case is no customer's and no other supplier's. Raises NotFound."""
+    found = session.get(PurchaseOrder, number)
+    if found is None or scope.customer or (scope.supplier and found.supplier != scope.supplier):
+        raise NotFound(f"There is no purchase order {number} here.")
+    return found
+
+
 @query
 def purchase(session: Session, scope: Scope, asked: OfPurchase) -> list[Fact]:
     """A purchase order of ours: status, expected day, lines, and what was received of it."""
-    found = session.get(PurchaseOrder, asked.purchase_order)
-    if found is None or (scope.supplier and found.supplier != scope.supplier):
-        raise NotFound(f"There is no purchase order {asked.purchase_order} here.")
+    found = _purchase(session, scope, asked.purchase_order)
     source = f"purchase order {found.number}"
     facts = [
         Fact(
@@ -252,9 +258,7 @@ def purchase(session: Session, scope: Scope, asked: OfPurchase) -> list[Fact]:
 @query
 def match(session: Session, scope: Scope, asked: OfPurchase) -> list[Fact]:
     """How supplier invoices of a purchase order match with order and receipts."""
-    found = session.get(PurchaseOrder, asked.purchase_order)
-    if found is None or (scope.supplier and found.supplier != scope.supplier):
-        raise NotFound(f"There is no purchase order {asked.purchase_order} here.")
+    found = _purchase(session, scope, asked.purchase_order)
     bills = purchasing.bills(session, found.number)
     return [
         Fact(
@@ -383,9 +387,6 @@ def policy_text(session: Session, scope: Scope, asked: Words) -> list[Fact]:
     ]
 
 
-LIKE = 0.35  # texts less alike than this have nothing to do with each other
-
-
 def _near(session: Session, about: str, kinds: Sequence[str], but: int | None) -> list[Near]:
     if not memory.any_at_all(session):
         return []
@@ -394,7 +395,7 @@ def _near(session: Session, about: str, kinds: Sequence[str], but: int | None) -
         vector = embedder.vectors([about])[0]
     except CountersignError:
         return []  # a server for vectors that is down hides a hint, no more
-    return [n for n in memory.nearest(session, vector, embedder.name, kinds, 5, but) if n.likeness >= LIKE]
+    return [n for n in memory.nearest(session, vector, embedder.name, kinds, 5, but) if n.likeness >= memory.LIKE]
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from typing import Any
 from erp_core import clock
 from erp_core.commands import Command
 from erp_core.db import Session
+from erp_core.errors import NotFound
 from erp_core.policy import Policy
 from erp_core.queries import (
     billing,
@@ -39,7 +40,7 @@ from erp_core.tables.fulfilment import Shipment
 from erp_core.tables.parties import Customer, Supplier
 from erp_core.tables.purchasing import PurchaseOrder
 from erp_core.tables.sales import OrderLine
-from erp_core.values import plain
+from erp_core.values import HoldReason, plain
 from ml import reader
 from ml.reader import Reader
 from tools.registry import query
@@ -139,6 +140,7 @@ def case_input(session: Session, number: int) -> dict[str, Any]:
     case = desk.case(session, number)
     latest = desk.latest_mail(session, number)
     customer = session.get(Customer, case.customer) if case.customer else None
+    asked = desk.last_written(session, number) if case.kind != "mail" else None
     return {
         "kind": case.kind,
         "order": case.order_number,
@@ -149,6 +151,8 @@ def case_input(session: Session, number: int) -> dict[str, Any]:
         "priority": case.priority,
         "details": case.details,
         "at_stake": str(case.at_stake) if case.at_stake is not None else None,
+        "late": case.breached_at is not None,
+        "asked_on": asked.date().isoformat() if asked else None,
         "instruction": (case.instruction or {}).get("text"),
         "machine": latest.machine if latest else False,
         "parsed": latest.parsed if latest else None,
@@ -194,6 +198,7 @@ def _line(line: OrderLine, warehouse: str, picture: catalog.StockPicture, moment
         "quantity": plain(line.quantity_ordered),
         "uom": line.uom,
         "price": str(line.unit_price),
+        "base": line.quantity_ordered == line.quantity_base,
         "backordered": plain(short),
         "free_here": plain(here),
         "free_elsewhere": {w: plain(q) for w, q in free.items() if w != warehouse and q > 0},
@@ -254,9 +259,74 @@ def availability(session: Session, sku: str, customer: str | None, quantity: Dec
 
 
 @query
-def free_substitutes(session: Session, sku: str, warehouse: str, quantity: Decimal) -> list[str]:
-    """Items that may go out in place of another without asking the customer, and of which enough is free at the warehouse."""
-    allowed = [s.substitute_sku for s in catalog.substitutes(session, sku) if not s.customer_approval_required]
+def broken(session: Session, order: str, reason: HoldReason) -> list[dict[str, Any]]:
+    """Why an order is held for a reason: each problem with its line, code and facts."""
+    return sales.broken(session, order, reason)
+
+
+@query
+def standing(session: Session, customer: str) -> dict[str, Any]:
+    """How a customer stands: exposure and limit, what is overdue (past the days of grace), open invoices, and how those of the last year were paid."""
+    today = clock.now(session).date()
+    grace = policies.active(session).credit.grace_days
+    open_ = evidence.open_invoices(session, customer, today)
+    paid = evidence.payment_behaviour(session, customer, today)
+    overdue = sum((i.amount for i in open_ if i.due + timedelta(days=grace) < today), Decimal(0))
+    shown = [{"number": i.number, "due": i.due.isoformat(), "amount": i.amount} for i in open_[:10] if i.amount > 0]
+    known, exposure = session.get_one(Customer, customer), billing.exposure(session, customer, today)
+    limits = {
+        "exposure": exposure.total,
+        "open_orders": exposure.open_orders,
+        "limit": known.credit_limit,
+        "currency": known.currency,
+    }
+    return {**limits, "overdue": overdue, "open": shown, "paid": paid.invoices, "days_late": Decimal(paid.days_late)}
+
+
+@query
+def takes_parts(session: Session, customer: str) -> bool:
+    """Whether a customer takes part deliveries."""
+    return session.get_one(Customer, customer).ships_partial
+
+
+@query
+def asking(session: Session, customer: str, kind: str, but: int) -> int | None:
+    """Another open case of a kind in which the customer is written to, or is about to be; None: there is none."""
+    return desk.asking(session, customer, kind, but)
+
+
+@query
+def price_of(session: Session, customer: str, sku: str, quantity: Decimal, on: date) -> tuple[Decimal, str]:
+    """A customer's price for an item, and where it comes from: agreed, tier or list."""
+    item = catalog.item_facts(session, sku)
+    if item is None:
+        raise NotFound(f"There is no item {sku}.")
+    found = catalog.price_found(session, customer, item, quantity, on)
+    return found.unit_price, found.source
+
+
+@query
+def ways_to_supply(session: Session, sku: str, warehouse: str, missing: Decimal) -> list[dict[str, str]]:
+    """What could be done about missing goods, cheapest first: kind, quantity, cost, and the facts of each."""
+    active, today = policies.active(session), clock.now(session).date()
+    return [
+        {"kind": o.kind, "quantity": plain(o.quantity), "cost": str(o.cost), **o.facts}
+        for o in supply.options(session, sku, warehouse, missing, active, today)
+    ]
+
+
+@query
+def buying(session: Session, skus: Sequence[str], warehouse: str) -> dict[int, list[str]]:
+    """Open cases that propose to buy some of these items for a warehouse: case → items."""
+    return desk.buying(session, skus, warehouse)
+
+
+@query
+def free_substitutes(
+    session: Session, sku: str, warehouse: str, quantity: Decimal, *, asking: bool = False
+) -> list[str]:
+    """Items that may go out in place of another without asking the customer (or only when `asking`), and of which enough is free at the warehouse."""
+    allowed = [s.substitute_sku for s in catalog.substitutes(session, sku) if s.customer_approval_required == asking]
     return [one for one in allowed if catalog.free_stock(session, one).get(warehouse, Decimal(0)) >= quantity]
 
 

@@ -76,6 +76,8 @@ def run_on(case: Case, context: Context) -> None:
         asked = {"paused": case.paused_at, "due": case.due_at, "now": context.now, "entity": case.entity}
         case.due_at = context.session.scalar(text("SELECT casework.resumed(:paused, :due, :now, :entity)"), asked)
     case.paused_at = case.paused_for = case.paused_until = None
+    if case.assignee is None and case.status == CaseStatus.INVESTIGATING:
+        case.worked, case.attempts = False, 0  # there may be more to propose now
 
 
 def _end_disruption(number: int, context: Context) -> None:

@@ -31,7 +31,7 @@ from erp_core.errors import (
 )
 from erp_core.policy import Policy
 from erp_core.queries import desk as queries
-from erp_core.queries import policies
+from erp_core.queries import policies, sales
 from erp_core.queries.backtest import GROUND
 from erp_core.queries.subjects import subject_of, versions
 from erp_core.rules import desk as rules
@@ -434,12 +434,26 @@ def _cause(desk: _Desk) -> str:
 
 
 def _finish_case(desk: _Desk, commands: list[Command]) -> None:
-    """A routed case goes on in its new queue; any other is resolved by what was executed."""
+    """A routed case goes on in its new queue, one that waits for somebody or whose hold still stands goes on with its team; any other is resolved."""
     desk.session.refresh(desk.case)
+    if any(c.type == "pause_case" for c in commands) or (_only_wrote(commands) and _still_held(desk)):
+        desk.case.status = transition(CASE_STEPS, CaseStatus(desk.case.status), CaseStatus.INVESTIGATING)
+        desk.case.worked = True  # until the answer comes or the time is over
+        return
     if desk.case.status == CaseStatus.RESOLVED:
         desk.case.root_cause = _cause(desk)  # a command ended it; a person stands behind that
     if desk.case.status in OPEN_CASE_STATUSES and not any(c.type == "route_case" for c in commands):
         cases.resolve(desk.case, _context(desk), _cause(desk))
+
+
+def _only_wrote(commands: list[Command]) -> bool:
+    return all(c.type == "send_message" for c in commands)
+
+
+def _still_held(desk: _Desk) -> bool:
+    """Whether the hold that the case is about is still there."""
+    reason, order = desk.case.kind.removeprefix("hold_"), desk.case.order_number
+    return order is not None and any(h.reason == reason for h in sales.active_holds(desk.session, order))
 
 
 def _amend(desk: _Desk) -> DecisionResult:

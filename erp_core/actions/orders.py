@@ -308,6 +308,16 @@ def _apply(context: Context, order: SalesOrder, change: LineChange) -> None:
         _requantify(context, line, change.quantity, change.uom or line.uom)
     if change.requested_date is not None:
         line.requested_date = change.requested_date
+    if change.reprice:
+        line.unit_price = _our_price(context, order, line.sku, line.quantity_ordered, line.quantity_base)
+
+
+def _our_price(context: Context, order: SalesOrder, sku: str, quantity: Decimal, base: Decimal) -> Decimal:
+    """What the customer's agreement or the list says for it on the day of the order, per unit as ordered."""
+    item = catalog.item_facts(context.session, sku)
+    assert item is not None
+    found = catalog.price_found(context.session, order.customer, item, base, order.ordered_at.date())
+    return (found.unit_price * base / quantity).quantize(PRICE_PLACES)
 
 
 def _requantify(context: Context, line: OrderLine, quantity: Decimal, uom: str) -> None:
@@ -329,8 +339,7 @@ def _new_line(context: Context, order: SalesOrder, position: int, line: NewLine)
     assert base is not None
     price = line.unit_price
     if price is None:
-        found = catalog.price_found(context.session, order.customer, item, base, order.ordered_at.date())
-        price = (found.unit_price * base / line.quantity).quantize(PRICE_PLACES)
+        price = _our_price(context, order, line.sku, line.quantity, base)
     return OrderLine(
         line=position,
         sku=line.sku,

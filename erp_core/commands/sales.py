@@ -38,20 +38,21 @@ class PlaceOrder(Strict):
 
 
 class LineChange(Strict):
-    """The new state of a line: `line` names it, or `sku` adds one. Quantity 0 removes it."""
+    """The new state of a line: `line` names it, or `sku` adds one. Quantity 0 removes it; `reprice` takes the agreed or list price."""
 
     line: Annotated[int, Field(ge=1)] | None = None
     sku: Code | None = None
     quantity: Quantity | None = None
     uom: Uom | None = None
     requested_date: date | None = None
+    reprice: bool | None = None
 
     @model_validator(mode="after")
     def _names_a_line(self) -> LineChange:
         if self.line is None and (self.sku is None or not self.quantity):
             raise ValueError("name an existing line, or a sku and a quantity to add one")
-        if self.line is not None and self.quantity is None and self.requested_date is None:
-            raise ValueError("say the new quantity or the new date of the line")
+        if self.line is not None and self.quantity is None and self.requested_date is None and not self.reprice:
+            raise ValueError("say the new quantity, the new date or the price of the line")
         return self
 
 
@@ -69,6 +70,12 @@ class AmendOrder(Strict):
         if not self.changes and self.requested_date is None and self.ship_to is None:
             raise ValueError("an amendment changes at least one thing")
         return self
+
+    @property
+    def only_reprices(self) -> bool:
+        """Whether nothing changes but that lines take our price."""
+        others = (c.quantity is not None or c.requested_date is not None or c.uom is not None for c in self.changes)
+        return bool(self.changes) and not any(others) and self.requested_date is None and self.ship_to is None
 
 
 class CancelOrder(Strict):

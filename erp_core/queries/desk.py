@@ -31,7 +31,7 @@ from erp_core.tables.desk import (
 )
 from erp_core.tables.governance import AgentStop
 from erp_core.tables.parties import Contact, Customer, Delegation, User
-from erp_core.values import OPEN_CASE_STATUSES, ProposalStatus, Queue
+from erp_core.values import OPEN_CASE_STATUSES, Outcome, ProposalStatus, Queue
 
 COUNTED_LATELY = timedelta(seconds=30)
 
@@ -93,6 +93,38 @@ def holder(session: Session, role: str, firm: str | None, now: datetime) -> str 
 def asked_lately(session: Session, order: str) -> int:
     """How often the agent proposed something for an order in the days that policy looks back."""
     return session.scalar(select(func.casework.asked(order))) or 0
+
+
+def last_written(session: Session, case: int) -> datetime | None:
+    """When a letter was last signed in a case; None when none was."""
+    query = (
+        select(func.max(Decision.decided_at))
+        .join(Proposal, Proposal.id == Decision.proposal_id)
+        .where(Decision.case_id == case, Decision.outcome == Outcome.EXECUTED, _writes())
+    )
+    return session.scalar(query)
+
+
+def _writes() -> ColumnElement[bool]:
+    """Proposals that send a letter, as they were last amended."""
+    return func.coalesce(Proposal.amended, Proposal.commands).contains([{"type": "send_message"}])
+
+
+def asking(session: Session, customer: str, kind: str, but: int) -> int | None:
+    """Another open case of a customer and kind from which a letter went out, or waits for a signature."""
+    written = or_(Proposal.status == ProposalStatus.PENDING, Proposal.status == ProposalStatus.EXECUTED)
+    letters = select(Proposal.id).where(Proposal.case_id == Case.id, written, _writes()).exists()
+    query = select(Case.id).where(Case.customer == customer, Case.kind == kind, Case.id != but, IS_OPEN, letters)
+    return session.scalar(query.order_by(Case.id).limit(1))
+
+
+def buying(session: Session, skus: Sequence[str], warehouse: str) -> dict[int, list[str]]:
+    """Open cases that propose to buy some of these items for a warehouse: case → items."""
+    found = select(Case.id, Case.details).where(
+        Case.kind == "replenishment", IS_OPEN, Case.details["warehouse"].astext == warehouse
+    )
+    needed = {case: [n["sku"] for n in details["needs"]] for case, details in session.execute(found.order_by(Case.id))}
+    return {case: both for case, listed in needed.items() if (both := [s for s in skus if s in listed])}
 
 
 def agent_stops(session: Session) -> list[AgentStop]:

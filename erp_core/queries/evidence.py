@@ -38,6 +38,26 @@ def ageing(session: Session, customer: str, today: date) -> list[Age]:
 
 
 @dataclass(frozen=True)
+class OpenInvoice:
+    """An unpaid invoice: when it is or was due, and what is open of it in the customer's currency."""
+
+    number: str
+    due: date
+    amount: Decimal
+
+
+OPEN_INVOICES = """
+SELECT i.number, i.invoiced_at + c.payment_terms_days AS due, i.amount - i.amount_settled AS amount FROM invoice i
+JOIN customer c ON c.code = i.customer WHERE i.customer = :customer AND (i.paid_at IS NULL OR i.paid_at > :today) ORDER BY due, i.number"""
+
+
+def open_invoices(session: Session, customer: str, today: date) -> list[OpenInvoice]:
+    """Unpaid invoices, those due longest first."""
+    rows = session.execute(text(OPEN_INVOICES), {"customer": customer, "today": today})
+    return [OpenInvoice(row.number, row.due, row.amount) for row in rows]
+
+
+@dataclass(frozen=True)
 class Paid:
     """How a customer paid in the last year: invoices, and days after the due date on average."""
 

@@ -1,4 +1,4 @@
-"""What is looked up by meaning: cases that are over with how they ended, rules of the policy, playbooks."""
+"""What is looked up by meaning: open cases, those that are over with how they ended, rules of the policy, playbooks."""
 
 from __future__ import annotations
 
@@ -10,26 +10,34 @@ from typing import Any
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
+from erp_core.values import kind_words
+
+LIKE = 0.35  # texts less alike than this have nothing to do with each other
+
 UNKEPT = """
-SELECT c.id, c.kind, c.title, c.details ->> 'problems' AS problems, f.content -> 'read' ->> 'own_words' AS words
+SELECT c.id, c.kind, c.title, c.details ->> 'problems' AS problems, f.content -> 'read' ->> 'own_words' AS words,
+  CASE WHEN c.status = 'resolved' THEN 'case' ELSE 'open' END AS known_as
 FROM case_file c LEFT JOIN LATERAL (SELECT content FROM finding WHERE case_id = c.id ORDER BY id DESC LIMIT 1) f ON true
-LEFT JOIN passage p ON p.kind = 'case' AND p.case_id = c.id AND p.embedder = :embedder
-WHERE c.status = 'resolved' AND c.queue <> 'none' AND p.id IS NULL ORDER BY c.id DESC LIMIT :most"""
+LEFT JOIN passage p ON p.case_id = c.id AND p.embedder = :embedder AND p.kind = CASE WHEN c.status = 'resolved' THEN 'case' ELSE 'open' END
+WHERE c.status <> 'dismissed' AND c.queue <> 'none' AND (c.status = 'resolved' OR c.worked OR f.content IS NOT NULL) AND p.id IS NULL
+ORDER BY c.id DESC LIMIT :most"""
 
 
 @dataclass(frozen=True)
 class Unkept:
-    """A case that is over and that nobody can look up yet."""
+    """A case that is over, or one that is open and was read, which nobody can look up by meaning yet."""
 
     case: int
+    kind: str
     text: str
 
 
 def unkept(session: Session, embedder: str, most: int) -> list[Unkept]:
-    """Resolved cases without a vector of this embedder, newest first."""
+    """Cases without a vector of this embedder, newest first."""
     rows = session.execute(text(UNKEPT), {"embedder": embedder, "most": most})
     return [
-        Unkept(r.id, f"{r.kind.replace('_', ' ')}. {r.title}. {r.problems or ''} {r.words or ''}".strip()) for r in rows
+        Unkept(r.id, r.known_as, f"{kind_words(r.kind)}. {r.title}. {r.problems or ''} {r.words or ''}".strip())
+        for r in rows
     ]
 
 
@@ -73,6 +81,36 @@ def nearest(
         Near(r.kind, r.subject, r.case_id, r.text, float(r.likeness)) for r in session.execute(text(NEAREST), given)
     ]
     return sorted(rows, key=lambda n: -n.likeness)
+
+
+OPEN = """
+SELECT c.id, c.title, c.kind, c.queue, u.name AS customer, 1 - (p.vector <=> cast(:vector AS vector)) AS likeness
+FROM passage p JOIN case_file c ON c.id = p.case_id LEFT JOIN customer u ON u.code = c.customer
+WHERE p.embedder = :embedder AND p.kind = 'open' AND c.status IN ('new', 'investigating', 'awaiting_review')
+ORDER BY p.vector <=> cast(:vector AS vector) LIMIT :most"""
+
+
+@dataclass(frozen=True)
+class OpenCase:
+    """An open case close in meaning to what is looked for."""
+
+    case: int
+    title: str
+    kind: str
+    queue: str
+    customer: str | None
+    likeness: float
+
+
+def open_like(session: Session, vector: Sequence[float], embedder: str, most: int) -> list[OpenCase]:
+    """Open cases that the session may see, closest in meaning first."""
+    session.execute(text("SET LOCAL hnsw.iterative_scan = 'relaxed_order'"))
+    given = {"vector": str(list(vector)), "embedder": embedder, "most": most}
+    rows = [
+        OpenCase(r.id, r.title, r.kind, r.queue, r.customer, float(r.likeness))
+        for r in session.execute(text(OPEN), given)
+    ]
+    return sorted(rows, key=lambda c: -c.likeness)
 
 
 ENDED = """

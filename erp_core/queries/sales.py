@@ -15,7 +15,7 @@ from erp_core.rules.duplicates import quantities
 from erp_core.rules.intake import Decided
 from erp_core.rules.picture import Draft, DraftLine
 from erp_core.tables.sales import Hold, OrderLine, SalesOrder
-from erp_core.values import OrderStatus, money, plain
+from erp_core.values import HoldReason, OrderStatus, money, plain
 
 
 def order(session: Session, number: str, *, lock: bool = False) -> SalesOrder:
@@ -33,6 +33,18 @@ def orders(session: Session, numbers: Sequence[str]) -> list[SalesOrder]:
     """Orders with their lines, by number."""
     query = select(SalesOrder).where(SalesOrder.number.in_(numbers)).options(selectinload(SalesOrder.lines))
     return list(session.scalars(query.order_by(SalesOrder.number)))
+
+
+def broken(session: Session, order: str, reason: HoldReason) -> list[dict[str, Any]]:
+    """Why an order is held for a reason: each problem with its line, code and facts. A hold for several problems gives several."""
+    found = []
+    for hold in active_holds(session, order):
+        if hold.reason != reason:
+            continue
+        codes, facts = hold.problem["code"].split("+"), hold.problem.get("facts") or {}
+        for code in codes:
+            found.append({"line": hold.line, "code": code, "facts": facts if len(codes) == 1 else facts.get(code, {})})
+    return found
 
 
 def active_holds(session: Session, number: str) -> list[Hold]:

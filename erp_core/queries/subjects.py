@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 
 from erp_core.commands import (
     AdjustStock,
+    AmendOrder,
     AmendPurchase,
     ApproveMatch,
     ApprovePurchase,
@@ -58,6 +59,8 @@ STANDS = SupplierInvoice.status != BillStatus.REJECTED
 def subject_of(session: Session, command: Command) -> Subject:
     """What policy asks about a command: the amount it moves, a hold's reason, a case's queue."""
     reason = command.reason.value if isinstance(command, ReleaseHold) else str(getattr(command, "reason", "") or "")
+    if isinstance(command, AmendOrder) and command.only_reprices:
+        reason = "reprice"
     queue = ""
     number = getattr(command, "case", None)
     if number is not None and (found := session.get(Case, number)) is not None:

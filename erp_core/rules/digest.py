@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 
+from erp_core.values import kind_words
+
 MOST_NAMED = 12  # cases a sentence names
 MANY = 3  # of one customer or supplier are a theme
 
@@ -67,7 +69,7 @@ def sentences(figures: Figures) -> list[Sentence]:
         told.append(Sentence(f"First: {named}.", tuple(f.case for f in figures.first)))
     for group in figures.kinds[:3]:
         late = f", {group.late} late" if group.late else ""
-        told.append(Sentence(f"{group.count} × {group.name.replace('_', ' ')}{late}{_worth(group)}.", group.cases))
+        told.append(Sentence(f"{group.count} × {kind_words(group.name)}{late}{_worth(group)}.", group.cases))
     for group in (g for g in figures.parties[:3] if g.count >= MANY):
         told.append(
             Sentence(f"{group.count} cases concern {group.name}{_worth(group)}; look at them together.", group.cases)

@@ -178,7 +178,7 @@ def test_a_short_delivery_reaches_everybody_and_what_helps_is_proposed_and_signe
     assert back.commands[0]["type"] == "reject_bill"
     assert sign(back, PAY2).outcome == Outcome.EXECUTED
     context = work(worker, "match_context")
-    assert context.commands[0]["type"] == "route_case"
+    assert context.commands[0]["type"] == "close_case"
     with db.transaction(db.API) as session:  # it comes again for what came
         world.session, world.turn = session, 550
         assert world.billed(world.number, 70) == "matched"

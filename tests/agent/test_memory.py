@@ -16,6 +16,8 @@ from erp_core.actions.desk import Said
 from erp_core.db import Session
 from erp_core.errors import NotFound
 from erp_core.queries import desk
+from erp_core.queries import memory as lookup
+from erp_core.tables.desk import Case
 from erp_core.tables.models import Passage
 from erp_core.values import Verdict
 from ml import embeddings
@@ -45,6 +47,32 @@ def test_a_case_that_ended_is_found_by_one_like_it(worker: Any, api: Session) ->
     assert "change order" in found[0].text
     assert found[0].text.endswith("it held")
     assert facts.similar_cases(Scope(case, "C1018", None, TODAY), ABOUT) == []
+
+
+def test_an_open_case_is_found_by_meaning_by_who_may_see_it_and_no_longer_when_it_is_over(
+    worker: Any, api: Session
+) -> None:
+    case = triage(worker, MAIL)["case"]
+    memory.remember()
+    embedder = embeddings.local()
+    vector = embedder.vectors([ABOUT.about])[0]
+
+    def found(*firms: str) -> list[int]:
+        with db.transaction(db.API, firms=firms) as session:
+            return [c.case for c in lookup.open_like(session, vector, embedder.name, 8)]
+
+    assert case in found("*")
+    assert case in found(str(api.get_one(Case, case).entity))
+    assert found("nobody") == []
+    proposal = desk.pending(api, case)
+    assert proposal is not None
+    seen = decisions.preview(api, proposal, TODAY, [AVA])
+    decisions.decide(api, proposal.id, Said(Verdict.APPROVE, digest=seen.digest), actor=AVA, now=TODAY)
+    api.commit()
+    assert case not in found("*")
+    memory.remember()
+    kinds = list(api.scalars(select(Passage.kind).where(Passage.case_id == case)))
+    assert kinds == ["case"]
 
 
 def test_vectors_of_another_embedder_are_made_anew_and_never_compared(worker: Any, api: Session) -> None:

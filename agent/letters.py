@@ -1,0 +1,36 @@
+"""Letters of our own accord: to a customer's contact about what the core found, composed from facts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from agent.proposing import Draft
+from erp_core.commands import SendMessage
+from prompts.replies import reply
+from tools import world
+
+
+def letter(draft: Draft, given: Mapping[str, Any], name: str, lines: Sequence[str], **slots: str) -> SendMessage | None:
+    """A letter to the customer's first contact; None, and a word why, when there is none."""
+    contact = world.contact_of(given["customer"]) if given["customer"] else None
+    if contact is None:
+        draft.say("The customer has no contact to write to.")
+        return None
+    text = reply(
+        name,
+        "en",
+        to=contact["name"].split()[0],
+        signature=world.policy_in_force().proposals.reply_signature,
+        reference=f" {given['order']}" if given["order"] else "",
+        facts="\n".join(f"- {line}" for line in lines),
+        **slots,
+    )
+    subject = f"Your order {given['order']}" if given["order"] else "Your orders"
+    return SendMessage(case=draft.case, to=contact["email"], subject=subject, body=text)
+
+
+def say_to_whom(draft: Draft) -> None:
+    """Whom the letter of the proposal goes to."""
+    for sent in (c for c in draft.commands if isinstance(c, SendMessage)):
+        draft.say(f"The letter goes to {sent.to} {draft.evidence.cite('contact', sent.to)}.")
