@@ -11,9 +11,11 @@ from datetime import date
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
+from agent import replies
 from erp_core.commands import (
     AmendOrder,
     Command,
+    ExpediteOrder,
     LineChange,
     PromiseDate,
     RouteCase,
@@ -22,6 +24,7 @@ from erp_core.commands import (
     TransferStock,
 )
 from erp_core.values import Action, plain
+from prompts.replies import phrase
 from tools import world
 
 if TYPE_CHECKING:
@@ -29,6 +32,7 @@ if TYPE_CHECKING:
 
 Facts = Mapping[str, Any]
 MOST = 6
+MOST_COMMANDS = 3
 # kinds of case and actions for which goods that are missing are brought from elsewhere; who cancels or owes money wants none
 MOVES = (
     "hold_stock",
@@ -118,7 +122,9 @@ def _for_stock(draft: Draft, order: Facts) -> list[Option]:
             found.append(
                 Option(
                     f"Bring {plain(quantity)} {line['sku']} from {source[0]}",
-                    [move, *_letters(draft)],
+                    [*_kept(draft), move, *_letters(draft, order, "moved", f"{plain(quantity)} {line['sku']}")][
+                        -MOST_COMMANDS:
+                    ],
                     f"{plain(need - quantity)} stay uncovered" if quantity < need else "the line is covered",
                     "a transfer",
                 )
@@ -126,18 +132,38 @@ def _for_stock(draft: Draft, order: Facts) -> list[Option]:
         for sku in world.free_substitutes(line["sku"], order["warehouse"], need)[:1]:
             swap = SubstituteItem(order=order["number"], line=line["line"], substitute_sku=sku)
             found.append(
-                Option(f"Substitute {sku}", [swap, *_letters(draft)], f"{sku} goes out at the price of the line")
+                Option(
+                    f"Substitute {sku}",
+                    [swap, *_letters(draft, order, "swapped", f"{sku} ({line['sku']})")],
+                    f"{sku} goes out at the price of the line",
+                )
             )
     days = [line["promise"] for line in short]
     if short and all(days):
         day = max(d for d in days if d)
         promise = PromiseDate(order=order["number"], promised_date=date.fromisoformat(day))
-        found.append(Option(f"Promise {day}", [promise, *_letters(draft)], "all lines are covered on that day"))
+        found.append(
+            Option(
+                f"Promise {day}",
+                [promise, *_letters(draft, order, "planned", "")],
+                "all lines are covered on that day",
+            )
+        )
     return found
 
 
-def _letters(draft: Draft) -> list[Command]:
-    return [c for c in draft.commands if isinstance(c, SendMessage)]
+def _kept(draft: Draft) -> list[Command]:
+    """What the draft does of itself besides writing; it goes with the goods."""
+    return [c for c in draft.commands if isinstance(c, ExpediteOrder)]
+
+
+def _letters(draft: Draft, order: Facts, name: str, goods: str) -> list[Command]:
+    """A letter that says what this way does, with the day that the core finds once it has run; none when the mail's is none."""
+    if not any(isinstance(c, SendMessage) for c in draft.commands):
+        return []
+    slot = phrase("delivery", draft.language, day=f"{{promised_date:{order['number']}:{draft.language}}}")
+    written = replies.compose(name, draft.read, draft.case, [*([goods] if goods else []), slot])
+    return [written] if written is not None else []
 
 
 def _less(draft: Draft, order: Facts) -> list[Option]:

@@ -8,6 +8,7 @@ from typing import Any
 
 from agent.alternatives import Option
 from agent.proposing import Draft
+from agent.replies import day
 from agent.ways import ask, leave_to_desk, limits, release, wait
 from erp_core.values import HoldReason, plain
 from tools import world
@@ -28,6 +29,9 @@ def ways(draft: Draft, given: Facts, broken: Sequence[Facts]) -> list[Option]:
     if over <= 0 and {b["code"] for b in broken} <= {"credit_limit_exceeded"}:
         draft.say("The reason no longer holds on today's figures.")
         return [release(draft, HoldReason.CREDIT, "reason gone on today's figures")]
+    if broken and str(known["exposure"]) not in str(broken):
+        today = f"today the exposure is {known['exposure']:,} of {known['limit']:,} {known['currency']}"
+        draft.say(f"{today[:1].upper()}{today[1:]} {draft.evidence.cite('credit', today)}.")
     risk = f"{Decimal(order['total']):,} at risk, {max(over, ZERO):,} over the limit"
     go = release(draft, HoldReason.CREDIT, "released as proposed, see the case", risk)
     payment = _payment(draft, given, max(min(over, Decimal(order["total"])), known["overdue"]), known)
@@ -61,12 +65,19 @@ def _payment(draft: Draft, given: Facts, needed: Decimal, known: Facts) -> Optio
         return leave_to_desk(draft, given, [])[0]
     asking = world.asking(given["customer"], given["kind"], draft.case)
     if asking is not None and not given["late"]:
-        text = f"Case {asking} asks the customer about the account already"
-        draft.say(f"{text} {draft.evidence.cite('case', text)}.")
-        return Option(
-            "Wait for the payment", [wait(draft, f"see case {asking}")], "it stays held until the answer comes"
+        case, signed = asking
+        asks = (
+            "asks the customer about the account already"
+            if signed
+            else "is to ask the customer about the account; sign that first"
         )
+        draft.say(f"Case {case} {asks} {draft.evidence.cite('case', f'Case {case} {asks}')}.")
+        return Option("Wait for the payment", [wait(draft, f"see case {case}")], "it stays held until the answer comes")
     currency = known["currency"]
-    lines = [f"{i['number']}, due {i['due']}: {i['amount']:,} {currency}" for i in known["open"]]
+    today = world.now().date().isoformat()
+    lines = [
+        f"invoice {i['number']}, {'due' if i['due'] < today else 'not due until'} {day(i['due'], 'en')}: {i['amount']:,} {currency}"
+        for i in known["open"]
+    ]
     lines.append(f"orders not invoiced yet, with this one: {known['open_orders']:,} {currency}")
     return ask(draft, given, "credit_ask", lines, amount=f"{needed:,} {currency}")

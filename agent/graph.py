@@ -211,9 +211,9 @@ def propose(state: State, given: Reader | None = None, line: Line | None = None)
 
 
 def _strength(state: State, commands: list[dict[str, Any]]) -> str:
-    """How sure the proposal is. Of what the core found we are; to leave it to the desk is no advice."""
-    only_handed_over = all(c["type"] == "route_case" for c in commands)
-    return "weak" if state["input"]["parsed"] is None and only_handed_over else str(state["read"]["strength"])
+    """How sure the proposal is. Of what the core found we are; to leave it to the desk is no advice, and what was instructed is not followed."""
+    no_advice = all(c["type"] == "route_case" for c in commands) or state["input"]["instruction"]
+    return "weak" if state["input"]["parsed"] is None and no_advice else str(state["read"]["strength"])
 
 
 def _drafted(state: State) -> proposing.Draft:
@@ -226,6 +226,8 @@ def _drafted(state: State) -> proposing.Draft:
     if _asked_enough(draft):
         draft.commands.append(proposing.hand_over(draft))
     elif state["input"]["parsed"] is None:
+        if state["input"]["instruction"]:
+            draft.say("The rules for such cases cannot follow an instruction; amend the commands or take another way.")
         core_cases.propose(draft, state["input"])
     else:
         proposing.propose(_handed_over(draft))

@@ -25,7 +25,6 @@ from erp_core.values import HoldReason
 from tools import world
 
 Facts = Mapping[str, Any]
-ZERO = Decimal(0)
 
 
 def propose(draft: Draft, given: Facts) -> None:
@@ -35,8 +34,9 @@ def propose(draft: Draft, given: Facts) -> None:
     if order is None:
         draft.add(*leave_to_desk(draft, given, [])[0].commands)
         return
-    for text in given["details"].get("problems", []):
-        draft.say(f"{text} {draft.evidence.cite('check', text)}")
+    if reason != HoldReason.STOCK:  # there each line is told with what could be done about it
+        for text in given["details"].get("problems", []):
+            draft.say(f"{text} {draft.evidence.cite('check', text)}")
     broken = world.broken(order["number"], reason)
     first, *draft.ways = _WAYS.get(reason, leave_to_desk)(draft, given, broken)
     if isinstance(first.commands[0], RouteCase):

@@ -22,12 +22,20 @@ def letter(draft: Draft, given: Mapping[str, Any], name: str, lines: Sequence[st
         "en",
         to=contact["name"].split()[0],
         signature=world.policy_in_force().proposals.reply_signature,
-        reference=f" {given['order']}" if given["order"] else "",
+        reference=_called(draft, given),
         facts="\n".join(f"- {line}" for line in lines),
         **slots,
     )
     subject = f"Your order {given['order']}" if given["order"] else "Your orders"
     return SendMessage(case=draft.case, to=contact["email"], subject=subject, body=text)
+
+
+def _called(draft: Draft, given: Mapping[str, Any]) -> str:
+    """The order as the customer knows it, and as we do."""
+    po = (draft.order or {}).get("customer_po")
+    if not given["order"]:
+        return ""
+    return f" {po} (our {given['order']})" if po else f" {given['order']}"
 
 
 def say_to_whom(draft: Draft) -> None:

@@ -42,11 +42,16 @@ def price_ways(draft: Draft, given: Facts, broken: Sequence[Facts]) -> list[Opti
     go = Option(
         "Let it go as it is", [c for k in keep for c in k.commands][:MOST], keep[0].consequence, _given_away(gap)
     )
-    if gap < 0:
+    if all(Decimal(f["expected"]) < Decimal(f["price"]) for _, f in gaps):
         return [correct, go]
-    if gap <= limits().low_below_amount:
+    for _, f in gaps:
+        margin = world.margin_at(f["sku"], Decimal(f["price"]))
+        text = f"{f['sku']} at {f['price']} leaves a margin of {margin:.1f} percent"
+        draft.say(f"{text} {draft.evidence.cite('price ' + f['sku'], text, internal=True)}.")
+    if abs(gap) <= limits().low_below_amount:
         draft.say("That is less than asking about it costs.")
         return [go, correct]
+    draft.say("What was meant, only the customer can say; so we ask.")
     lines = [f"{f['sku']}: your order says {f['price']}, our price is {f['expected']}" for _, f in gaps]
     return [ask(draft, given, "price_ask", lines), go, correct]
 

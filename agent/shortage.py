@@ -10,7 +10,7 @@ from typing import Any
 from agent.alternatives import Option
 from agent.letters import letter
 from agent.proposing import Draft
-from agent.ways import ask
+from agent.ways import ASK, ask
 from erp_core.commands import (
     AmendOrder,
     Command,
@@ -38,23 +38,30 @@ def ways(draft: Draft, given: Facts, broken: Sequence[Facts]) -> list[Option]:
     for case, skus in world.buying([x["sku"] for x in short if not x["promise"]], order["warehouse"]).items():
         text = f"Case {case} proposes to buy {', '.join(skus)} for {order['warehouse']}"
         draft.say(f"{text} {draft.evidence.cite('case', text)}.")
-    found = [_moved(draft, order, short), _swapped(order, short)]
+    found = [_moved(order, short), _swapped(order, short)]
     dated = _dated(draft, given, order, short)
     in_time = dated is not None and dated[0] <= (order["requested_date"] or "")
     if dated is not None:
         found.insert(0 if in_time else 2, dated[1])
-    found += [_partly(draft, given, order, short), _cut(draft, given, order, short)]
-    return [way for way in found if way is not None]
+    found += [
+        _partly(draft, given, order, short),
+        _moved(order, short, between_firms=True),
+        _cut(draft, given, order, short),
+    ]
+    able = [way for way in found if way is not None]
+    if able[0].title == ASK:
+        draft.say("Neither goods elsewhere nor a known day covers all of it, so the customer is asked.")
+    return able
 
 
-def _moved(draft: Draft, order: Facts, short: Sequence[Facts]) -> Option | None:
-    """All that is missing from other warehouses, if that takes few moves."""
+def _moved(order: Facts, short: Sequence[Facts], *, between_firms: bool = False) -> Option | None:
+    """All that is missing from other warehouses, if that takes few moves; or from those of another firm of ours, which has to be billed for it."""
     moves: list[Command] = []
     cost = ZERO
-    for line in short:  # goods of another firm of ours would have to be bought from it
+    for line in short:
         need = Decimal(line["backordered"])
         for way in world.ways_to_supply(line["sku"], order["warehouse"], need):
-            if way["kind"] == "transfer" and way["intercompany"] == "false" and need > 0:
+            if way["kind"] == "transfer" and (between_firms or way["intercompany"] == "false") and need > 0:
                 quantity = min(Decimal(way["quantity"]), need)
                 reason = f"{line['backordered']} missing on {order['number']}"
                 moves.append(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
-from decimal import Decimal
 from typing import Any
 
 from agent.alternatives import Option
@@ -22,7 +21,7 @@ from erp_core.values import HoldReason, Priority, Queue
 from tools import world
 
 Facts = Mapping[str, Any]
-ZERO = Decimal(0)
+ASK = "Ask the customer"
 
 
 def leave_to_desk(draft: Draft, given: Facts, broken: Sequence[Facts]) -> list[Option]:
@@ -60,12 +59,15 @@ def ask(draft: Draft, given: Facts, name: str, lines: Sequence[str], **slots: st
     commands: list[Command] = [written]
     if not given["late"]:  # what is late is not put off
         commands.append(wait(draft, "asked, see the letter"))
-    return Option("Ask the customer", commands, "it stays held until the answer comes")
+    return Option(ASK, commands, "it stays held until the answer comes")
 
 
 def wait(draft: Draft, note: str, whom: str = "customer") -> PauseCase:
     """The due time stands still for the days that policy grants."""
     until = world.now() + timedelta(days=limits().wait_days)
+    until += timedelta(
+        days=max(0, 7 - until.isoweekday()) + 1 if until.isoweekday() > 5 else 0
+    )  # nobody looks on a Sunday
     return PauseCase(case=draft.case, waits_for=whom, until=until, note=note)
 
 

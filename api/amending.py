@@ -21,7 +21,14 @@ from erp_core.commands import COMMANDS, Command
 
 FIXED = ("type", "case", "in_reply_to")  # what makes it another command, or another case's, is not to be edited
 LONG = ("body", "note", "reason", "text", "resolution")
-CALLED = {"sku": "Item", "uom": "Unit", "body": "Text", "ship_to": "Delivery address", "substitute_sku": "Substitute"}
+CALLED = {
+    "sku": "Item",
+    "uom": "Unit",
+    "body": "Text",
+    "ship_to": "Delivery address",
+    "substitute_sku": "Substitute",
+    "iban": "IBAN",
+}
 BLANK = 1  # empty rows offered at the end of a list
 
 
@@ -59,7 +66,7 @@ def _group(label: str, path: str, value: BaseModel | None, form: type[BaseModel]
         if name in FIXED:
             continue
         inner, optional = _plain(about.annotation)
-        here, held = f"{path}.{name}", getattr(value, name) if value is not None else None
+        here, held = f"{path}.{name}", getattr(value, name, None)
         if (
             get_origin(inner) is list
             and isinstance(row := _plain(get_args(inner)[0])[0], type)
@@ -83,6 +90,9 @@ def _group(label: str, path: str, value: BaseModel | None, form: type[BaseModel]
 
 def _entry(path: str, name: str, kind: Any, optional: bool, held: Any, required: bool) -> Entry:
     label = CALLED.get(name, words.title(name))
+    if kind is bool and optional:  # left open, yes or no are three things
+        said = {None: "", True: "true", False: "false"}[held]
+        return Entry(path, label, "choice", said, (("", "–"), ("true", "Yes"), ("false", "No")))
     if kind is bool:
         return Entry(path, label, "check", "1" if held else "")
     if get_origin(kind) is Literal or (isinstance(kind, type) and issubclass(kind, Enum)):
@@ -114,6 +124,19 @@ def _plain(annotation: Any) -> tuple[Any, bool]:
             return annotation, optional
 
 
+def blank(form: type[BaseModel], known: Mapping[str, str]) -> Group:
+    """The form of a command that is not there yet, with what is known of it filled in."""
+    given = {name: text for name, text in known.items() if name in form.model_fields}
+    return _group(words.title(str(form.model_fields["type"].default)), "0", form.model_construct(None, **given), form)
+
+
+def made(form: type[BaseModel], said: Mapping[str, str]) -> Command:
+    """The command that a form says. Raises ValidationError."""
+    value: dict[str, Any] = {"type": form.model_fields["type"].default}
+    _fill(value, "0", form, said)
+    return COMMANDS.validate_python([value])[0]
+
+
 def together(commands: Sequence[Mapping[str, Any]], said: Mapping[str, str]) -> list[dict[str, Any]]:
     """The commands with what a form says in place of what they said; rows left empty are not there, commands ticked as `drop` neither."""
     made = [dict(copy.deepcopy(c)) for c in commands]
@@ -138,6 +161,8 @@ def _fill(value: dict[str, Any], path: str, form: type[BaseModel], said: Mapping
             value[name] = said.get(here) == "1"
         elif here in said and name not in FIXED:
             text = said[here].strip()
+            if inner is datetime and text == str(value.get(name))[:10]:
+                continue  # the day is as it was, so is the hour
             if text or about.is_required():
                 value[name] = text
             else:

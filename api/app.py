@@ -30,6 +30,7 @@ from api import (
     people_pages,
     policy_pages,
     queue_pages,
+    record_pages,
     setup_pages,
     v1,
 )  # fmt: skip
@@ -93,6 +94,7 @@ def make_app() -> FastAPI:
     app.include_router(queue_pages.router)
     app.include_router(console.router)
     app.include_router(document_pages.router)
+    app.include_router(record_pages.router)
     app.include_router(setup_pages.router)
     app.include_router(order_entry.router)
     app.include_router(buying_pages.router)

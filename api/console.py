@@ -25,7 +25,7 @@ from erp_core.actions.desk import Said
 from erp_core.commands import COMMANDS, CheckStep, CloseCase, Command, PauseCase, ResumeCase
 from erp_core.db import Session
 from erp_core.errors import CountersignError, LimitReached, NotFound, Problem, RuleViolation
-from erp_core.queries import chats, desk, fulfilment, models, notices, policies, proof, quality, spending
+from erp_core.queries import chats, desk, fulfilment, models, notices, policies, proof, spending
 from erp_core.queries.desk import CaseFile
 from erp_core.queries.order_page import order_page
 from erp_core.rules import desk as rules
@@ -484,18 +484,6 @@ def order(number: str, session: Work, me: Me) -> HTMLResponse:
         journal=desk.journal(session, subject_name=f"sales_order:{number}"), people=desk.names(session),
         cases=desk.other_open_cases(session, None, number, 0), risks=risks(models.said_of(session, f"sales_order:{number}")),
     )  # fmt: skip
-
-
-@router.get("/master-data")
-def master_data(session: Work, me: Me) -> HTMLResponse:
-    """Each domain with who keeps it, its score and what is wrong."""
-    return page(
-        "master_data.html",
-        me,
-        session,
-        domains=quality.domains(session, policies.active(session).stewards),
-        current="Data quality",
-    )
 
 
 @router.get("/fulfilment")

@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
-from api import plots
+from api import plots, record_pages
 from api.access import Me, Work, caller
 from api.console import fragment, page
 from erp_core import db
@@ -20,6 +20,7 @@ from ml import embeddings
 
 router = APIRouter(include_in_schema=False)
 MEANT = 8  # cases close in meaning that a search shows
+SLIGHTLY = 0.2  # a few words are never much like a whole mail; less than this is not shown
 
 
 @router.get("/search")
@@ -42,7 +43,7 @@ def meaning(request: Request, q: Annotated[str, Query(max_length=200)] = "") -> 
     with db.transaction(db.API, firms=()) as session:
         caller(request, session)
         near = memory.open_like(session, vector, embedder.name, MEANT) if any(vector) else []
-        return fragment("meant.html", cases=[c for c in near if c.likeness >= memory.LIKE])
+        return fragment("meant.html", cases=[c for c in near if c.likeness >= SLIGHTLY])
 
 
 @router.get("/customers/{code}")
@@ -53,7 +54,7 @@ def customer(code: str, session: Work, me: Me) -> HTMLResponse:
     return page(
         "customer.html", me, session, found=found, c=found.customer, people=desk.names(session), current="",
         journal=desk.journal(session, subject_name=f"customer:{code}"), today=me.now.date(),
-        may_limit=rules.authority(policies.active(session), me.person, subject).allowed,
+        changes=record_pages.offered(session, me, record_pages.CUSTOMER), may_limit=rules.authority(policies.active(session), me.person, subject).allowed,
     )  # fmt: skip
 
 
@@ -63,7 +64,7 @@ def item(sku: str, session: Work, me: Me) -> HTMLResponse:
     found = documents.item_page(session, sku, me.now)
     lines = [(p.level.warehouse, p.free_by_day) for p in found.places]
     return page(
-        "item.html", me, session, found=found, item=found.item, people=desk.names(session), current="",
+        "item.html", me, session, changes=record_pages.offered(session, me, record_pages.ITEM), found=found, item=found.item, people=desk.names(session), current="",
         journal=desk.journal(session, subject_name=f"item:{sku}"), today=me.now.date(),
         promise=plots.lines("Could be promised, by day", lines, steps=True), demand=plots.bars("Ordered, by week", found.demand),
     )  # fmt: skip

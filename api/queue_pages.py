@@ -15,7 +15,7 @@ from urllib.parse import parse_qsl, quote, urlencode
 from fastapi import APIRouter, Depends, Form, Path, Query, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from fastapi.sse import EventSourceResponse, ServerSentEvent
-from pydantic import BaseModel
+from pydantic import BaseModel, field_validator
 
 from api import ears, views, words
 from api.access import Caller, Me, Work, caller, check_form
@@ -55,6 +55,12 @@ class Wanted(BaseModel):
     entity: str = ""
     sort: Literal["place", "due", "money", "oldest"] = "place"
     offset: Annotated[int, Query(ge=0)] = 0
+
+    @field_validator("queue", "priority", mode="before")
+    @classmethod
+    def _any(cls, said: Any) -> Any:
+        """A choice left at any is sent empty by a form without script."""
+        return said or None
 
     def filter(self, me: str) -> Filter:
         """As the core asks it."""

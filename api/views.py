@@ -32,9 +32,8 @@ def what_it_does(proposal: Proposal) -> str:
     if kinds == [LETTER, WAIT]:
         return "Ask, and wait"
     deeds = [words.title(k) for k in dict.fromkeys(kinds) if k != LETTER]
-    return ", ".join(
-        [*deeds[:2], *(["reply"] if deeds else ["Reply"] if LETTER in kinds else [])][: 3 if LETTER in kinds else 2]
-    )
+    letter = ["letter" if deeds else "Letter"] if LETTER in kinds else []
+    return ", ".join([*deeds[:2], *letter])
 
 
 def row_json(row: CaseRow, now: datetime) -> dict[str, Any]:

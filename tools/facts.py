@@ -128,11 +128,16 @@ def exposure(session: Session, scope: Scope, asked: Nothing) -> list[Fact]:
     owed, ageing = billing.exposure(session, customer.code, today), evidence.ageing(session, customer.code, today)
     facts = [
         Fact(
-            "credit", f"exposure {owed.total} of a limit of {customer.credit_limit} {customer.currency}", internal=True
+            "credit",
+            f"exposure {owed.total:,} of a limit of {customer.credit_limit:,} {customer.currency}",
+            internal=True,
         ),
-        Fact("credit", f"unpaid invoices {owed.unpaid_invoices}, open orders {owed.open_orders}", internal=True),
+        Fact("credit", f"unpaid invoices {owed.unpaid_invoices:,}, open orders {owed.open_orders:,}", internal=True),
     ]
-    facts += [Fact("ageing", f"{a.invoices} invoices, {a.amount}, {a.words}", internal=True) for a in ageing]
+    facts += [
+        Fact("ageing", f"{a.invoices} invoice{'s' if a.invoices != 1 else ''}, {a.amount:,}, {a.words}", internal=True)
+        for a in ageing
+    ]
     paid = evidence.payment_behaviour(session, customer.code, today)
     if paid.invoices:
         facts.append(

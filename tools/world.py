@@ -284,14 +284,21 @@ def standing(session: Session, customer: str) -> dict[str, Any]:
 
 
 @query
+def margin_at(session: Session, sku: str, price: Decimal) -> Decimal:
+    """What is left of a price per base unit after the unit cost, in percent of the price."""
+    item = catalog.item_facts(session, sku)
+    return (price - item.unit_cost) / price * 100 if item is not None and price else Decimal(-100)
+
+
+@query
 def takes_parts(session: Session, customer: str) -> bool:
     """Whether a customer takes part deliveries."""
     return session.get_one(Customer, customer).ships_partial
 
 
 @query
-def asking(session: Session, customer: str, kind: str, but: int) -> int | None:
-    """Another open case of a kind in which the customer is written to, or is about to be; None: there is none."""
+def asking(session: Session, customer: str, kind: str, but: int) -> tuple[int, bool] | None:
+    """Another open case of a kind in which the customer was written to (true), or is about to be; None: there is none."""
     return desk.asking(session, customer, kind, but)
 
 

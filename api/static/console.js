@@ -60,7 +60,7 @@
     if (!target || target.disabled) return;
     event.preventDefault();
     const reason = $('#reason');
-    if (['reject', 'instruct', 'escalate'].includes(target.value) && reason && !reason.value.trim()) { reason.focus(); return; }
+    if (['reject', 'instruct', 'escalate'].includes(target.value) && reason && !reason.value.trim()) { reason.placeholder = 'Say why, or what to do, then press it again'; reason.focus(); return; }
     target.click();
   });
 

@@ -19,7 +19,7 @@ from sqlalchemy.orm import Session
 from erp_core import actions
 from erp_core.actions import cases, drills, segregation
 from erp_core.actions.context import PREVIEW, Change, Context, earlier, write_journal
-from erp_core.commands import COMMANDS, Command
+from erp_core.commands import COMMANDS, Command, TransferStock
 from erp_core.errors import (
     Conflict,
     CountersignError,
@@ -411,6 +411,7 @@ def _execute_all(
         return _refused("; ".join(p.text for p in problems), [p.code for p in problems])
     desk.proposal.status = ProposalStatus.EXECUTED
     _finish_case(desk, commands)
+    _overtake(desk, commands)
     subjects = [result.change.subject for result in results]
     text = f"Done: {', '.join(c.type.replace('_', ' ') for c in commands)}."
     held = [
@@ -444,6 +445,19 @@ def _finish_case(desk: _Desk, commands: list[Command]) -> None:
         desk.case.root_cause = _cause(desk)  # a command ended it; a person stands behind that
     if desk.case.status in OPEN_CASE_STATUSES and not any(c.type == "route_case" for c in commands):
         cases.resolve(desk.case, _context(desk), _cause(desk))
+
+
+def _overtake(desk: _Desk, commands: list[Command]) -> None:
+    """Other proposals to move the same goods to the same place rest on a need that this may have met: the agent looks at their cases anew."""
+    for move in (c for c in commands if isinstance(c, TransferStock)):
+        same = [{"type": move.type, "sku": move.sku, "target": move.target}]
+        query = select(Proposal).where(Proposal.status == ProposalStatus.PENDING, Proposal.commands.contains(same))
+        for other in desk.session.scalars(query.with_for_update(skip_locked=True)):
+            case = cases.locked(other.case_id, _context(desk))
+            other.status = ProposalStatus.SUPERSEDED
+            if case.status == CaseStatus.AWAITING_REVIEW:
+                case.status = transition(CASE_STEPS, CaseStatus.AWAITING_REVIEW, CaseStatus.INVESTIGATING)
+            case.worked, case.attempts = False, 0
 
 
 def _only_wrote(commands: list[Command]) -> bool:

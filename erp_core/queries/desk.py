@@ -110,12 +110,20 @@ def _writes() -> ColumnElement[bool]:
     return func.coalesce(Proposal.amended, Proposal.commands).contains([{"type": "send_message"}])
 
 
-def asking(session: Session, customer: str, kind: str, but: int) -> int | None:
-    """Another open case of a customer and kind from which a letter went out, or waits for a signature."""
+def asking(session: Session, customer: str, kind: str, but: int) -> tuple[int, bool] | None:
+    """Another open case of a customer and kind with a letter, and whether that was signed; one that waits for a signature counts too."""
     written = or_(Proposal.status == ProposalStatus.PENDING, Proposal.status == ProposalStatus.EXECUTED)
     letters = select(Proposal.id).where(Proposal.case_id == Case.id, written, _writes()).exists()
-    query = select(Case.id).where(Case.customer == customer, Case.kind == kind, Case.id != but, IS_OPEN, letters)
-    return session.scalar(query.order_by(Case.id).limit(1))
+    signed = (
+        select(Proposal.id)
+        .where(Proposal.case_id == Case.id, Proposal.status == ProposalStatus.EXECUTED, _writes())
+        .exists()
+    )
+    query = select(Case.id, signed).where(
+        Case.customer == customer, Case.kind == kind, Case.id != but, IS_OPEN, letters
+    )
+    found = session.execute(query.order_by(signed.desc(), Case.id).limit(1)).first()
+    return (found[0], found[1]) if found else None
 
 
 def buying(session: Session, skus: Sequence[str], warehouse: str) -> dict[int, list[str]]:

@@ -154,3 +154,32 @@ def test_who_is_a_little_over_the_limit_and_pays_well_is_let_go(
              "details": {}, "asked_on": None, "late": False}  # fmt: skip
     first = credit.ways(draft, given, [{"line": None, "code": "credit_limit_exceeded", "facts": {}}])[0]
     assert (first.commands[0].type == "release_hold") is let_go
+
+
+def test_goods_that_were_moved_are_not_moved_again_without_a_new_look(worker: Any, api: Session) -> None:
+    moves: dict[tuple[str, str], list[int]] = {}
+    for number in cases(api, "hold_stock"):
+        for command in worked(worker, api, number).commands:
+            if command["type"] == "transfer_stock":
+                moves.setdefault((command["sku"], command["target"]), []).append(number)
+        api.rollback()
+    first = next(iter(moves.values()))[0]
+    proposal = desk.pending(api, first)
+    assert proposal is not None
+    move = next(c for c in proposal.commands if c["type"] == "transfer_stock")
+    other = next(
+        n for n in cases(api, "hold_stock") if n != first and "send_message" in types(pending(api, n).commands)
+    )
+    twin = pending(api, other)
+    twin.commands = [{**move, "quantity": "1"}]
+    api.commit()
+    assert sign(api, pending(api, first), "eli.frost@northfieldsupply.example") == Outcome.EXECUTED
+    case = api.get_one(Case, other, populate_existing=True)
+    assert api.get_one(Proposal, twin.id, populate_existing=True).status == "superseded"
+    assert (case.status, case.worked) == ("investigating", False)
+
+
+def pending(api: Session, number: int) -> Proposal:
+    found = desk.pending(api, number)
+    assert found is not None
+    return found

@@ -10,9 +10,11 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
+from api import views
 from api.command_words import command_words
 from api.words import TAGS
 from erp_core.commands import COMMAND, Command
+from erp_core.tables.desk import Proposal
 
 CORE = Path(__file__).parents[2] / "erp_core"
 KINDS: tuple[type[BaseModel], ...] = typing.get_args(typing.get_args(Command)[0])
@@ -71,3 +73,18 @@ def test_every_tag_of_the_journal_has_words() -> None:
     source = "".join(p.read_text() for p in [*CORE.rglob("*.py"), *CORE.rglob("*.sql")] if "migrations" not in p.parts)
     tags = {t for t in re.findall(r"""["']([a-z_]+:[a-z_]+:[a-z_]+)["']""", source) if not t.startswith("noun:")}
     assert tags - TAGS.keys() == set()
+
+
+@pytest.mark.parametrize(
+    ("kinds", "told"),
+    [
+        (["pause_case"], "Pause case"),
+        (["send_message"], "Letter"),
+        (["transfer_stock", "send_message"], "Transfer stock, letter"),
+        (["amend_order", "amend_order", "send_message"], "Amend order, letter"),
+        (["send_message", "pause_case"], "Ask, and wait"),
+        (["route_case"], "Hand over to a person"),
+    ],
+)
+def test_a_list_says_what_signing_would_run_and_nothing_else(kinds: list[str], told: str) -> None:
+    assert views.what_it_does(Proposal(commands=[{"type": k} for k in kinds])) == told

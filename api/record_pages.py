@@ -1,0 +1,89 @@
+"""Forms that ask for a change of master data. What comes of one is a proposal like any other: looked at, and signed by whoever may."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping
+from typing import get_args
+
+from fastapi import APIRouter, Request
+from fastapi.responses import HTMLResponse, RedirectResponse, Response
+from pydantic import BaseModel, ValidationError
+from sqlalchemy.orm import Session
+
+from api import amending, words
+from api.access import Caller, Me, Work, check_form
+from api.console import Fields, page, refused
+from erp_core.actions import requests
+from erp_core.commands import masters, purchasing
+from erp_core.errors import CountersignError, NotFound
+from erp_core.queries import policies, quality
+from erp_core.rules import desk as rules
+from erp_core.rules.desk import Subject
+
+router = APIRouter(include_in_schema=False)
+CUSTOMER: tuple[type[BaseModel], ...] = (
+    masters.SaveCustomer,
+    masters.UpdateContact,
+    masters.UpdateShipTo,
+    masters.SetTerms,
+    masters.SetCreditLimit,
+    masters.SetBankAccount,
+    masters.SetPrice,
+)
+ITEM: tuple[type[BaseModel], ...] = (masters.SaveItem, masters.SetUnit, masters.SetPrice, purchasing.SetSource)
+OTHER: tuple[type[BaseModel], ...] = (purchasing.SaveSupplier, purchasing.SetTolerance, masters.SetCapacity)
+FORMS = {get_args(f.model_fields["type"].annotation)[0]: f for f in (*CUSTOMER, *ITEM, *OTHER)}
+
+
+def offered(session: Session, me: Caller, forms: tuple[type[BaseModel], ...]) -> list[tuple[str, str]]:
+    """The changes that a person may ask for: type and name. An administrator of nothing sees none."""
+    policy = policies.active(session, me.now)
+    named = [str(f.model_fields["type"].default) for f in forms]
+    return [(n, words.title(n)) for n in named if rules.authority(policy, me.person, Subject(n)).allowed]
+
+
+@router.get("/master-data")
+def master_data(session: Work, me: Me) -> HTMLResponse:
+    """Each domain with who keeps it, its score and what is wrong; and what may be asked for."""
+    domains = quality.domains(session, policies.active(session).stewards)
+    changes = list(dict.fromkeys(offered(session, me, (*CUSTOMER, *ITEM, *OTHER))))
+    return page("master_data.html", me, session, domains=domains, changes=changes, current="Data quality")
+
+
+@router.get("/records/{kind}")
+def record(kind: str, request: Request, session: Work, me: Me) -> HTMLResponse:
+    """The form of one kind of change; what the address names is filled in."""
+    return _page(session, me, kind, amending.blank(_form(kind), dict(request.query_params)))
+
+
+@router.post("/records/{kind}")
+def ask(kind: str, session: Work, me: Me, fields: Fields) -> Response:
+    """Propose the change; its case shows what it would do and who signs."""
+    check_form(me, fields.get("token", ""))
+    form, why = _form(kind), fields.get("reason", "").strip()[:1000]
+    said = {name.removeprefix("0."): text for name, text in fields.items() if name.startswith("0.") and text.strip()}
+    try:
+        command = amending.made(form, fields)
+        with session.begin_nested():
+            key = fields.get("key") or uuid.uuid4().hex
+            found = requests.propose(session, [command], key=key, reason=why, actor=me.person.email, now=me.now)
+    except (ValidationError, CountersignError) as error:
+        return _page(session, me, kind, amending.blank(form, said), refused(session, me, f"ask for {kind}", error), why)
+    return RedirectResponse(f"/cases/{found.case_id}", status_code=303)
+
+
+def _form(kind: str) -> type[BaseModel]:
+    if kind not in FORMS:
+        raise NotFound(f"There is no form {kind}.")
+    return FORMS[kind]
+
+
+def _page(
+    session: Session, me: Caller, kind: str, group: amending.Group, wrong: str = "", why: str = ""
+) -> HTMLResponse:
+    about: Mapping[str, str] = {"about": _form(kind).__doc__ or "", "kind": kind, "wrong": wrong, "why": why}
+    status = 422 if wrong else 200
+    return page(
+        "record.html", me, session, status=status, group=group, key=uuid.uuid4().hex, current="Data quality", **about
+    )
