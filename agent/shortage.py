@@ -50,7 +50,7 @@ def ways(draft: Draft, given: Facts, broken: Sequence[Facts]) -> list[Option]:
     ]
     able = [way for way in found if way is not None]
     if able[0].title == ASK:
-        draft.say("Neither goods elsewhere nor a known day covers all of it, so the customer is asked.")
+        draft.say("Neither goods of this firm elsewhere nor a known day cover all of it, so the customer is asked.")
     return able
 
 

@@ -11,7 +11,7 @@ from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from pydantic import BaseModel, ValidationError
 from sqlalchemy.orm import Session
 
-from api import amending, words
+from api import amending
 from api.access import Caller, Me, Work, check_form
 from api.console import Fields, page, refused
 from erp_core.actions import requests
@@ -33,6 +33,11 @@ CUSTOMER: tuple[type[BaseModel], ...] = (
 )
 ITEM: tuple[type[BaseModel], ...] = (masters.SaveItem, masters.SetUnit, masters.SetPrice, purchasing.SetSource)
 OTHER: tuple[type[BaseModel], ...] = (purchasing.SaveSupplier, purchasing.SetTolerance, masters.SetCapacity)
+NAMES = {
+    "save_customer": "Customer", "update_contact": "Contact", "update_ship_to": "Delivery address", "set_terms": "Payment terms",
+    "set_credit_limit": "Credit limit", "set_bank_account": "Bank account", "set_price": "Agreed price", "save_item": "Item", "set_unit": "Unit",
+    "set_source": "Source of supply", "save_supplier": "Supplier", "set_tolerance": "Tolerance", "set_capacity": "Warehouse capacity",
+}  # fmt: skip
 FORMS = {get_args(f.model_fields["type"].annotation)[0]: f for f in (*CUSTOMER, *ITEM, *OTHER)}
 
 
@@ -40,7 +45,7 @@ def offered(session: Session, me: Caller, forms: tuple[type[BaseModel], ...]) ->
     """The changes that a person may ask for: type and name. An administrator of nothing sees none."""
     policy = policies.active(session, me.now)
     named = [str(f.model_fields["type"].default) for f in forms]
-    return [(n, words.title(n)) for n in named if rules.authority(policy, me.person, Subject(n)).allowed]
+    return [(n, NAMES[n]) for n in named if rules.authority(policy, me.person, Subject(n)).allowed]
 
 
 @router.get("/master-data")
@@ -82,7 +87,13 @@ def _form(kind: str) -> type[BaseModel]:
 def _page(
     session: Session, me: Caller, kind: str, group: amending.Group, wrong: str = "", why: str = ""
 ) -> HTMLResponse:
-    about: Mapping[str, str] = {"about": _form(kind).__doc__ or "", "kind": kind, "wrong": wrong, "why": why}
+    about: Mapping[str, str] = {
+        "about": _form(kind).__doc__ or "",
+        "kind": kind,
+        "name": NAMES[kind],
+        "wrong": wrong,
+        "why": why,
+    }
     status = 422 if wrong else 200
     return page(
         "record.html", me, session, status=status, group=group, key=uuid.uuid4().hex, current="Data quality", **about
