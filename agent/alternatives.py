@@ -72,7 +72,7 @@ def options(draft: Draft, given: Facts, hand_over: Callable[[Draft], RouteCase])
             found += _for_stock(draft, order)
         if draft.choice.action == Action.CHANGE_ORDER and given["parsed"] is not None:
             found += _less(draft, order)
-    if not any(isinstance(c, RouteCase) for c in draft.commands):
+    if not any(isinstance(c, RouteCase) for one in found for c in one.commands):
         found.append(Option("Hand over", [hand_over(draft)], "a person looks at it; nothing changes until then"))
     return _different(found)[:MOST]
 

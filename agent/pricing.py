@@ -48,7 +48,8 @@ def price_ways(draft: Draft, given: Facts, broken: Sequence[Facts]) -> list[Opti
         margin = world.margin_at(f["sku"], Decimal(f["price"]))
         text = f"{f['sku']} at {f['price']} leaves a margin of {margin:.1f} percent"
         draft.say(f"{text} {draft.evidence.cite('price ' + f['sku'], text, internal=True)}.")
-    if abs(gap) <= limits().low_below_amount:
+    apart = sum((abs(Decimal(f["expected"]) - Decimal(f["price"])) * Decimal(f["quantity"]) for _, f in gaps), ZERO)
+    if apart <= limits().low_below_amount:  # a line too dear does not make good for one too cheap
         draft.say("That is less than asking about it costs.")
         return [go, correct]
     draft.say("What was meant, only the customer can say; so we ask.")

@@ -9,13 +9,13 @@ from typing import get_args
 from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from pydantic import BaseModel, ValidationError
-from sqlalchemy.orm import Session
 
 from api import amending
 from api.access import Caller, Me, Work, check_form
 from api.console import Fields, page, refused
 from erp_core.actions import requests
 from erp_core.commands import masters, purchasing
+from erp_core.db import Session
 from erp_core.errors import CountersignError, NotFound
 from erp_core.queries import policies, quality
 from erp_core.rules import desk as rules
