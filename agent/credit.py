@@ -43,7 +43,10 @@ def _good_payer(draft: Draft, over: Decimal, known: Facts) -> bool:
     rule, limit = limits(), known["limit"]
     share = over / limit * 100 if limit else Decimal("Infinity")
     overdue = f"{known['overdue']:,} overdue" if known["overdue"] else "nothing overdue"
-    mark = draft.evidence.cite("credit", f"{overdue}, {max(over, ZERO):,} over a limit of {limit:,}")
+    mark = draft.evidence.cite(
+        "credit",
+        f"{overdue}, {max(over, ZERO):,} or {share:.0f} % over a limit of {limit:,}; policy lets go up to {plain(rule.release_over_percent)} %",
+    )
     good = (
         share <= rule.release_over_percent
         and not known["overdue"]

@@ -26,6 +26,7 @@ def letter(draft: Draft, given: Mapping[str, Any], name: str, lines: Sequence[st
         facts="\n".join(f"- {line}" for line in lines),
         **slots,
     )
+    draft.told[text] = [*lines, *(f"{name}: {value}" for name, value in slots.items())]
     subject = f"Your order {given['order']}" if given["order"] else "Your orders"
     return SendMessage(case=draft.case, to=contact["email"], subject=subject, body=text)
 
@@ -35,10 +36,12 @@ def _called(draft: Draft, given: Mapping[str, Any]) -> str:
     po = (draft.order or {}).get("customer_po")
     if not given["order"]:
         return ""
-    return f" {po} (our {given['order']})" if po else f" {given['order']}"
+    return f" {po} (our {given['order']})" if po not in (None, given["order"]) else f" {given['order']}"
 
 
 def say_to_whom(draft: Draft) -> None:
-    """Whom the letter of the proposal goes to."""
+    """Whom the letter of the proposal goes to; what it tells becomes evidence."""
     for sent in (c for c in draft.commands if isinstance(c, SendMessage)):
+        for fact in draft.told.get(sent.body, []):
+            draft.evidence.cite(f"order {draft.order['number']}" if draft.order else "letter", fact)
         draft.say(f"The letter goes to {sent.to} {draft.evidence.cite('contact', sent.to)}.")
