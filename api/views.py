@@ -22,6 +22,7 @@ from erp_core.tables.desk import Message, Proposal
 from erp_core.values import ProposalStatus
 
 LETTER, HAND_OVER, WAIT = "send_message", "route_case", "pause_case"
+SHORT = {HAND_OVER: "Hand over", WAIT: "Wait for an answer"}
 
 
 def what_it_does(proposal: Proposal) -> str:
@@ -31,7 +32,7 @@ def what_it_does(proposal: Proposal) -> str:
         return "Hand over to a person"
     if kinds == [LETTER, WAIT]:
         return "Ask, and wait"
-    deeds = [words.title(k) for k in dict.fromkeys(kinds) if k != LETTER]
+    deeds = [SHORT.get(k) or words.title(k) for k in dict.fromkeys(kinds) if k != LETTER]
     letter = ["letter" if deeds else "Letter"] if LETTER in kinds else []
     return ", ".join([*deeds[:2], *letter])
 

@@ -78,12 +78,13 @@ def test_every_tag_of_the_journal_has_words() -> None:
 @pytest.mark.parametrize(
     ("kinds", "told"),
     [
-        (["pause_case"], "Pause case"),
+        (["pause_case"], "Wait for an answer"),
         (["send_message"], "Letter"),
         (["transfer_stock", "send_message"], "Transfer stock, letter"),
         (["amend_order", "amend_order", "send_message"], "Amend order, letter"),
         (["send_message", "pause_case"], "Ask, and wait"),
         (["route_case"], "Hand over to a person"),
+        (["route_case", "send_message"], "Hand over, letter"),
     ],
 )
 def test_a_list_says_what_signing_would_run_and_nothing_else(kinds: list[str], told: str) -> None:
