@@ -32,7 +32,6 @@ if TYPE_CHECKING:
 
 Facts = Mapping[str, Any]
 MOST = 6
-MOST_COMMANDS = 3
 # kinds of case and actions for which goods that are missing are brought from elsewhere; who cancels or owes money wants none
 MOVES = (
     "hold_stock",
@@ -122,9 +121,7 @@ def _for_stock(draft: Draft, order: Facts) -> list[Option]:
             found.append(
                 Option(
                     f"Bring {plain(quantity)} {line['sku']} from {source[0]}",
-                    [*_kept(draft), move, *_letters(draft, order, "moved", f"{plain(quantity)} {line['sku']}")][
-                        -MOST_COMMANDS:
-                    ],
+                    [*_kept(draft), move, *_letters(draft, order, "moved", f"{plain(quantity)} {line['sku']}")],
                     f"{plain(need - quantity)} stay uncovered" if quantity < need else "the line is covered",
                     "a transfer",
                 )

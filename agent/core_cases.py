@@ -11,21 +11,20 @@ from agent import held
 from agent.choosing import Choice
 from agent.letters import letter, say_to_whom
 from agent.proposing import Draft
+from agent.ways import bring, to_desk
 from erp_core.commands import (
+    MOST_COMMANDS,
     ApproveMatch,
     ApprovePurchase,
     BuyLine,
     CloseCase,
     DraftPurchase,
-    Matter,
     PromiseDate,
     RejectBill,
     ReleasePayment,
-    RouteCase,
     SendMessage,
     SendPurchase,
     SubstituteItem,
-    TransferStock,
 )
 from erp_core.values import INBOUND_PURCHASE_STATUSES, Action, Intent, Priority, Queue
 from prompts.replies import reply
@@ -70,20 +69,12 @@ def propose(draft: Draft, given: Facts) -> None:
         say_to_whom(draft)
     if not draft.commands:
         draft.say("What to do is a judgement for the desk; nothing but the hand-over is proposed.")
-        draft.add(_hand_over(draft, given))
+        draft.add(to_desk(draft, given))
 
 
 def orders_of(given: Facts) -> set[str]:
     """Sales orders that the core named as part of the case: commands may touch these."""
     return {row["order"] for row in given["details"].get("orders", []) if isinstance(row, dict)}
-
-
-def _hand_over(draft: Draft, given: Facts) -> RouteCase:
-    note = "; ".join(str(p) for p in given["details"].get("problems", []))[:2000]
-    matter = Matter(
-        kind="hand_over", order=given["order"], purchase_order=given["details"].get("purchase_order"), note=note
-    )
-    return RouteCase(case=draft.case, queue=Queue(given["queue"]), priority=Priority(given["priority"]), matter=matter)
 
 
 def _shortage(draft: Draft, given: Facts) -> None:
@@ -98,20 +89,10 @@ def _shortage(draft: Draft, given: Facts) -> None:
         day = f", there on {option['day']}" if option["day"] else ""
         fact = f"{option['what']}: costs {option['cost']} more{day}"
         draft.say(f"Option: {fact} {draft.evidence.cite('option', fact)}.")
-    for option in (o for o in details["options"] if o["kind"] == "transfer"):
-        quantity = min(Decimal(option["quantity"]), missing)
-        if quantity > 0 and len(draft.commands) < 2:
-            reason = f"{details['missing']} of {details['sku']} missing at {details['warehouse']}"
-            draft.add(
-                TransferStock(
-                    source=option["source"],
-                    target=details["warehouse"],
-                    sku=details["sku"],
-                    quantity=quantity,
-                    reason=reason,
-                )
-            )
-            missing -= quantity
+    transfers = [o for o in details["options"] if o["kind"] == "transfer" and Decimal(o["quantity"]) > 0][:2]
+    reason = f"{details['missing']} of {details['sku']} missing at {details['warehouse']}"
+    moves, missing = bring(transfers, details["sku"], details["warehouse"], missing, reason)
+    draft.add(*moves)
     if missing > 0:
         _substitute(draft, details, hurt)
     if draft.commands:
@@ -127,7 +108,7 @@ def _substitute(draft: Draft, details: Facts, hurt: list[Facts]) -> None:
         left = Decimal(option["quantity"])
         for row in hurt:
             need = Decimal(world.line_needs(row["order"]).get(str(row["line"]), "0"))
-            if 0 < need <= left and len(draft.commands) < 3:
+            if 0 < need <= left and len(draft.commands) < MOST_COMMANDS:
                 draft.add(SubstituteItem(order=row["order"], line=row["line"], substitute_sku=option["sku"]))
                 left -= need
         return
@@ -160,7 +141,7 @@ def _recover(draft: Draft, given: Facts) -> None:
 
 def _promises(draft: Draft, days: Mapping[str, str]) -> None:
     today = world.now().date()
-    for order, day in list(days.items())[: 3 - len(draft.commands)]:
+    for order, day in list(days.items())[: MOST_COMMANDS - len(draft.commands)]:
         when = date.fromisoformat(day)
         if when >= today:
             draft.add(PromiseDate(order=order, promised_date=when))

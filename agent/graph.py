@@ -37,7 +37,7 @@ from agent.reading import Understanding
 from agent.signs import Sign, signs_of
 from erp_core import casework, db
 from erp_core.casework import Filing, Triage
-from erp_core.commands import COMMANDS
+from erp_core.commands import COMMANDS, MOST_COMMANDS
 from ml import pipeline
 from ml.reader import Reader
 from prompts import replies
@@ -45,7 +45,6 @@ from tools import world
 from tools.facts import Scope
 from tools.registry import together
 
-MOST_COMMANDS = 3
 CARRIES_OUT = ("amend_order", "cancel_order", "place_order", "substitute_item", "expedite_order")
 STRENGTHS = ((0.8, "strong"), (0.6, "good"), (0.4, "fair"), (0.0, "weak"))
 

@@ -11,6 +11,7 @@ from agent.alternatives import Option
 from agent.proposing import Draft
 from agent.ways import ask, leave_to_desk, limits, release
 from erp_core.commands import (
+    MOST_COMMANDS,
     AmendOrder,
     LineChange,
 )
@@ -19,7 +20,6 @@ from tools import world
 
 Facts = Mapping[str, Any]
 ZERO = Decimal(0)
-MOST = 3  # commands that fit in a proposal
 
 
 def price_ways(draft: Draft, given: Facts, broken: Sequence[Facts]) -> list[Option]:
@@ -40,7 +40,10 @@ def price_ways(draft: Draft, given: Facts, broken: Sequence[Facts]) -> list[Opti
     )
     keep = [release(draft, HoldReason.PRICE, "keyed price kept", _given_away(gap), line) for line, _ in gaps]
     go = Option(
-        "Let it go as it is", [c for k in keep for c in k.commands][:MOST], keep[0].consequence, _given_away(gap)
+        "Let it go as it is",
+        [c for k in keep for c in k.commands][:MOST_COMMANDS],
+        keep[0].consequence,
+        _given_away(gap),
     )
     if all(Decimal(f["expected"]) < Decimal(f["price"]) for _, f in gaps):
         return [correct, go]
@@ -79,7 +82,7 @@ def margin_ways(draft: Draft, given: Facts, broken: Sequence[Facts]) -> list[Opt
         draft.say(f"{text} {draft.evidence.cite('price ' + line['sku'], text)}.")
     go = Option(
         "Let it go as it is",
-        [c for w in ways for c in w.commands][:MOST],
+        [c for w in ways for c in w.commands][:MOST_COMMANDS],
         ways[0].consequence,
         "the margin stays below the floor",
     )

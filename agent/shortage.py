@@ -10,8 +10,9 @@ from typing import Any
 from agent.alternatives import Option
 from agent.letters import letter
 from agent.proposing import Draft
-from agent.ways import ASK, ask
+from agent.ways import ASK, ask, bring
 from erp_core.commands import (
+    MOST_COMMANDS,
     AmendOrder,
     Command,
     LineChange,
@@ -24,7 +25,6 @@ from tools import world
 
 Facts = Mapping[str, Any]
 ZERO = Decimal(0)
-MOST = 3  # commands that fit in a proposal
 
 
 def ways(draft: Draft, given: Facts, broken: Sequence[Facts]) -> list[Option]:
@@ -38,14 +38,16 @@ def ways(draft: Draft, given: Facts, broken: Sequence[Facts]) -> list[Option]:
     for case, skus in world.buying([x["sku"] for x in short if not x["promise"]], order["warehouse"]).items():
         text = f"Case {case} proposes to buy {', '.join(skus)} for {order['warehouse']}"
         draft.say(f"{text} {draft.evidence.cite('case', text)}.")
-    found = [_moved(order, short), _swapped(order, short)]
+    supplies = [world.ways_to_supply(x["sku"], order["warehouse"], Decimal(x["backordered"])) for x in short]
+    transfers = [[w for w in listed if w["kind"] == "transfer"] for listed in supplies]
+    found = [_moved(order, short, transfers), _swapped(order, short)]
     dated = _dated(draft, given, order, short)
     in_time = dated is not None and dated[0] <= (order["requested_date"] or "")
     if dated is not None:
         found.insert(0 if in_time else 2, dated[1])
     found += [
         _partly(draft, given, order, short),
-        _moved(order, short, between_firms=True),
+        _moved(order, short, transfers, between_firms=True),
         _cut(draft, given, order, short),
     ]
     able = [way for way in found if way is not None]
@@ -54,32 +56,24 @@ def ways(draft: Draft, given: Facts, broken: Sequence[Facts]) -> list[Option]:
     return able
 
 
-def _moved(order: Facts, short: Sequence[Facts], *, between_firms: bool = False) -> Option | None:
+def _moved(
+    order: Facts, short: Sequence[Facts], transfers: Sequence[Sequence[Facts]], *, between_firms: bool = False
+) -> Option | None:
     """All that is missing from other warehouses, if that takes few moves; or from those of another firm of ours, which has to be billed for it."""
-    moves: list[Command] = []
+    moves: list[TransferStock] = []
     cost = ZERO
-    for line in short:
-        need = Decimal(line["backordered"])
-        for way in world.ways_to_supply(line["sku"], order["warehouse"], need):
-            if way["kind"] == "transfer" and (between_firms or way["intercompany"] == "false") and need > 0:
-                quantity = min(Decimal(way["quantity"]), need)
-                reason = f"{line['backordered']} missing on {order['number']}"
-                moves.append(
-                    TransferStock(
-                        source=way["source"],
-                        target=order["warehouse"],
-                        sku=line["sku"],
-                        quantity=quantity,
-                        reason=reason,
-                    )
-                )
-                need, cost = need - quantity, cost + Decimal(way["cost"])
-        if need > 0:
+    for line, listed in zip(short, transfers, strict=True):
+        usable = [w for w in listed if between_firms or w["intercompany"] == "false"]
+        reason = f"{line['backordered']} missing on {order['number']}"
+        made, left = bring(usable, line["sku"], order["warehouse"], Decimal(line["backordered"]), reason)
+        if left > 0:
             return None
-    if not moves or len(moves) > MOST:
+        moves += made
+        cost += sum((Decimal(w["cost"]) for w in usable[: len(made)]), ZERO)
+    if not moves or len(moves) > MOST_COMMANDS:
         return None
-    told = ", ".join(f"{plain(m.quantity)} {m.sku} from {m.source}" for m in moves if isinstance(m, TransferStock))
-    return Option(f"Bring {told}", moves, "all lines are covered when they come", f"{cost:,} for the transfer")
+    told = ", ".join(f"{plain(m.quantity)} {m.sku} from {m.source}" for m in moves)
+    return Option(f"Bring {told}", list(moves), "all lines are covered when they come", f"{cost:,} for the transfer")
 
 
 def _swapped(order: Facts, short: Sequence[Facts]) -> Option | None:
@@ -90,7 +84,7 @@ def _swapped(order: Facts, short: Sequence[Facts]) -> Option | None:
         if not free:
             return None
         swaps.append(SubstituteItem(order=order["number"], line=line["line"], substitute_sku=free[0]))
-    if not swaps or len(swaps) > MOST:
+    if not swaps or len(swaps) > MOST_COMMANDS:
         return None
     told = ", ".join(s.substitute_sku for s in swaps if isinstance(s, SubstituteItem))
     return Option(f"Send {told} instead", swaps, "goes out at the price of the line")

@@ -1,9 +1,10 @@
-"""What can be done with any held order: leave it to its desk, let it go, or ask the customer and let the case wait for the answer."""
+"""What can be done in many cases of the core: leave it to its desk, let the order go, ask the customer and let the case wait, bring goods from elsewhere."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
+from decimal import Decimal
 from typing import Any
 
 from agent.alternatives import Option
@@ -15,6 +16,7 @@ from erp_core.commands import (
     PauseCase,
     ReleaseHold,
     RouteCase,
+    TransferStock,
 )
 from erp_core.policy import ProposalPolicy
 from erp_core.values import HoldReason, Priority, Queue
@@ -26,14 +28,21 @@ ASK = "Ask the customer"
 
 def leave_to_desk(draft: Draft, given: Facts, broken: Sequence[Facts]) -> list[Option]:
     """The one way that is always there: a person of the desk judges."""
-    return [Option("Leave it to the desk", [_desk(draft, given)], "it stays held")]
+    return [Option("Leave it to the desk", [to_desk(draft, given)], "it stays held")]
 
 
-def _desk(draft: Draft, given: Facts) -> RouteCase:
-    reason = HoldReason(given["kind"].removeprefix("hold_"))
-    kinds = {HoldReason.CREDIT: "credit_review", HoldReason.PRICE: "price_review", HoldReason.MARGIN: "price_review"}
-    note = "; ".join(given["details"].get("problems", []))[:2000]
-    matter = Matter(kind=kinds.get(reason, "hand_over"), order=given["order"], note=note)
+MATTERS = {"hold_credit": "credit_review", "hold_price": "price_review", "hold_margin": "price_review"}
+
+
+def to_desk(draft: Draft, given: Facts) -> RouteCase:
+    """To a person of the queue that the core chose, with what the core found."""
+    note = "; ".join(map(str, given["details"].get("problems", [])))[:2000]
+    matter = Matter(
+        kind=MATTERS.get(given["kind"], "hand_over"),
+        order=given["order"],
+        purchase_order=given["details"].get("purchase_order"),
+        note=note,
+    )
     return RouteCase(case=draft.case, queue=Queue(given["queue"]), priority=Priority(given["priority"]), matter=matter)
 
 
@@ -62,13 +71,24 @@ def ask(draft: Draft, given: Facts, name: str, lines: Sequence[str], **slots: st
     return Option(ASK, commands, "it stays held until the answer comes")
 
 
-def wait(draft: Draft, note: str, whom: str = "customer") -> PauseCase:
+def bring(
+    transfers: Iterable[Facts], sku: str, target: str, missing: Decimal, reason: str
+) -> tuple[list[TransferStock], Decimal]:
+    """Moves that cover what is missing, as far as other warehouses have it; and what stays uncovered."""
+    moves = []
+    for way in transfers:
+        quantity = min(Decimal(way["quantity"]), missing)
+        if quantity > 0:
+            moves.append(TransferStock(source=way["source"], target=target, sku=sku, quantity=quantity, reason=reason))
+            missing -= quantity
+    return moves, missing
+
+
+def wait(draft: Draft, note: str) -> PauseCase:
     """The due time stands still for the days that policy grants."""
     until = world.now() + timedelta(days=limits().wait_days)
-    until += timedelta(
-        days=max(0, 7 - until.isoweekday()) + 1 if until.isoweekday() > 5 else 0
-    )  # nobody looks on a Sunday
-    return PauseCase(case=draft.case, waits_for=whom, until=until, note=note)
+    until += timedelta(days=8 - until.isoweekday() if until.isoweekday() > 5 else 0)  # on to Monday
+    return PauseCase(case=draft.case, waits_for="customer", until=until, note=note)
 
 
 def limits() -> ProposalPolicy:

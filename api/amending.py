@@ -124,15 +124,20 @@ def _plain(annotation: Any) -> tuple[Any, bool]:
             return annotation, optional
 
 
+def kind_of(form: type[BaseModel]) -> str:
+    """The type that a command's form says it is."""
+    return str(form.model_fields["type"].default)
+
+
 def blank(form: type[BaseModel], known: Mapping[str, str]) -> Group:
     """The form of a command that is not there yet, with what is known of it filled in."""
     given = {name: text for name, text in known.items() if name in form.model_fields}
-    return _group(words.title(str(form.model_fields["type"].default)), "0", form.model_construct(None, **given), form)
+    return _group(words.title(kind_of(form)), "0", form.model_construct(None, **given), form)
 
 
 def made(form: type[BaseModel], said: Mapping[str, str]) -> Command:
     """The command that a form says. Raises ValidationError."""
-    value: dict[str, Any] = {"type": form.model_fields["type"].default}
+    value: dict[str, Any] = {"type": kind_of(form)}
     _fill(value, "0", form, said)
     return COMMANDS.validate_python([value])[0]
 

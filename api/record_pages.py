@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Mapping
-from typing import get_args
 
 from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
@@ -38,13 +37,13 @@ NAMES = {
     "set_credit_limit": "Credit limit", "set_bank_account": "Bank account", "set_price": "Agreed price", "save_item": "Item", "set_unit": "Unit",
     "set_source": "Source of supply", "save_supplier": "Supplier", "set_tolerance": "Tolerance", "set_capacity": "Warehouse capacity",
 }  # fmt: skip
-FORMS = {get_args(f.model_fields["type"].annotation)[0]: f for f in (*CUSTOMER, *ITEM, *OTHER)}
+FORMS = {amending.kind_of(form): form for form in (*CUSTOMER, *ITEM, *OTHER)}
 
 
 def offered(session: Session, me: Caller, forms: tuple[type[BaseModel], ...]) -> list[tuple[str, str]]:
     """The changes that a person may ask for: type and name. An administrator of nothing sees none."""
     policy = policies.active(session, me.now)
-    named = [str(f.model_fields["type"].default) for f in forms]
+    named = [amending.kind_of(form) for form in forms]
     return [(n, NAMES[n]) for n in named if rules.authority(policy, me.person, Subject(n)).allowed]
 
 

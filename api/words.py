@@ -52,6 +52,7 @@ TAGS = {
     "customer:contact:updated": "Contact updated",
     "customer:address:updated": "Delivery address updated",
     "proposal:desk:expired": "Proposal expired",
+    "proposal:desk:superseded": "Proposal withdrawn, its goods were moved",
     "policy:version:shipped": "Policy that came with the program",
     "policy:version:withdrawn": "Policy that was to come is withdrawn",
     "case:evidence:packed": "Evidence pack written",

@@ -8,15 +8,24 @@ from typing import Any
 from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
-from erp_core.actions.context import Change, Context
+from erp_core.actions.context import Change, Context, write_journal
 from erp_core.commands import CloseCase, OpenCase, RouteCase
 from erp_core.errors import IllegalTransition, NotFound, Problem, RuleViolation
 from erp_core.queries import sales
 from erp_core.rules.sales import Violation
-from erp_core.tables.desk import Case
+from erp_core.tables.desk import Case, Proposal
 from erp_core.tables.purchasing import Disruption
 from erp_core.tables.sales import Hold, SalesOrder
-from erp_core.values import CASE_STEPS, OPEN_CASE_STATUSES, CaseStatus, HoldReason, Priority, Queue, transition
+from erp_core.values import (
+    CASE_STEPS,
+    OPEN_CASE_STATUSES,
+    CaseStatus,
+    HoldReason,
+    Priority,
+    ProposalStatus,
+    Queue,
+    transition,
+)
 
 BY_ITSELF = "by_itself"  # the root cause of what ended because its reason was gone
 
@@ -70,14 +79,30 @@ def resolve(case: Case, context: Context, root_cause: str | None = None, how: st
         _end_disruption(case.disruption_id, context)
 
 
+def give_back(proposal: Proposal, case: Case, status: ProposalStatus, context: Context) -> None:
+    """A proposal that ends undecided gives its case back to the agent, and the case's journal says so."""
+    proposal.status = status
+    if case.status == CaseStatus.AWAITING_REVIEW:
+        case.status = transition(CASE_STEPS, CaseStatus.AWAITING_REVIEW, CaseStatus.INVESTIGATING)
+        case.worked, case.attempts = False, 0
+    after = {"status": status.value}
+    change = Change(f"proposal:desk:{status.value}", f"proposal:{proposal.id}", {"status": "pending"}, after)
+    write_journal(context, change, context.key, None, case.id)
+
+
+def look_anew(case: Case) -> None:
+    """Unless a person has it, or a proposal waits: there may be more to propose now."""
+    if case.assignee is None and case.status in (CaseStatus.NEW, CaseStatus.INVESTIGATING):
+        case.worked, case.attempts = False, 0
+
+
 def run_on(case: Case, context: Context) -> None:
     """A due time that stood still has as much working time left as when it was paused."""
     if case.paused_at is not None and case.due_at is not None:
         asked = {"paused": case.paused_at, "due": case.due_at, "now": context.now, "entity": case.entity}
         case.due_at = context.session.scalar(text("SELECT casework.resumed(:paused, :due, :now, :entity)"), asked)
     case.paused_at = case.paused_for = case.paused_until = None
-    if case.assignee is None and case.status == CaseStatus.INVESTIGATING:
-        case.worked, case.attempts = False, 0  # there may be more to propose now
+    look_anew(case)
 
 
 def _end_disruption(number: int, context: Context) -> None:
@@ -147,8 +172,7 @@ def open_or_refresh(
     known.title, known.at_stake = command.title, command.at_stake
     known.details = {**known.details, **command.details}
     known.disruption_id = known.disruption_id or disruption
-    if known.assignee is None and known.status != CaseStatus.AWAITING_REVIEW:
-        known.worked, known.attempts = False, 0  # there may be more to propose now
+    look_anew(known)
     context.session.flush()
     return known.id
 

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from pydantic import ValidationError
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
@@ -438,8 +438,7 @@ def _finish_case(desk: _Desk, commands: list[Command]) -> None:
     """A routed case goes on in its new queue, one that waits for somebody or whose hold still stands goes on with its team; any other is resolved."""
     desk.session.refresh(desk.case)
     if any(c.type == "pause_case" for c in commands) or (_only_wrote(commands) and _still_held(desk)):
-        desk.case.status = transition(CASE_STEPS, CaseStatus(desk.case.status), CaseStatus.INVESTIGATING)
-        desk.case.worked = True  # until the answer comes or the time is over
+        _reopen(desk, worked=True)  # until the answer comes or the time is over
         return
     if desk.case.status == CaseStatus.RESOLVED:
         desk.case.root_cause = _cause(desk)  # a command ended it; a person stands behind that
@@ -451,13 +450,14 @@ def _overtake(desk: _Desk, commands: list[Command]) -> None:
     """Other proposals to move the same goods to the same place rest on a need that this may have met: the agent looks at their cases anew."""
     for move in (c for c in commands if isinstance(c, TransferStock)):
         same = [{"type": move.type, "sku": move.sku, "target": move.target}]
-        query = select(Proposal).where(Proposal.status == ProposalStatus.PENDING, Proposal.commands.contains(same))
-        for other in desk.session.scalars(query.with_for_update(skip_locked=True)):
-            case = cases.locked(other.case_id, _context(desk))
-            other.status = ProposalStatus.SUPERSEDED
-            if case.status == CaseStatus.AWAITING_REVIEW:
-                case.status = transition(CASE_STEPS, CaseStatus.AWAITING_REVIEW, CaseStatus.INVESTIGATING)
-            case.worked, case.attempts = False, 0
+        shown = func.coalesce(Proposal.amended, Proposal.commands)
+        query = select(Proposal).where(Proposal.status == ProposalStatus.PENDING, shown.contains(same))
+        for other in desk.session.scalars(query.with_for_update(skip_locked=True)).all():
+            key = f"overtaken:{other.id}"
+            context = Context(desk.session, key, desk.person.email, desk.now, desk.policy, other.case_id)
+            if other.drill is not None:
+                drills.end(desk.session, other.drill, drills.LEFT, desk.person.email, desk.now)
+            cases.give_back(other, cases.locked(other.case_id, context), ProposalStatus.SUPERSEDED, context)
 
 
 def _only_wrote(commands: list[Command]) -> bool:

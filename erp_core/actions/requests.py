@@ -15,7 +15,7 @@ from erp_core import actions
 from erp_core.actions import cases, intake, segregation
 from erp_core.actions.context import PREVIEW, Change, Context, earlier, write_journal
 from erp_core.actions.desk import larger
-from erp_core.commands import Command, OpenCase, PlaceOrder, ReleaseHold
+from erp_core.commands import MOST_COMMANDS, Command, OpenCase, PlaceOrder, ReleaseHold
 from erp_core.errors import CountersignError, NotAuthorised, NotFound, Problem, RuleViolation
 from erp_core.queries import desk as queries
 from erp_core.queries import policies, sales
@@ -141,7 +141,8 @@ def prepare_release(session: Session, number: int, *, reason: str, actor: str, n
     case = cases.locked(number, context)
     held = [h for h in sales.active_holds(session, case.order_number or "") if f"hold_{h.reason}" == case.kind]
     commands = [
-        ReleaseHold(order=h.order_number, reason=HoldReason(h.reason), line=h.line, note=reason) for h in held[:3]
+        ReleaseHold(order=h.order_number, reason=HoldReason(h.reason), line=h.line, note=reason)
+        for h in held[:MOST_COMMANDS]
     ]
     if not commands:
         raise NotFound(f"No hold of case {number} is active.")

@@ -9,13 +9,13 @@ from sqlalchemy import func, or_, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
-from erp_core.actions import accounts, allocation, checks, orders, stock
+from erp_core.actions import accounts, allocation, cases, checks, orders, stock
 from erp_core.actions.context import Change, Context, write_journal
 from erp_core.queries import policies, sales
 from erp_core.tables.desk import Case, Leadership, OutboxMail, Proposal
 from erp_core.tables.sales import SalesOrder
 from erp_core.tables.stock import Allocation
-from erp_core.values import CASE_STEPS, CaseStatus, ProposalStatus, transition
+from erp_core.values import ProposalStatus
 
 CLOCK = "clock"
 LEAD_SECONDS = 10  # when a leader dies, another takes over after these
@@ -42,16 +42,9 @@ def expire_proposals(session: Session, now: datetime) -> int:
     )
     expired = list(session.scalars(query))
     for proposal in expired:
-        proposal.status = ProposalStatus.EXPIRED
         case = session.get_one(Case, proposal.case_id, with_for_update=True)
-        if case.status == CaseStatus.AWAITING_REVIEW:
-            case.status = transition(CASE_STEPS, CaseStatus.AWAITING_REVIEW, CaseStatus.INVESTIGATING)
-            case.worked, case.attempts = False, 0
         context = Context(session, f"expire:{proposal.id}", CLOCK, now, policies.active(session, now), proposal.case_id)
-        change = Change(
-            "proposal:desk:expired", f"proposal:{proposal.id}", {"status": "pending"}, {"status": "expired"}
-        )
-        write_journal(context, change, context.key, None)
+        cases.give_back(proposal, case, ProposalStatus.EXPIRED, context)
     return len(expired)
 
 

@@ -105,6 +105,7 @@ from erp_core.commands.transfers import CancelTransfer, ReceiveTransfer, ShipTra
 __all__ = [
     "COMMAND",
     "COMMANDS",
+    "MOST_COMMANDS",
     "AcknowledgePurchase",
     "ActivatePolicy",
     "AdjustStock",
@@ -291,4 +292,7 @@ Command = Annotated[
     Field(discriminator="type"),
 ]
 COMMAND: TypeAdapter[Command] = TypeAdapter(Command)
-COMMANDS: TypeAdapter[list[Command]] = TypeAdapter(Annotated[list[Command], Field(min_length=1, max_length=3)])
+MOST_COMMANDS = 3  # in a proposal
+COMMANDS: TypeAdapter[list[Command]] = TypeAdapter(
+    Annotated[list[Command], Field(min_length=1, max_length=MOST_COMMANDS)]
+)

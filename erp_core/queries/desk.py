@@ -112,15 +112,12 @@ def _writes() -> ColumnElement[bool]:
 
 def asking(session: Session, customer: str, kind: str, but: int) -> tuple[int, bool] | None:
     """Another open case of a customer and kind with a letter, and whether that was signed; one that waits for a signature counts too."""
-    written = or_(Proposal.status == ProposalStatus.PENDING, Proposal.status == ProposalStatus.EXECUTED)
-    letters = select(Proposal.id).where(Proposal.case_id == Case.id, written, _writes()).exists()
-    signed = (
-        select(Proposal.id)
-        .where(Proposal.case_id == Case.id, Proposal.status == ProposalStatus.EXECUTED, _writes())
-        .exists()
-    )
-    query = select(Case.id, signed).where(
-        Case.customer == customer, Case.kind == kind, Case.id != but, IS_OPEN, letters
+    signed = Proposal.status == ProposalStatus.EXECUTED
+    query = (
+        select(Case.id, signed)
+        .join(Proposal, Proposal.case_id == Case.id)
+        .where(Case.customer == customer, Case.kind == kind, Case.id != but, IS_OPEN, _writes())
+        .where(or_(signed, Proposal.status == ProposalStatus.PENDING))
     )
     found = session.execute(query.order_by(signed.desc(), Case.id).limit(1)).first()
     return (found[0], found[1]) if found else None

@@ -177,6 +177,7 @@ def test_goods_that_were_moved_are_not_moved_again_without_a_new_look(worker: An
     case = api.get_one(Case, other, populate_existing=True)
     assert api.get_one(Proposal, twin.id, populate_existing=True).status == "superseded"
     assert (case.status, case.worked) == ("investigating", False)
+    assert "proposal:desk:superseded" in [e.tag for e in desk.case_file(api, other).journal]  # its own record says why
 
 
 def pending(api: Session, number: int) -> Proposal:
