@@ -1,7 +1,7 @@
 """The graph: read → understand → gather → propose → check → file. It ends when its proposal is filed.
 
-State is plain JSON, validated where a node enters it. The first node resets everything but the thread's memory, because a second
-run on a finished thread starts with the old state. No node has an effect besides its state update, except the last one, which files.
+State is plain JSON, validated where a node enters it. Only the thread's memory is kept in a checkpoint: a second run on a finished thread
+starts with that and nothing else, and what a mail says is stored once, in the database proper. No node has an effect besides its state update, except the last one, which files.
 """
 
 from __future__ import annotations
@@ -12,8 +12,9 @@ from dataclasses import asdict
 from datetime import datetime
 from decimal import Decimal
 from itertools import pairwise
-from typing import Any, TypedDict
+from typing import Annotated, Any, TypedDict
 
+from langgraph.channels import UntrackedValue
 from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.graph import END, START, StateGraph
 
@@ -49,43 +50,32 @@ CARRIES_OUT = ("amend_order", "cancel_order", "place_order", "substitute_item", 
 STRENGTHS = ((0.8, "strong"), (0.6, "good"), (0.4, "fair"), (0.0, "weak"))
 
 
+Object = Annotated[dict[str, Any], UntrackedValue]
+Text = Annotated[str, UntrackedValue]
+Moment = Annotated[float, UntrackedValue]
+
+
 class State(TypedDict, total=False):
     """What a run knows. `memory` alone outlives a run: one line for each earlier run of the case."""
 
-    case: int
-    worker: str
-    run: str
-    started: float
-    until: float
+    case: Annotated[int, UntrackedValue]
+    worker: Text
+    run: Text
+    started: Moment
+    until: Moment
     memory: list[str]
-    input: dict[str, Any]
-    read: dict[str, Any]
-    gathered: dict[str, Any]
-    choice: dict[str, Any]
-    plan: dict[str, Any]
-    commands: list[dict[str, Any]]
-    rationale: str
-    evidence: list[dict[str, Any]]
-    checks: list[str]
-    versions: dict[str, int]
-    policy: dict[str, Any]
-    proposal: int | None
-
-
-EMPTY: State = {
-    "input": {},
-    "read": {},
-    "gathered": {},
-    "choice": {},
-    "plan": {},
-    "commands": [],
-    "rationale": "",
-    "evidence": [],
-    "checks": [],
-    "versions": {},
-    "policy": {},
-    "proposal": None,
-}
+    input: Object
+    read: Object
+    gathered: Object
+    choice: Object
+    plan: Object
+    commands: Annotated[list[dict[str, Any]], UntrackedValue]
+    rationale: Text
+    evidence: Annotated[list[dict[str, Any]], UntrackedValue]
+    checks: Annotated[list[str], UntrackedValue]
+    versions: Annotated[dict[str, int], UntrackedValue]
+    policy: Object
+    proposal: Annotated[int | None, UntrackedValue]
 
 
 def build(given: Reader | None, saver: BaseCheckpointSaver[Any] | None, line: Line | None = None) -> Any:
@@ -110,8 +100,8 @@ def build(given: Reader | None, saver: BaseCheckpointSaver[Any] | None, line: Li
 
 
 def read(state: State) -> dict[str, Any]:
-    """Start anew: the case as the database has it."""
-    return {**EMPTY, "memory": state.get("memory", []), "input": world.case_input(state["case"])}
+    """The case as the database has it."""
+    return {"input": world.case_input(state["case"])}
 
 
 def understand(state: State, given: Reader | None, line: Line | None) -> dict[str, Any]:

@@ -47,11 +47,15 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = public, pg_temp AS $$
 $$;
 
 CREATE OR REPLACE FUNCTION casework.due(p_from timestamptz, p_queue text, p_priority text, p_entity text) RETURNS timestamptz
-LANGUAGE sql STABLE SECURITY DEFINER SET search_path = public, pg_temp AS $$
-    SELECT CASE WHEN p_queue = 'none' THEN NULL ELSE casework.work_on(p_from, make_interval(hours => coalesce(
-        (p -> 'local' -> 'firms' -> p_entity -> 'sla_hours' ->> p_priority)::int, (p -> 'sla_hours' ->> p_priority)::int)),
-        casework.calendar_of(p_entity)) END
-    FROM (SELECT casework.policy_content() AS p OFFSET 0) x
+LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = public, pg_temp AS $$
+DECLARE
+    hours int;
+BEGIN
+    IF p_queue = 'none' THEN RETURN NULL; END IF;
+    SELECT coalesce((p -> 'local' -> 'firms' -> p_entity -> 'sla_hours' ->> p_priority)::int, (p -> 'sla_hours' ->> p_priority)::int)
+    INTO hours FROM (SELECT casework.policy_content() AS p OFFSET 0) x;  -- OFFSET 0: fetched once, not once a use
+    RETURN casework.work_on(p_from, make_interval(hours => hours), casework.calendar_of(p_entity));
+END
 $$;
 
 -- A due time that stood still runs on: as much working time is left as there was when it was paused.
@@ -155,18 +159,40 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = public, pg_temp AS $$
     SELECT EXISTS (SELECT FROM agent_stop WHERE entity = '*' OR entity = p_entity)
 $$;
 
--- The firm a case is about, from what it names; its due time, and its place in the queue. Mail that nobody linked is no firm's yet.
+-- The firm a case is about: of the first that it names. One look at a time, for most cases need one and mail that nobody linked none.
+CREATE OR REPLACE FUNCTION casework.firm_named(p_case case_file) RETURNS text
+LANGUAGE plpgsql STABLE SET search_path = public, pg_temp AS $$
+DECLARE
+    event constant jsonb := p_case.details -> 'event';
+    sold constant text := coalesce(p_case.order_number, event ->> 'order');
+    place constant text := coalesce(p_case.details ->> 'warehouse', event ->> 'warehouse');
+    bought constant text := coalesce(p_case.details ->> 'purchase_order', event ->> 'purchase_order');
+    found text;
+BEGIN
+    IF p_case.customer IS NOT NULL THEN
+        SELECT entity INTO found FROM customer WHERE code = p_case.customer;
+    END IF;
+    IF found IS NULL AND sold IS NOT NULL THEN
+        SELECT c.entity INTO found FROM sales_order o JOIN customer c ON c.code = o.customer WHERE o.number = sold;
+    END IF;
+    IF found IS NULL AND place IS NOT NULL THEN
+        SELECT entity INTO found FROM warehouse WHERE code = place;
+    END IF;
+    IF found IS NULL AND bought IS NOT NULL THEN
+        SELECT w.entity INTO found FROM purchase_order p JOIN warehouse w ON w.code = p.warehouse WHERE p.number = bought;
+    END IF;
+    IF found IS NULL AND p_case.kind <> 'mail' THEN
+        SELECT w.entity INTO found FROM purchase_order p JOIN warehouse w ON w.code = p.warehouse WHERE p.number = p_case.subject;
+    END IF;
+    RETURN found;
+END
+$$;
+
+-- A case's firm, its due time, and its place in the queue. Mail that nobody linked is no firm's yet.
 CREATE OR REPLACE FUNCTION casework.case_firm() RETURNS trigger
 LANGUAGE plpgsql SET search_path = public, pg_temp AS $$
 BEGIN
-    NEW.entity := coalesce(NEW.entity,
-        (SELECT entity FROM customer WHERE code = NEW.customer),
-        (SELECT c.entity FROM sales_order o JOIN customer c ON c.code = o.customer
-            WHERE o.number = coalesce(NEW.order_number, NEW.details -> 'event' ->> 'order')),
-        (SELECT entity FROM warehouse WHERE code = coalesce(NEW.details ->> 'warehouse', NEW.details -> 'event' ->> 'warehouse')),
-        (SELECT w.entity FROM purchase_order p JOIN warehouse w ON w.code = p.warehouse
-            WHERE p.number = coalesce(NEW.details ->> 'purchase_order', NEW.details -> 'event' ->> 'purchase_order')),
-        (SELECT w.entity FROM purchase_order p JOIN warehouse w ON w.code = p.warehouse WHERE p.number = NEW.subject));
+    NEW.entity := coalesce(NEW.entity, casework.firm_named(NEW));
     IF TG_OP = 'INSERT' AND NEW.due_at IS NULL THEN
         NEW.due_at := casework.due(NEW.opened_at, NEW.queue, NEW.priority, NEW.entity);
     END IF;
@@ -255,10 +281,11 @@ BEGIN
 END
 $$;
 
--- How often people were asked about an order lately: proposals of the agent that touch it, whatever their case says.
+-- How often people were asked about an order lately: proposals of the agent that touch it, whatever their case says. They are kept apart, for
+-- where rows are kept apart by firm no index finds them by what their commands hold.
 CREATE OR REPLACE FUNCTION casework.asked(p_order text) RETURNS bigint
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = public, pg_temp AS $$
-    SELECT count(*) FROM proposal p WHERE p.filed_by = 'agent' AND p.commands @> jsonb_build_array(jsonb_build_object('order', p_order)) AND p.filed_at > (SELECT casework.desk_now() - make_interval(days => (casework.policy_content() -> 'proposals' ->> 'per_order_days')::int))
+    SELECT count(*) FROM asked a WHERE a.order_number = p_order AND a.filed_at > (SELECT casework.desk_now() - make_interval(days => (casework.policy_content() -> 'proposals' ->> 'per_order_days')::int))
 $$;
 
 -- 4. File one proposal. It names only its own case, knows the orders as they are now, and replaces an earlier one.
@@ -307,6 +334,8 @@ BEGIN
         encode(sha256(convert_to(p_commands::text || p_rationale || p_evidence::text || p_versions::text, 'UTF8')), 'hex'),
         'pending', held.instruction ->> 'by', 'agent', casework.desk_now(), casework.desk_now() + make_interval(hours => hours))
     RETURNING id INTO filed;
+    INSERT INTO asked (proposal_id, order_number, filed_at)
+    SELECT DISTINCT p.id, c ->> 'order', p.filed_at FROM proposal p, jsonb_array_elements(p_commands) c WHERE p.id = filed AND c ->> 'order' IS NOT NULL;
     UPDATE case_file SET status = 'awaiting_review', worked = true, leased_by = NULL, leased_until = NULL WHERE id = p_case;
     PERFORM casework.journal('case:proposal:filed', p_case, 'proposal:' || filed,
         jsonb_build_object('run', p_run, 'action', p_action, 'commands', p_commands, 'rationale', p_rationale, 'evidence', p_evidence));
@@ -536,7 +565,7 @@ REVOKE ALL ON ALL SEQUENCES IN SCHEMA public FROM countersign_api, countersign_a
 REVOKE ALL ON ALL FUNCTIONS IN SCHEMA casework FROM PUBLIC;
 GRANT USAGE ON SCHEMA public TO countersign_api, countersign_agent, countersign_reader;
 GRANT USAGE ON SCHEMA casework TO countersign_api, countersign_agent;
-GRANT EXECUTE ON FUNCTION casework.desk_now, casework.policy_content, casework.policy_hash, casework.due, casework.stopped, casework.case_firm, casework.asked, casework.resumed, casework.work_on,
+GRANT EXECUTE ON FUNCTION casework.desk_now, casework.policy_content, casework.policy_hash, casework.due, casework.stopped, casework.case_firm, casework.firm_named, casework.asked, casework.resumed, casework.work_on,
     casework.worked, casework.calendar_of, casework.place TO countersign_api, countersign_agent;
 
 GRANT EXECUTE ON FUNCTION casework.hands, casework.entry TO countersign_api;
@@ -548,6 +577,7 @@ GRANT SELECT, UPDATE ON SEQUENCE order_number, invoice_number, credit_memo_numbe
 GRANT DELETE ON sign_in, chat_code, subscription, saved_view, kpi_day, order_line, allocation, agent_stop, working_span, queue_depth TO countersign_api;
 REVOKE UPDATE ON case_step, case_view, journal_entry, decision, message, finding, policy_version, note, policy_activation, policy_backtest, row_image, chain_link, seal, model_version, model_report, model_use, model_call FROM countersign_api;
 REVOKE INSERT ON row_image FROM countersign_api;
+REVOKE INSERT, UPDATE ON asked FROM countersign_api;
 REVOKE ALL ON alembic_version FROM countersign_api;
 GRANT SELECT ON alembic_version TO countersign_api;
 

@@ -12,14 +12,23 @@ from sqlalchemy.orm import Session
 from erp_core import db
 
 POLICY = "policy in force"  # what a session knows of it: its transaction, the moment, the hash
+MOMENT = "moment"  # when a picture was taken (`db.picture`)
 
 
 def now(session: Session) -> datetime:
-    """The installation's present moment, in UTC. The same round trip brings the policy in force at it, which nearly all will ask for."""
+    """The installation's present moment, in UTC. The same round trip brings the policy in force at it, which nearly all will ask for.
+
+    In a picture time stands still: it is asked once.
+    """
+    taken: datetime | None = session.info.get(MOMENT)
+    if taken is not None:
+        return taken
     with db.raw(session) as raw:  # every request asks, so it is asked without ceremony
         moment, policy = raw.execute("SELECT casework.desk_now(), casework.policy_hash()").fetchone()
     here: datetime = moment.astimezone(UTC)
     session.info[POLICY] = (session.get_transaction(), here, policy)
+    if session.info.get(db.PICTURE):
+        session.info[MOMENT] = here
     return here
 
 

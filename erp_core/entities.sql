@@ -44,7 +44,7 @@ BEGIN
         ('customer_account', of_customer), ('customer_item', of_customer),
         ('remittance', '(customer IS NULL AND ' || anybody || ') OR ' || of_customer),
         ('sales_order', of_customer), ('invoice', of_customer), ('return_order', of_customer),
-        ('order_line', of_order), ('hold', of_order), ('allocation', of_order), ('shipment', of_order),
+        ('order_line', of_order), ('asked', of_order), ('hold', of_order), ('allocation', of_order), ('shipment', of_order),
         ('shipment_line', 'seen.shipment(shipment)'),
         ('invoice_line', 'seen.invoice(invoice)'),
         ('credit_memo', 'seen.invoice(invoice)'),

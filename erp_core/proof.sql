@@ -5,9 +5,14 @@
 CREATE OR REPLACE FUNCTION casework.keep_rows() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
 BEGIN
-    INSERT INTO row_image (relation, op, images)
-    SELECT TG_TABLE_NAME, left(TG_OP, 1), jsonb_agg(x.image ORDER BY x.n)
-    FROM (SELECT to_jsonb(r) - 'name_vector' AS image, row_number() OVER () AS n FROM rows_kept r) x GROUP BY (x.n - 1) / 1000;
+    IF (SELECT count(*) FROM (SELECT FROM rows_kept LIMIT 1001) x) <= 1000 THEN  -- nearly always: no need to number them
+        INSERT INTO row_image (relation, op, images)
+        SELECT TG_TABLE_NAME, left(TG_OP, 1), jsonb_agg(to_jsonb(r) - 'name_vector') FROM rows_kept r HAVING count(*) > 0;
+    ELSE
+        INSERT INTO row_image (relation, op, images)
+        SELECT TG_TABLE_NAME, left(TG_OP, 1), jsonb_agg(x.image ORDER BY x.n)
+        FROM (SELECT to_jsonb(r) - 'name_vector' AS image, row_number() OVER () AS n FROM rows_kept r) x GROUP BY (x.n - 1) / 1000;
+    END IF;
     RETURN NULL;
 END
 $$;
@@ -22,7 +27,7 @@ BEGIN
         SELECT c.relname, EXISTS (SELECT FROM pg_trigger t WHERE t.tgrelid = c.oid AND t.tgname = 'keep_insert') AS known
         FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
         WHERE n.nspname = 'public' AND c.relkind = 'r' AND c.relname <> ALL (ARRAY['journal_entry', 'row_image', 'chain_link', 'seal', 'message',
-            'finding', 'note', 'customer_account', 'customer_item', 'queue_depth', 'case_view', 'working_span', 'leadership', 'installation', 'waiting_event',
+            'finding', 'note', 'asked', 'customer_account', 'customer_item', 'queue_depth', 'case_view', 'working_span', 'leadership', 'installation', 'waiting_event',
             'order_goods', 'credential', 'sign_in', 'prediction', 'model_call', 'passage', 'chat', 'chat_code', 'summary', 'subscription', 'saved_view', 'kpi_day', 'notice_seen', 'alembic_version', 'checkpoints', 'checkpoint_blobs', 'checkpoint_writes', 'checkpoint_migrations'])
     LOOP
         FOREACH verb IN ARRAY ARRAY['insert', 'update', 'delete'] LOOP

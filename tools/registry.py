@@ -33,14 +33,14 @@ _shared: ContextVar[Session | None] = ContextVar("shared", default=None)
 
 @contextmanager
 def together(firms: Sequence[str] = db.EVERY_FIRM) -> Iterator[None]:
-    """Queries inside share one read-only transaction: the same picture for all, and fewer round trips; of some firms only, if so said.
+    """Queries inside share one picture, and need fewer round trips; of some firms only, if so said.
 
     Inside another one, that one goes on when it is of the same firms.
     """
     if (shared := _shared.get()) is not None and tuple(firms) == shared.info[db.FIRMS]:
         yield
         return
-    with db.reading(db.AGENT, firms) as session:
+    with db.picture(db.AGENT, firms) as session:
         token = _shared.set(session)
         try:
             yield

@@ -15,8 +15,10 @@ import warnings
 import zipfile
 from dataclasses import asdict, dataclass, field
 from datetime import UTC
+from email.headerregistry import HeaderRegistry
 from email.message import EmailMessage
 from email.utils import getaddresses, parsedate_to_datetime
+from functools import lru_cache
 from typing import Any
 
 from pypdf import PdfReader
@@ -92,6 +94,11 @@ KEPT_HEADERS = (
 )
 
 
+def _reading() -> email.policy.EmailPolicy[EmailMessage]:
+    """The standard rules for mail; a header that is asked for again (the content type is, a dozen times) is not parsed again."""
+    return email.policy.default.clone(header_factory=lru_cache(maxsize=256)(HeaderRegistry()))
+
+
 def parse(raw: bytes, limits: MailPolicy) -> Parsed:
     """Never raises for what the mail holds; what cannot be read stands in `problems`."""
     fingerprint = hashlib.sha256(raw).hexdigest()
@@ -101,7 +108,7 @@ def parse(raw: bytes, limits: MailPolicy) -> Parsed:
             fallback, fingerprint, problems=[f"The message has {len(raw)} bytes, more than {limits.largest_bytes}."]
         )
     try:
-        message = email.message_from_bytes(raw, policy=email.policy.default)
+        message = email.message_from_bytes(raw, policy=_reading())
         parsed = _headers(message, fallback, fingerprint)
         _Body(parsed, limits).read(message)
     except Exception as error:  # a mail that breaks the parser must still reach a person

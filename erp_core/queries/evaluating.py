@@ -26,6 +26,7 @@ DESK = {
     "finding",
     "note",
     "proposal",
+    "asked",
     "journal_entry",
     "decision",
     "outbox",

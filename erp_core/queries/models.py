@@ -25,9 +25,9 @@ def numbered(session: Session, number: int) -> ModelVersion:
 
 def in_use(session: Session, name: str, now: datetime, use: str = "champion") -> ModelVersion | None:
     """The version of a name that is in use at a moment; None when none is."""
-    query = select(ModelUse).where(ModelUse.name == name, ModelUse.use == use, ModelUse.since <= now)
-    last = session.scalars(query.order_by(ModelUse.since.desc(), ModelUse.id.desc()).limit(1)).one_or_none()
-    return session.get(ModelVersion, last.version) if last is not None and last.version is not None else None
+    query = select(ModelVersion).join_from(ModelUse, ModelVersion, ModelVersion.id == ModelUse.version, isouter=True)
+    query = query.where(ModelUse.name == name, ModelUse.use == use, ModelUse.since <= now)
+    return session.scalars(query.order_by(ModelUse.since.desc(), ModelUse.id.desc()).limit(1)).one_or_none()
 
 
 def all_in_use(session: Session, now: datetime) -> dict[tuple[str, str], ModelVersion]:

@@ -21,7 +21,7 @@ START = "0" * 64
 GRACE = timedelta(seconds=60)
 # no state of the house: said once and digested in entries, sums, what processes keep for themselves, secrets
 NOT_KEPT = {
-    "journal_entry", "row_image", "chain_link", "seal", "message", "finding", "note", "customer_account", "customer_item", "queue_depth",
+    "journal_entry", "row_image", "chain_link", "seal", "message", "finding", "note", "asked", "customer_account", "customer_item", "queue_depth",
     "working_span", "case_view", "leadership", "installation", "waiting_event", "order_goods", "credential", "sign_in", "prediction",
     "model_call", "passage", "chat", "chat_code", "summary", "subscription", "saved_view", "kpi_day", "notice_seen",
 }  # fmt: skip

@@ -10,7 +10,6 @@ from typing import Any
 from sqlalchemy import func, select, text
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
-from erp_core.tables.base import SPELLED
 from erp_core.tables.billing import Invoice
 from erp_core.tables.catalog import Item
 from erp_core.tables.fulfilment import Shipment
@@ -34,7 +33,7 @@ class Sender:
 
 def contact_at(session: Session, address: str) -> Contact | None:
     """Whose address this is (lower case); of several customers' the one that was entered first."""
-    return session.scalars(select(Contact).where(func.lower(Contact.email) == address).order_by(Contact.id)).first()
+    return session.scalars(select(Contact).where(Contact.email_key == address).order_by(Contact.id)).first()
 
 
 def sender(session: Session, address: str) -> Sender:
@@ -109,13 +108,14 @@ def resolve(session: Session, keys: Iterable[str]) -> dict[str, list[Hit]]:
 
 
 def _resolving(kind: str, table: str, column: str, joined: bool) -> str:
-    """Rows of one kind. The expression is the one that an index stands on."""
-    spelled = SPELLED.format(f"t.{column}")
+    """Rows of one kind."""
     join = " JOIN sales_order o ON o.number = t.order_number" if joined else ""
     orders = "o.number, o.customer, o.ordered_at" if joined else "t.number, t.customer, t.ordered_at"
     if kind == "purchase_order":
         orders = "NULL, t.supplier, NULL"
-    return f"SELECT {spelled}, '{kind}', t.{column}, {orders} FROM {table} t{join} WHERE {spelled} = ANY(:keys)"
+    return (
+        f"SELECT t.{column}_key, '{kind}', t.{column}, {orders} FROM {table} t{join} WHERE t.{column}_key = ANY(:keys)"
+    )
 
 
 _RESOLVE = text(

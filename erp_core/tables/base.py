@@ -9,9 +9,9 @@ from enum import StrEnum
 from typing import Annotated, Any
 
 from pgvector.sqlalchemy import Vector
-from sqlalchemy import CheckConstraint, DateTime, Index, MetaData, Numeric, Text, text
+from sqlalchemy import CheckConstraint, Computed, DateTime, Index, MetaData, Numeric, Text
 from sqlalchemy.dialects.postgresql import JSONB
-from sqlalchemy.orm import DeclarativeBase, mapped_column
+from sqlalchemy.orm import DeclarativeBase, MappedColumn, mapped_column
 
 from erp_core.rules.names import DIMENSIONS, spelling
 
@@ -60,9 +60,15 @@ def neighbours(table: str) -> Index:
     return Index(f"ix_{table}_name_vector", "name_vector", postgresql_using="hnsw", postgresql_ops=operators)
 
 
-SPELLED = "regexp_replace(upper({}), '[^A-Z0-9]', '', 'g')"  # a number as people write it: letters and digits alone
+def key_of(column: str) -> MappedColumn[Any]:
+    """A number by its letters and digits alone, to be found whatever spaces, dashes and case it is written with.
+
+    A column, not an index on the expression: where rows are kept apart by firm, PostgreSQL uses no index on what its functions
+    might tell of other firms' rows, and would read the whole table for every mail.
+    """
+    return derived(f"regexp_replace(upper({column}), '[^A-Z0-9]', '', 'g')")
 
 
-def spelled(table: str, column: str) -> Index:
-    """Finds a number whatever spaces, dashes and case it was written with."""
-    return Index(f"ix_{table}_{column}_spelled", text(SPELLED.format(column)))
+def derived(expression: str) -> MappedColumn[Any]:
+    """What the database reckons from other columns, to look rows up by; nobody reads it."""
+    return mapped_column(Computed(expression, persisted=True), index=True, deferred=True)

@@ -7,7 +7,7 @@ from datetime import date
 from sqlalchemy import CheckConstraint, ForeignKey, Index, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from erp_core.tables.base import Base, Json, JsonList, Moment, Money, Quantity, spelled
+from erp_core.tables.base import Base, Json, JsonList, Moment, Money, Quantity, key_of
 
 
 class Invoice(Base):
@@ -18,12 +18,12 @@ class Invoice(Base):
 
     __tablename__ = "invoice"
     __table_args__ = (
-        spelled("invoice", "number"),
         Index("uq_invoice_shipment", "shipment", unique=True, postgresql_where=text("shipment IS NOT NULL")),
         Index("ix_invoice_owed", "customer", "paid_at"),
         CheckConstraint("amount_settled <= amount", name="settled_within_amount"),
     )
     number: Mapped[str] = mapped_column(primary_key=True)
+    number_key: Mapped[str] = key_of("number")
     order_number: Mapped[str] = mapped_column(ForeignKey("sales_order.number"), index=True)
     customer: Mapped[str] = mapped_column(ForeignKey("customer.code"))
     shipment: Mapped[str | None] = mapped_column(ForeignKey("shipment.number"))

@@ -218,9 +218,6 @@ class Proposal(Base):
         one_of("status", ProposalStatus),
         Index("uq_proposal_pending", "case_id", unique=True, postgresql_where=text("status = 'pending'")),
         Index("ix_proposal_case_id", "case_id"),
-        Index(
-            "ix_proposal_commands", "commands", postgresql_using="gin", postgresql_ops={"commands": "jsonb_path_ops"}
-        ),
     )
     id: Mapped[int] = mapped_column(primary_key=True)
     case_id: Mapped[int] = mapped_column(ForeignKey("case_file.id"))
@@ -246,6 +243,16 @@ class Proposal(Base):
     def shown(self) -> list[Any]:
         """The commands that people see: a drill's while it is open, else the amended ones, else the agent's."""
         return self.drill.commands if self.drill is not None else self.amended or self.commands
+
+
+class Asked(Base):
+    """That the agent proposed something for an order: people are not asked about one order to death."""
+
+    __tablename__ = "asked"
+    __table_args__ = (Index("ix_asked_order_number", "order_number", "filed_at"),)
+    proposal_id: Mapped[int] = mapped_column(ForeignKey("proposal.id", ondelete="CASCADE"), primary_key=True)
+    order_number: Mapped[str] = mapped_column(primary_key=True)
+    filed_at: Mapped[Moment]
 
 
 class Decision(Base):

@@ -5,23 +5,21 @@ from __future__ import annotations
 from sqlalchemy import ForeignKey
 from sqlalchemy.orm import Mapped, mapped_column
 
-from erp_core.tables.base import Base, Json, Moment, Quantity, spelled
+from erp_core.tables.base import Base, Json, Moment, Quantity, key_of
 
 
 class Shipment(Base):
     """One departure of goods for one order."""
 
     __tablename__ = "shipment"
-    __table_args__ = (
-        spelled("shipment", "number"),
-        spelled("shipment", "tracking"),
-    )
     number: Mapped[str] = mapped_column(primary_key=True)
+    number_key: Mapped[str] = key_of("number")
     order_number: Mapped[str] = mapped_column(ForeignKey("sales_order.number"), index=True)
     warehouse: Mapped[str] = mapped_column(ForeignKey("warehouse.code"))
     shipped_at: Mapped[Moment]
     carrier: Mapped[str | None]
     tracking: Mapped[str | None] = mapped_column(index=True)
+    tracking_key: Mapped[str | None] = key_of("tracking")
     delivered_at: Mapped[Moment | None]
     expected_at: Mapped[Moment | None]
 

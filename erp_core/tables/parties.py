@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from datetime import date
 
-from sqlalchemy import ARRAY, ForeignKey, Index, Text, UniqueConstraint, text
+from sqlalchemy import ARRAY, ForeignKey, Index, Text, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
-from erp_core.tables.base import Base, Json, Moment, Money, NameVector, Percent, neighbours, one_of
+from erp_core.tables.base import Base, Json, Moment, Money, NameVector, Percent, derived, neighbours, one_of
 
 
 class Entity(Base):
@@ -76,11 +76,12 @@ class Contact(Base):
     """A person at a customer."""
 
     __tablename__ = "contact"
-    __table_args__ = (UniqueConstraint("customer", "email"), Index("ix_contact_lower_email", text("lower(email)")))
+    __table_args__ = (UniqueConstraint("customer", "email"),)
     id: Mapped[int] = mapped_column(primary_key=True)
     customer: Mapped[str] = mapped_column(ForeignKey("customer.code"))
     name: Mapped[str]
     email: Mapped[str]
+    email_key: Mapped[str] = derived("lower(email)")
     role: Mapped[str | None]
     phone: Mapped[str | None]
 

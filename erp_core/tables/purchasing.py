@@ -7,7 +7,7 @@ from datetime import date
 from sqlalchemy import CheckConstraint, ForeignKey, Index, text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
-from erp_core.tables.base import Base, Moment, Money, Percent, Quantity, UnitPrice, one_of, spelled
+from erp_core.tables.base import Base, Moment, Money, Percent, Quantity, UnitPrice, key_of, one_of
 from erp_core.values import BillStatus, DiscrepancyKind, PurchaseStatus
 
 
@@ -18,8 +18,9 @@ class PurchaseOrder(Base):
     """
 
     __tablename__ = "purchase_order"
-    __table_args__ = (one_of("status", PurchaseStatus), spelled("purchase_order", "number"))
+    __table_args__ = (one_of("status", PurchaseStatus),)
     number: Mapped[str] = mapped_column(primary_key=True)
+    number_key: Mapped[str] = key_of("number")
     supplier: Mapped[str] = mapped_column(ForeignKey("supplier.code"), index=True)
     warehouse: Mapped[str] = mapped_column(ForeignKey("warehouse.code"))
     ordered_at: Mapped[date]

@@ -8,7 +8,7 @@ from pgvector.sqlalchemy import Vector
 from sqlalchemy import CheckConstraint, ForeignKey, ForeignKeyConstraint, Index, text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
-from erp_core.tables.base import Base, Json, Moment, Money, Quantity, UnitPrice, one_of, spelled
+from erp_core.tables.base import Base, Json, Moment, Money, Quantity, UnitPrice, key_of, one_of
 from erp_core.values import CHANGEABLE_ORDER_STATUSES, HoldReason, OrderStatus
 
 CHANNELS = ("email", "edi", "portal", "sales_rep", "ecommerce")
@@ -25,8 +25,6 @@ class SalesOrder(Base):
     __table_args__ = (
         one_of("status", OrderStatus),
         one_of("channel", CHANNELS),
-        spelled("sales_order", "number"),
-        spelled("sales_order", "customer_po"),
         Index("ix_sales_order_own_po", "customer", text("lower(customer_po)")),
         Index("ix_sales_order_basket", "customer", "basket", "ordered_at"),
         Index("ix_sales_order_promised", "promised_date", postgresql_where=text(f"status IN ({OPEN_LIST})")),
@@ -34,9 +32,11 @@ class SalesOrder(Base):
         Index("ix_sales_order_open", "status", postgresql_where=text(f"status IN ({OPEN_LIST})")),
     )
     number: Mapped[str] = mapped_column(primary_key=True)
+    number_key: Mapped[str] = key_of("number")
     customer: Mapped[str] = mapped_column(ForeignKey("customer.code"), index=True)
     channel: Mapped[str]
     customer_po: Mapped[str | None] = mapped_column(index=True)
+    customer_po_key: Mapped[str | None] = key_of("customer_po")
     ordered_at: Mapped[Moment]
     requested_date: Mapped[date | None]
     promised_date: Mapped[date | None]

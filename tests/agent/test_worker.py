@@ -59,17 +59,16 @@ def test_a_second_run_keeps_nothing_of_the_first_but_the_threads_memory(worker: 
     case = line["case"]
     config = {"configurable": {"thread_id": f"case:{case}"}}
     first = worker.graph.get_state(config).values
+    assert set(first) == {"memory"}
     said = Said(Verdict.INSTRUCT, "make it 30 instead")
     result = decisions.decide(api, line["proposal"]["id"], said, actor=AVA, now=TODAY)
     assert result.outcome == Outcome.RETURNED
     api.commit()
-    assert worker.work(case) is not None
+    run = worker.work(case)
     second = worker.graph.get_state(config).values
-    assert len(second["memory"]) == 2
-    assert second["memory"][0] == first["memory"][0]
-    assert second["run"] != first["run"]
-    assert len(second["commands"]) == len(first["commands"])
-    assert second["evidence"][0]["n"] == 1
+    assert second["memory"] == [*first["memory"], f"{run['run']}: proposed change_order"]
+    assert len(run["commands"]) == len(line["proposal"]["commands"])
+    assert run["evidence"][0]["n"] == 1
     quantity = desk.pending(api, case).commands[0]["changes"][0]["quantity"]  # type: ignore[union-attr]
     assert quantity == "30"
     assert desk.pending(api, case).asked_by == AVA  # type: ignore[union-attr]

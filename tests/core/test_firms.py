@@ -5,10 +5,11 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from decimal import Decimal
+from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
-from sqlalchemy import create_engine, select, text
+from sqlalchemy import create_engine, event, select, text
 from sqlalchemy.orm import Session as PlainSession
 from sqlalchemy.pool import NullPool
 
@@ -18,6 +19,7 @@ from erp_core.actions import access, requests, segregation
 from erp_core.actions.context import Change, Context, earlier, write_journal
 from erp_core.commands import ProposePolicy, RollBackPolicy, SaveUser, SetBankAccount, StopAgent
 from erp_core.errors import NotAuthorised
+from erp_core.queries import references
 from erp_core.server import SUPERUSER, Cluster
 from erp_core.tables import Base
 from erp_core.tables.desk import Case
@@ -180,6 +182,30 @@ def test_what_the_agent_gathers_for_a_customer_is_of_its_firm(root: PlainSession
         world.line_needs(orders[0])
     with registry.together(("NS1",)):
         assert world.line_needs(orders[0]) is not None
+
+
+def test_what_a_mail_names_is_found_by_index_though_firms_are_kept_apart(database: str) -> None:
+    """Row security lets no index be used on an expression whose functions might leak: each mail would read whole tables."""
+    asked: list[tuple[str, Any]] = []
+    with db.reading(db.AGENT) as session:
+        connection = session.connection()
+        listening = (connection, "before_cursor_execute", lambda _c, _k, said, values, *_: asked.append((said, values)))
+        event.listen(*listening)
+        references.resolve(session, ["SO40210", "PO77123"])
+        references.contact_at(session, "nobody@nowhere.example")
+        event.remove(*listening)
+        with db.raw(session) as raw:
+            raw.execute("SET LOCAL enable_seqscan = off")
+            for said, values in asked:
+                plan = "\n".join(row[0] for row in raw.execute(f"EXPLAIN {said}", values))
+                assert "Seq Scan" not in plan, plan
+    assert len(asked) == 2
+    with db.reading(db.OWNER) as session:
+        session.execute(text("SET LOCAL enable_seqscan = off"))
+        plan = session.scalars(
+            text("EXPLAIN SELECT count(*) FROM asked WHERE order_number = 'SO-1' AND filed_at > now()")
+        )
+        assert "ix_asked_order_number" in "\n".join(plan)
 
 
 def test_a_migration_sees_every_firms_rows(root: PlainSession, database: str) -> None:
