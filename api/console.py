@@ -188,15 +188,12 @@ def case(number: int, session: Work, me: Me) -> HTMLResponse:
 def _case_page(
     session: Session, me: Caller, number: int, said: decisions.DecisionResult | None = None, wrong: str = ""
 ) -> HTMLResponse:
-    found = desk.case_file(session, number)
-    proposal = found.proposal
-    pending = (
-        proposal is not None and proposal.status == ProposalStatus.PENDING and found.case.status in OPEN_CASE_STATUSES
-    )
+    is_open = desk.case(session, number).status in OPEN_CASE_STATUSES
+    proposal = desk.latest_proposal(session, number)
+    pending = proposal is not None and proposal.status == ProposalStatus.PENDING and is_open
     seen = decisions.preview(session, proposal, me.now) if proposal and pending else None
-    if seen is not None:
-        found = desk.case_file(session, number)  # the preview expired what was loaded
-        proposal = found.proposal
+    found = desk.case_file(session, number)  # only now: a preview forgets what was loaded
+    proposal = found.proposal
     decisions.saw(session, number, me.person.email, seen.digest if seen else None, me.now)
     people, own = desk.names(session), models.said_of(session, f"case:{number}")
     left, urgency = words.left(found.case.due_at, found.case.paused_at or me.now)

@@ -8,15 +8,17 @@ from __future__ import annotations
 import argparse
 import importlib.util
 import json
+import multiprocessing
 import random
 import re
 import shutil
 import threading
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from decimal import Decimal
+from multiprocessing.connection import Connection
 from typing import Any
 
 import httpx
@@ -69,8 +71,9 @@ def main(argv: list[str]) -> int:
             "orders": arguments.orders,
             "figures_counted_s": round(time.perf_counter() - counting, 1),
         }
-        with _served() as address, _counted():
-            figures |= _measure(address, cases, order, arguments.looks)
+        with _beside(_serve) as pages, _beside(_count) as counts:
+            counts.recv()
+            figures |= _measure(f"http://127.0.0.1:{pages.recv()}", cases, order, arguments.looks)
     print(json.dumps(figures) if arguments.json else "\n".join(f"{k:<34}{v}" for k, v in figures.items()))
     return 0
 
@@ -105,36 +108,40 @@ def _with_proposals(number: int) -> tuple[list[int], str]:
 
 
 @contextmanager
-def _served() -> Iterator[str]:
+def _beside(work: Callable[[Connection], None]) -> Iterator[Connection]:
+    """A process of its own, as the API and the clock are: a page's time is not that of whoever asks for it."""
+    context = multiprocessing.get_context("spawn")
+    here, there = context.Pipe()
+    process = context.Process(target=work, args=(there,))
+    process.start()
+    try:
+        yield here
+    finally:
+        here.send("stop")
+        process.join(timeout=20)
+        process.terminate()
+
+
+def _serve(told: Connection) -> None:
+    """Serve pages, tell the port, go on until told to stop."""
     server = uvicorn.Server(uvicorn.Config(make_app(), port=0, log_level="error", timeout_graceful_shutdown=1))
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
     while not server.started:
         time.sleep(0.05)
-    try:
-        yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
-    finally:
-        server.should_exit = True
-        thread.join(timeout=10)
+    told.send(server.servers[0].sockets[0].getsockname()[1])
+    told.recv()
+    server.should_exit = True
+    thread.join(timeout=10)
 
 
-@contextmanager
-def _counted() -> Iterator[None]:
-    """The queues are counted beside, as the clock process does it."""
-    stop, counting = threading.Event(), Counting()
-
-    def beside() -> None:
-        while not stop.wait(1.0):
-            counting.look()
-
+def _count(told: Connection) -> None:
+    """Count the queues as the clock does it."""
+    counting = Counting()
     counting.look()
-    thread = threading.Thread(target=beside)
-    thread.start()
-    try:
-        yield
-    finally:
-        stop.set()
-        thread.join()
+    told.send("counted")
+    while not told.poll(1.0):
+        counting.look()
 
 
 def _measure(address: str, cases: list[int], order: str, looks: int) -> dict[str, Any]:

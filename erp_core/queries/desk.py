@@ -412,14 +412,13 @@ def case_file(session: Session, number: int, *, for_agent: bool = False) -> Case
     The agent's role cannot read the outbox, so for it the replies are left out.
     """
     found = case(session, number)
-    latest = select(Proposal).where(Proposal.case_id == number).order_by(Proposal.id.desc()).limit(1)
     finding = select(Finding).where(Finding.case_id == number).order_by(Finding.id.desc()).limit(1)
     return CaseFile(
         case=found,
         customer=session.get(Customer, found.customer) if found.customer else None,
         messages=list(session.scalars(select(Message).where(Message.case_id == number).order_by(Message.id))),
         finding=session.scalars(finding).one_or_none(),
-        proposal=session.scalars(latest).one_or_none(),
+        proposal=latest_proposal(session, number),
         decisions=list(session.scalars(select(Decision).where(Decision.case_id == number).order_by(Decision.id))),
         notes=list(session.scalars(select(Note).where(Note.case_id == number).order_by(Note.id))),
         journal=journal(session, case_number=number),

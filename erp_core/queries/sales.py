@@ -20,10 +20,8 @@ from erp_core.values import HoldReason, OrderStatus, money, plain
 
 def order(session: Session, number: str, *, lock: bool = False) -> SalesOrder:
     """The order with its lines; locked for change on request. Raises NotFound."""
-    query = select(SalesOrder).where(SalesOrder.number == number).options(selectinload(SalesOrder.lines))
-    if lock:
-        query = query.with_for_update().execution_options(populate_existing=True)
-    found = session.scalars(query).one_or_none()
+    lines = [selectinload(SalesOrder.lines)]
+    found = session.get(SalesOrder, number, options=lines, with_for_update=lock or None, populate_existing=lock)
     if found is None:
         raise NotFound(f"There is no sales order {number}.")
     return found
