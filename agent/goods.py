@@ -106,6 +106,9 @@ OF = re.compile(
     r"\s*(?:\(\d+\)\s*)?(?:[a-z]{1,8}\.?\s+)?(?:of|out of|de|von|sur|/)\s+(?:the |our |those |these |las |los |les |den |dem )?",
     re.I,
 )
+OF_ALL = re.compile(
+    r"(?:^|[\n.,;:!?–—]\s*)(?:out )?(?:of|de|von|sur)\s+(?:the |our |those |these |las |los |les |den )?$", re.I
+)
 SAID_SHORT = re.compile(
     rf"\b(?:short(?:ed)?(?: by)?|missing|faltan?|manquent|manque|fehlen|damaged|over by)\s+(?P<n>{quantities._NUM})",
     re.I,
@@ -133,6 +136,8 @@ def settle(
         return [_dropped(one, parts) for one in goods] if partly else ([*named] if named else goods)
     if intent == Intent.RETURN_REQUEST:
         return [_part(one, parts, len(goods), names) for one in goods]
+    if intent == Intent.EXPEDITE_REQUEST:
+        goods = [_named_part(one, _around(one, parts, len(goods) == 1)) or one for one in goods]
     if len(goods) == 1 and goods[0].quantity is None:
         return [_lone(goods[0], parts, names)]
     return goods
@@ -141,14 +146,19 @@ def settle(
 def _part(one: Goods, parts: Mapping[str, str], count: int, names: Mapping[str, str]) -> Goods:
     """Of fifty bought, the four to be sent back."""
     text = _around(one, parts, count == 1)
+    if (part := _named_part(one, text)) is not None:
+        return part
     found = _counts(text, names.get(one.sku, ""))
-    pair = _part_of_whole(text, found)
-    if pair is not None:
-        return replace(one, quantity=pair[0].value, uom=pair[0].uom or pair[1].uom)
     if count == 1 and len(found) >= 2:
         hit = next((c for c in found if AFFECTED.search(_clause(text, c))), None)
         return replace(one, quantity=hit.value) if hit else one
     return _lone(one, parts, names) if count == 1 and one.quantity is None else one
+
+
+def _named_part(one: Goods, text: str) -> Goods | None:
+    """Ten of the fifty cases: ten."""
+    pair = _part_of_whole(text, quantities.counts(text))
+    return replace(one, quantity=pair[0].value, uom=pair[0].uom or pair[1].uom) if pair is not None else None
 
 
 def _lone(one: Goods, parts: Mapping[str, str], names: Mapping[str, str]) -> Goods:
@@ -257,9 +267,13 @@ def _whole(text: str) -> bool:
 
 
 def _part_of_whole(text: str, found: Sequence[quantities.Count]) -> tuple[quantities.Count, quantities.Count] | None:
-    for part, whole in pairwise(found):
-        if OF.fullmatch(text[part.end : whole.start]) and part.value <= whole.value:
-            return part, whole
+    """Three of the 24; of the 24 valves, three."""
+    for first, second in pairwise(found):
+        between = text[first.end : second.start]
+        if OF.fullmatch(between) and first.value <= second.value:
+            return first, second
+        if OF_ALL.search(text[: first.start]) and "." not in between and second.value < first.value:
+            return second, first
     return None
 
 
@@ -273,7 +287,7 @@ def _short_of(text: str, found: Sequence[quantities.Count], ordered: Decimal | N
     said = SAID_SHORT.search(text)
     if said and (value := quantities._value(said["n"])) is not None and any(c.start == said.start("n") for c in found):
         return value
-    pair = _part_of_whole(text, found)
+    pair = _part_of_whole(text, quantities.counts(text))  # "three of the 24", though 24 stands in the item's name too
     if pair is not None and pair[0].value < pair[1].value:
         return _of_pair(text, *pair)
     for count in found:

@@ -114,15 +114,13 @@ def _take(found: list[Found], new: Found, free: str) -> str:
 
 
 def keys_of(found: Found, shapes: Mapping[str, Sequence[str]]) -> list[str]:
-    """What to look a number up by: itself, and for bare digits also with the prefixes of our numbers."""
-    if not found.kind.startswith("bare"):
+    """What to look a number up by: itself, and where only its digits were written ("invoice 90347") also with the prefixes of our numbers."""
+    if not found.key.isdigit():
         return [found.key]
+    kinds = ("invoice",) if found.kind == "invoice" else SHAPE_KINDS
     length = len(found.key)
     prefixes = {
-        key(shape.rstrip("9"))
-        for kind in SHAPE_KINDS
-        for shape in shapes.get(kind, ())
-        if _digits_at_end(shape) == length
+        key(shape.rstrip("9")) for kind in kinds for shape in shapes.get(kind, ()) if _digits_at_end(shape) == length
     }
     return [
         found.key,

@@ -8,7 +8,7 @@ from decimal import Decimal
 
 import pytest
 
-from agent import dates, linking, quantities, references, suspicion
+from agent import dates, goods, linking, quantities, references, suspicion
 from agent.mail.parse import Attachment, Parsed
 from agent.reading import Reference
 from erp_core.queries.references import OrderCard, Sender
@@ -87,6 +87,24 @@ def test_counts_are_told_from_sizes_prices_and_lines(text: str, counted: list[tu
 )
 def test_a_change_names_old_and_new(text: str, pair: tuple[int, int]) -> None:
     assert quantities.change(text) == (Decimal(pair[0]), Decimal(pair[1]))
+
+
+@pytest.mark.parametrize(
+    ("intent", "text", "meant"),
+    [
+        ("delivery_discrepancy", "Three of the 24 contactors have cracked housings.", 3),
+        ("delivery_discrepancy", "We received fourteen of the 24 contactors.", 10),
+        ("return_request", "Of the 24 contactors on the order, four have failed within weeks.", 4),
+        ("expedite_request", "Only ten of the twenty contactors by Wednesday, if that helps.", 10),
+    ],
+)
+def test_of_so_many_the_part_is_meant(intent: str, text: str, meant: int) -> None:
+    card = OrderCard(
+        "SO-1", None, "open", None, None, None, ((1, "ELC-8109", "Contactor 24V coil", Decimal(24), "EA"),)
+    )
+    parts = {"subject": "Order", "newest": text, "forwarded": ""}
+    found = goods.settle([], parts, card, [card], intent, {"ELC-8109": "Contactor 24V coil"})
+    assert [(g.sku, g.quantity) for g in found] == [("ELC-8109", Decimal(meant))]
 
 
 def test_the_signature_is_not_read() -> None:
