@@ -86,8 +86,7 @@ def bring(
 
 def wait(draft: Draft, note: str) -> PauseCase:
     """The due time stands still for the days that policy grants."""
-    until = world.now() + timedelta(days=limits().wait_days)
-    until += timedelta(days=8 - until.isoweekday() if until.isoweekday() > 5 else 0)  # on to Monday
+    until = world.worked_from(draft.case, world.now() + timedelta(days=limits().wait_days))
     return PauseCase(case=draft.case, waits_for="customer", until=until, note=note)
 
 

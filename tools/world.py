@@ -31,13 +31,14 @@ from erp_core.queries import (
 from erp_core.queries.references import Hit, OrderCard, Sender
 from erp_core.queries.subjects import subject_of, versions
 from erp_core.rules import desk as desk_rules
+from erp_core.rules import queues as queue_rules
 from erp_core.rules.catalog import price_for
 from erp_core.tables.billing import Invoice
 from erp_core.tables.catalog import Item
 from erp_core.tables.chat import Chat
 from erp_core.tables.desk import Message
 from erp_core.tables.fulfilment import Shipment
-from erp_core.tables.parties import Customer, Supplier
+from erp_core.tables.parties import Customer, Entity, Supplier
 from erp_core.tables.purchasing import PurchaseOrder
 from erp_core.tables.sales import OrderLine
 from erp_core.values import HoldReason, plain
@@ -430,6 +431,14 @@ def versions_of(session: Session, commands: list[Command]) -> dict[str, int]:
     """Versions of the sales and purchase orders and the bills that commands rest on, as they are now."""
     kept = ("sales_order:", "purchase_order:", "bill:")
     return {name: version for name, version in versions(session, commands).items() if name.startswith(kept)}
+
+
+@query
+def worked_from(session: Session, case: int, moment: datetime) -> datetime:
+    """A moment, or the same time on the next day on which the firm of a case works."""
+    firm = desk.case(session, case).entity
+    country = session.get_one(Entity, firm).country if firm else None
+    return queue_rules.worked_from(queue_rules.calendar_of(policies.active(session), firm, country), moment)
 
 
 @query
