@@ -6,6 +6,7 @@ A field's name is its path: `0.changes.1.quantity` is the quantity of the second
 from __future__ import annotations
 
 import copy
+import re
 import types
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -28,7 +29,12 @@ CALLED = {
     "ship_to": "Delivery address",
     "substitute_sku": "Substitute",
     "iban": "IBAN",
+    "weekdays": "Delivered on (1 Monday … 7 Sunday, or: any)",
+    "countries": "Delivered in (US, CA …, or: any)",
+    "smallest_order": "Smallest order it takes (0: any)",
+    "no_hazmat": "Takes no dangerous goods",
 }
+BESIDE = ("delivery",)  # what is said of one thing with the rest, in the same form
 BLANK = 1  # empty rows offered at the end of a list
 
 
@@ -80,12 +86,26 @@ def _group(label: str, path: str, value: BaseModel | None, form: type[BaseModel]
                     [_group(f"{singular} {n}" if one is not None else f"One more {singular.lower()}", f"{here}.{n - 1}", one, row) for n, one in enumerate(rows, 1)],
                 )
             )  # fmt: skip
+        elif name in BESIDE:
+            group.entries.extend(_beside(here, held, inner))
         elif get_origin(inner) in (list, dict) or (isinstance(inner, type) and issubclass(inner, BaseModel)):
             continue  # stays as it is
         else:
             required = about.is_required() and not optional and value is not None
             group.entries.append(_entry(here, name, inner, optional, held, required))
     return group
+
+
+def _beside(path: str, held: BaseModel | None, form: type[BaseModel]) -> list[Entry]:
+    found = []
+    for name, about in form.model_fields.items():
+        inner, optional = _plain(about.annotation)
+        value = getattr(held, name, None)
+        if get_origin(inner) is list:
+            value = None if value is None else ", ".join(str(v) for v in value) or "any"
+            inner = str
+        found.append(_entry(f"{path}.{name}", name, inner, optional, value, False))
+    return found
 
 
 def _entry(path: str, name: str, kind: Any, optional: bool, held: Any, required: bool) -> Entry:
@@ -162,6 +182,14 @@ def _fill(value: dict[str, Any], path: str, form: type[BaseModel], said: Mapping
         ):
             if any(key.startswith(f"{here}.") for key in said):
                 value[name] = _rows(list(value.get(name) or []), here, row, said)
+        elif name in BESIDE:
+            if any(said[key].strip() for key in said if key.startswith(f"{here}.")):
+                value[name] = dict(value.get(name) or {})
+                _fill(value[name], here, inner, said)
+        elif get_origin(inner) is list and here in said:
+            value.pop(name, None)
+            if text := said[here].strip():
+                value[name] = [] if text.lower() == "any" else [v for v in re.split(r"[\s,;]+", text) if v]
         elif inner is bool and f"{here}.shown" in said:
             value[name] = said.get(here) == "1"
         elif here in said and name not in FIXED:

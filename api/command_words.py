@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from api.words import day, money
+from api.words import day, money, wishes
 
 Said = Mapping[str, Any]
 
@@ -36,7 +36,8 @@ def _plain(number: Any) -> str:
 def _set(command: Said, *but: str) -> str:
     """The fields that are said, besides those named."""
     said = {k: v for k, v in command.items() if v is not None and k not in ("type", *but)}
-    return ", ".join(f"{k.replace('_', ' ')} {_plain(v)}" for k, v in said.items())
+    wanted = [f"{name.lower()} {told}" for name, told in wishes(said.pop("delivery", {})).items()]
+    return ", ".join([*(f"{k.replace('_', ' ')} {_plain(v)}" for k, v in said.items()), *wanted])
 
 
 def _for_firm(command: Said) -> str:

@@ -45,6 +45,7 @@ TEMPLATES.filters |= {
     "moment": words.moment,
     "stamp": words.stamp,
     "title_": words.title,
+    "wishes": words.wishes,
     "initials": words.initials,
     "command": command_words,
     "tag": words.tag_words,

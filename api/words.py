@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -298,9 +298,28 @@ def _flat(values: Mapping[str, Any]) -> dict[str, Any]:
                     flat[f"Line {line}, {fields['sku']} {field.replace('_', ' ')}"] = content
         elif name == "matter" and isinstance(value, dict):
             flat |= {f"Matter, {k.replace('_', ' ')}": v for k, v in value.items() if v and k not in ("marks", "note")}
+        elif name == "delivery" and isinstance(value, dict):
+            flat |= wishes(value)
         else:
             flat[FIELDS.get(name, title(name))] = value
     return flat
+
+
+DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+
+
+def wishes(delivery: Mapping[str, Any]) -> dict[str, str]:
+    """What a customer wants of its deliveries: name and words."""
+    told: dict[str, tuple[str, Callable[[Any], str]]] = {
+        "weekdays": ("Delivered on", lambda days: ", ".join(DAYS[int(day) - 1] for day in days) or "any day"),
+        "countries": ("Delivered in", lambda countries: ", ".join(countries) or "any country"),
+        "smallest_order": (
+            "Smallest order",
+            lambda amount: money(Decimal(str(amount))) if Decimal(str(amount)) else "any",
+        ),
+        "no_hazmat": ("Dangerous goods", lambda refused: "not taken" if refused else "taken"),
+    }
+    return {told[k][0]: told[k][1](v) for k, v in delivery.items() if k in told and v is not None}
 
 
 MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d")

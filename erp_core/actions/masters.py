@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from decimal import Decimal
 from typing import Any
 
 from sqlalchemy import select
@@ -18,6 +20,7 @@ from erp_core.commands import (
     SetTerms,
     SetUnit,
 )
+from erp_core.commands.masters import DeliveryWishes
 from erp_core.errors import NotFound, Problem, RuleViolation
 from erp_core.queries import catalog
 from erp_core.rules.names import alike, spelling
@@ -35,8 +38,10 @@ NEEDED_OF_ITEM = ("name", "uom", "list_price", "unit_cost")
 def save_customer(command: SaveCustomer, context: Context) -> Change:
     """Add or change. A new customer has no credit until somebody gives it; one much like another is looked at."""
     session = context.session
-    said = command.model_dump(exclude={"type", "customer"}, exclude_none=True)
+    said = command.model_dump(exclude={"type", "customer", "delivery"}, exclude_none=True)
     known = session.get(Customer, command.customer, with_for_update={"key_share": True})
+    if command.delivery is not None:
+        said["delivery"] = _wishes(known.delivery if known is not None else {}, command.delivery)
     if "entity" in said and session.get(Entity, said["entity"]) is None:
         raise NotFound(f"There is no entity {said['entity']}.")
     if known is not None:
@@ -63,6 +68,12 @@ def save_customer(command: SaveCustomer, context: Context) -> Change:
         "customer", made.code, made.name, catalog.neighbours(session, Customer.code, made.code, made.name), context
     )
     return Change("customer:master:added", f"customer:{made.code}", None, values(made, said))
+
+
+def _wishes(known: Mapping[str, Any], said: DeliveryWishes) -> dict[str, Any]:
+    """What a customer wants of its deliveries from now on; wishes that ended are not there."""
+    now = {**known, **said.model_dump(mode="json", exclude_none=True)}
+    return {k: v for k, v in now.items() if v and not (k == "smallest_order" and Decimal(v) == 0)}
 
 
 def _look_alike(kind: str, code: str, name: str, others: dict[str, str], context: Context) -> None:

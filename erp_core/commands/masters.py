@@ -34,6 +34,16 @@ class UpdateShipTo(Strict):
     country: Annotated[str, Field(pattern=r"^[A-Z]{2}$")] = "US"
 
 
+class DeliveryWishes(Strict):
+    """What a customer wants of its deliveries; an order against it is held. What is not said stays; an empty list, or nothing as the smallest
+    order, ends the wish. `weekdays`: 1 is Monday."""
+
+    weekdays: list[Annotated[int, Field(ge=1, le=7)]] | None = Field(None, max_length=7)
+    countries: list[Country] | None = Field(None, max_length=50)
+    smallest_order: Amount | None = None
+    no_hazmat: bool | None = None
+
+
 class SaveCustomer(Strict):
     """Add a customer, or change what is said of it. A new one starts without credit."""
 
@@ -50,7 +60,7 @@ class SaveCustomer(Strict):
     ships_partial: bool | None = None
     tax_exempt: bool | None = None
     rebate_percent: Percent | None = None
-    delivery: dict[str, object] | None = Field(None, max_length=10)
+    delivery: DeliveryWishes | None = None
     steward: str | None = Field(None, max_length=254)
 
 

@@ -23,7 +23,7 @@ class Entity(Base):
 class Customer(Base):
     """Who buys; `credit_limit` in the customer's currency.
 
-    `delivery` holds the customer's own constraints: `countries`, `no_hazmat`, `weekdays` (1 is Monday), `smallest_order`.
+    `delivery` holds the customer's own constraints: `countries`, `no_hazmat`, `weekdays` (1 is Monday), `smallest_order` (`DeliveryWishes`).
     `discount_percent` is off the list price, `rebate_percent` is given back later and counts against margin. What finance last
     reported: `credit_standing`, and `owed_elsewhere`, debts that are not in our own books.
     """

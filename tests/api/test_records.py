@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import uuid
+
 from fastapi.testclient import TestClient
 from sqlalchemy import select
 
+from erp_core import clock
+from erp_core.actions import execute
+from erp_core.commands import COMMANDS, Command
 from erp_core.db import Session
 from erp_core.queries import desk
 from erp_core.queries.evaluating import fingerprint
@@ -41,6 +46,37 @@ def test_a_form_becomes_a_proposal_and_what_is_left_open_is_not_in_it(client: Te
     assert fingerprint(api) == before
     assert "they asked" in client.get(f"/cases/{number}").text
     assert "Sign this command" in client.get(f"/cases/{number}").text
+
+
+def test_wishes_for_deliveries_are_asked_for_by_form_and_end_by_any(client: TestClient, api: Session) -> None:
+    signed_in(client, JON)
+    form = form_of(client, "/records/save_customer?customer=C1017")
+    wanted = {"0.delivery.weekdays": "2, 4", "0.delivery.smallest_order": "500", "0.delivery.no_hazmat": "true"}
+
+    def asked(**said: str) -> str:
+        data = {**form, "0.customer": "C1017", "reason": "they asked", **said}
+        answer = client.post("/records/save_customer", data=data)
+        assert answer.status_code == 303, answer.text
+        return answer.headers["location"]
+
+    number = int(asked(**wanted).rsplit("/", 1)[1])
+    page = client.get(f"/cases/{number}").text
+    assert "delivered on Tue, Thu" in page
+    proposal = desk.pending(api, number)
+    assert proposal is not None
+    assert proposal.commands[0]["delivery"] == {"weekdays": [2, 4], "smallest_order": "500", "no_hazmat": True}
+    run(api, COMMANDS.validate_python(proposal.commands)[0])
+    ended = {"key": uuid.uuid4().hex, "0.delivery.weekdays": "any", "0.delivery.smallest_order": "0"}
+    second = desk.pending(api, int(asked(**ended).rsplit("/", 1)[1]))
+    assert second is not None
+    run(api, COMMANDS.validate_python(second.commands)[0])
+    assert api.get_one(Customer, "C1017", populate_existing=True).delivery == {"no_hazmat": True}
+    assert client.post("/records/save_customer", data={**form, "key": uuid.uuid4().hex, "0.customer": "C1017", "reason": "x y", "0.delivery.weekdays": "8"}).status_code == 422  # fmt: skip
+
+
+def run(api: Session, command: Command) -> None:
+    execute(api, command, key=uuid.uuid4().hex, actor=JON, now=clock.now(api))
+    api.commit()
 
 
 def test_what_a_form_cannot_say_is_told_with_what_was_typed_kept(client: TestClient, api: Session) -> None:
