@@ -162,6 +162,8 @@ def shown(card: OrderCard, orders: Sequence[OrderCard], parts: dict[str, str], i
     alike = [c for c in orders if c.state in _states(intent)] if card.state in _states(intent) else list(orders)
     if skus and [c for c in alike if set(skus) & {line[1] for line in c.lines}] == [card]:
         return "the only order with these goods"
+    if intent == Intent.COMPLAINT:
+        return ""  # a grievance that names no order is about more than one may guess
     if not skus and (_by_goods(alike, (), newest) == card or (LATEST.search(newest) and orders[0] == card)):
         return "the only order that fits the words"
     return "the customer's only order in question" if alike == [card] else ""

@@ -103,6 +103,8 @@ def read(said: Understanding, parsed: Parsed, moment: datetime, ask: Ask) -> Und
     found.references = _references(said, told, parts)
     found.items = [] if found.auto else _items(told, places, found)
     _link(found, told, places)
+    if _whole(found):
+        found.items = []
     found.skus_said = sorted({g.sku for g in found.items} | set(said.skus_said))
     found.requested_date, found.date_place = None, None
     if told.requested_date and (day := day_of(told.requested_date)) and day >= sent_of(parsed, moment).date():
@@ -245,6 +247,14 @@ def _link(found: Understanding, told: MailRead, places: dict[str, str]) -> None:
         found.marks.append(
             Mark("foreign_number", f"{', '.join(sorted(map(str, cited)))} belongs to somebody else", "newest")
         )
+
+
+def _whole(found: Understanding) -> bool:
+    """Every line of an order is cancelled, and none of them named: the order is meant, not its goods."""
+    card = next((c for c in found.facts.orders if c.number == found.order), None)
+    listed = {g.sku for g in found.items}
+    all_lines = card is not None and listed == {line[1] for line in card.lines}
+    return found.intent == Intent.ORDER_CANCELLATION and all_lines and not listed & set(found.skus_said)
 
 
 def _items(told: MailRead, places: Mapping[str, str], found: Understanding) -> list[goods.Goods]:

@@ -27,6 +27,7 @@ def compose(
         to=read["first_name"],
         signature=world.policy_in_force().proposals.reply_signature,
         reference=f" {number}" if number else "",
+        of_order=phrase("of_order", read["language"], order=number) if number else "",
         facts="\n".join(f"- {line}" for line in lines) or "-",
         today=today,
     )

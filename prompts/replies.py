@@ -57,6 +57,6 @@ def reply(name: str, language: str, *, to: str, signature: str, **values: str) -
 
 
 def phrase(key: str, language: str, /, **values: str) -> str:
-    """One line of facts."""
-    text: str = _texts()["words"][language][key].format(**values)
-    return text
+    """One line of facts. A text promoted before a line came to be does without it: then the shipped line is said."""
+    said = _texts()["words"][language].get(key) or _parsed(None)["words"][language][key]
+    return str(said.format(**values))

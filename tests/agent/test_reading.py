@@ -179,6 +179,23 @@ def test_of_two_orders_the_one_whose_sentence_says_the_wish_is_meant() -> None:
     assert both.card is None
 
 
+def test_a_grievance_that_names_no_order_is_linked_to_none() -> None:
+    card, parts = order_card("SO-40332"), {"subject": "Enough", "newest": "Your drivers are rude."}
+    assert linking.shown(card, [card], parts, "order_status", []) == "the customer's only order in question"
+    assert linking.shown(card, [card], parts, "complaint", []) == ""
+    named = {**parts, "newest": "The driver of SO-40332 was rude."}
+    assert linking.shown(card, [card], named, "complaint", []) == "the number"
+
+
+@pytest.mark.parametrize(("kind", "written"), [("invoice", "90347"), ("customer_po", "40210")])
+def test_a_number_written_by_its_digits_alone_is_looked_up_as_ours(kind: str, written: str) -> None:
+    words = {"invoice": f"your invoice {written} is wrong", "customer_po": f"where is order {written}"}
+    (found,) = references.find("newest", words[kind], SHAPES, of_supplier=False)
+    assert found.written == written
+    ours = {"invoice": "INV90347", "customer_po": "SO40210"}
+    assert ours[kind] in references.keys_of(found, SHAPES)
+
+
 def test_a_mail_full_of_numbers_is_not_read_sentence_by_sentence() -> None:
     text = ". ".join(f"{n} SO-40332 and SO-40317" for n in range(200))
     orders = [order_card("SO-40332"), order_card("SO-40317")]

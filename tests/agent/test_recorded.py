@@ -56,6 +56,8 @@ def test_a_mail_is_read_and_planned_inside_the_same_walls(database: str, api: Se
     if label["hostile"]:
         assert said["action"] == "flag_security"
     assert {k: said[k] for k in ("intent", "action", "order")} == {k: label[k] for k in ("intent", "action", "order")}
+    if label["intent"] == "order_cancellation" and not label["items"]:
+        assert said["items"] == []  # a whole order is cancelled as a whole
     proposal = desk.pending(api, said["case"])
     assert proposal is not None
     finding = desk.case_file(api, said["case"]).finding

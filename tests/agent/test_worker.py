@@ -19,6 +19,7 @@ from erp_core.queries import desk
 from erp_core.queries.evaluating import fingerprint
 from erp_core.tables.desk import Case, Message, Proposal
 from erp_core.values import Outcome, Verdict
+from prompts import replies
 from tests.conftest import SAMPLE, TODAY
 
 AVA = "ava.stone@northfieldsupply.example"
@@ -131,3 +132,10 @@ def test_what_is_said_for_good_becomes_a_row_to_sign(worker: Any, api: Session, 
     assert proposal is not None
     assert proposal.asked_by == AVA
     assert {"type": "save_customer", "customer": line["customer"], "ships_partial": takes} in proposal.commands
+
+
+def test_a_promoted_text_of_before_still_writes_letters() -> None:
+    """A line that came to the shipped text later is said as shipped."""
+    old = "\n".join(line for line in replies.shipped().split("\n") if not line.startswith("of_order"))
+    with replies.using(old):
+        assert replies.phrase("of_order", "en", order="PO1") == " (order PO1)"
