@@ -159,6 +159,8 @@ def shown(card: OrderCard, orders: Sequence[OrderCard], parts: dict[str, str], i
         return "the number"
     if _mentions(parts.get("quoted", ""), card):
         return "the number in the earlier mail"
+    if intent == Intent.ORDER_SUBMISSION:
+        return ""  # what is ordered anew is like many an old order; only a number says that one is meant besides
     alike = [c for c in orders if c.state in _states(intent)] if card.state in _states(intent) else list(orders)
     if skus and [c for c in alike if set(skus) & {line[1] for line in c.lines}] == [card]:
         return "the only order with these goods"

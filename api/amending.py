@@ -29,9 +29,9 @@ CALLED = {
     "ship_to": "Delivery address",
     "substitute_sku": "Substitute",
     "iban": "IBAN",
-    "weekdays": "Delivered on (1 Monday … 7 Sunday, or: any)",
-    "countries": "Delivered in (US, CA …, or: any)",
-    "smallest_order": "Smallest order it takes (0: any)",
+    "weekdays": "Delivered on (1 Mon … 7 Sun, or any)",
+    "countries": "Delivered in (US, CA …, or any)",
+    "smallest_order": "Smallest order (0 for any)",
     "no_hazmat": "Takes no dangerous goods",
 }
 BESIDE = ("delivery",)  # what is said of one thing with the rest, in the same form

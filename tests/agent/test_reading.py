@@ -187,6 +187,12 @@ def test_a_grievance_that_names_no_order_is_linked_to_none() -> None:
     assert linking.shown(card, [card], named, "complaint", []) == "the number"
 
 
+def test_a_new_order_is_linked_by_a_number_alone() -> None:
+    card, parts = order_card("SO-40332"), {"subject": "Order", "newest": "Please send the same as our last order."}
+    assert linking.shown(card, [card], parts, "order_submission", [line[1] for line in card.lines]) == ""
+    assert linking.shown(card, [card], {**parts, "newest": "As on SO-40332."}, "order_submission", []) == "the number"
+
+
 @pytest.mark.parametrize(("kind", "written"), [("invoice", "90347"), ("customer_po", "40210")])
 def test_a_number_written_by_its_digits_alone_is_looked_up_as_ours(kind: str, written: str) -> None:
     words = {"invoice": f"your invoice {written} is wrong", "customer_po": f"where is order {written}"}
