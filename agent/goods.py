@@ -157,7 +157,7 @@ def _part(one: Goods, parts: Mapping[str, str], count: int, names: Mapping[str, 
 
 def _named_part(one: Goods, text: str) -> Goods | None:
     """Ten of the fifty cases: ten."""
-    pair = _part_of_whole(text, quantities.counts(text))
+    pair = _part_of_whole(text)
     return replace(one, quantity=pair[0].value, uom=pair[0].uom or pair[1].uom) if pair is not None else None
 
 
@@ -262,13 +262,13 @@ def _affected_ones(
 
 def _whole(text: str) -> bool:
     """24 of 24."""
-    pair = _part_of_whole(text, quantities.counts(text))
+    pair = _part_of_whole(text)
     return pair is not None and pair[0].value == pair[1].value
 
 
-def _part_of_whole(text: str, found: Sequence[quantities.Count]) -> tuple[quantities.Count, quantities.Count] | None:
-    """Three of the 24; of the 24 valves, three."""
-    for first, second in pairwise(found):
+def _part_of_whole(text: str) -> tuple[quantities.Count, quantities.Count] | None:
+    """Three of the 24; of the 24 valves, three. Also where 24 stands in the item's name."""
+    for first, second in pairwise(quantities.counts(text)):
         between = text[first.end : second.start]
         if OF.fullmatch(between) and first.value <= second.value:
             return first, second
@@ -287,7 +287,7 @@ def _short_of(text: str, found: Sequence[quantities.Count], ordered: Decimal | N
     said = SAID_SHORT.search(text)
     if said and (value := quantities._value(said["n"])) is not None and any(c.start == said.start("n") for c in found):
         return value
-    pair = _part_of_whole(text, quantities.counts(text))  # "three of the 24", though 24 stands in the item's name too
+    pair = _part_of_whole(text)
     if pair is not None and pair[0].value < pair[1].value:
         return _of_pair(text, *pair)
     for count in found:

@@ -102,7 +102,7 @@ def _beside(path: str, held: BaseModel | None, form: type[BaseModel]) -> list[En
         inner, optional = _plain(about.annotation)
         value = getattr(held, name, None)
         if get_origin(inner) is list:
-            value = None if value is None else ", ".join(str(v) for v in value) or "any"
+            value = ", ".join(str(v) for v in value) or "any" if isinstance(value, list) else value
             inner = str
         found.append(_entry(f"{path}.{name}", name, inner, optional, value, False))
     return found
@@ -111,7 +111,7 @@ def _beside(path: str, held: BaseModel | None, form: type[BaseModel]) -> list[En
 def _entry(path: str, name: str, kind: Any, optional: bool, held: Any, required: bool) -> Entry:
     label = CALLED.get(name, words.title(name))
     if kind is bool and optional:  # left open, yes or no are three things
-        said = {None: "", True: "true", False: "false"}[held]
+        said = {None: "", True: "true", False: "false"}.get(held, str(held))
         return Entry(path, label, "choice", said, (("", "–"), ("true", "Yes"), ("false", "No")))
     if kind is bool:
         return Entry(path, label, "check", "1" if held else "")
@@ -151,8 +151,18 @@ def kind_of(form: type[BaseModel]) -> str:
 
 def blank(form: type[BaseModel], known: Mapping[str, str]) -> Group:
     """The form of a command that is not there yet, with what is known of it filled in."""
-    given = {name: text for name, text in known.items() if name in form.model_fields}
-    return _group(words.title(kind_of(form)), "0", form.model_construct(None, **given), form)
+    return _group(words.title(kind_of(form)), "0", _told(form, known), form)
+
+
+def _told(form: type[BaseModel], known: Mapping[str, str]) -> BaseModel:
+    """What somebody wrote in a form, unchecked, to be shown again."""
+    given: dict[str, Any] = {name: text for name, text in known.items() if name in form.model_fields}
+    for name in (n for n in BESIDE if n in form.model_fields):
+        inner, _ = _plain(form.model_fields[name].annotation)
+        given[name] = _told(
+            inner, {k.removeprefix(f"{name}."): text for k, text in known.items() if k.startswith(f"{name}.")}
+        )
+    return form.model_construct(None, **given)
 
 
 def made(form: type[BaseModel], said: Mapping[str, str]) -> Command:

@@ -38,7 +38,7 @@ from erp_core.tables.catalog import Item
 from erp_core.tables.chat import Chat
 from erp_core.tables.desk import Message
 from erp_core.tables.fulfilment import Shipment
-from erp_core.tables.parties import Customer, Entity, Supplier
+from erp_core.tables.parties import Customer, Supplier
 from erp_core.tables.purchasing import PurchaseOrder
 from erp_core.tables.sales import OrderLine
 from erp_core.values import HoldReason, plain
@@ -436,9 +436,8 @@ def versions_of(session: Session, commands: list[Command]) -> dict[str, int]:
 @query
 def worked_from(session: Session, case: int, moment: datetime) -> datetime:
     """A moment, or the same time on the next day on which the firm of a case works."""
-    firm = desk.case(session, case).entity
-    country = session.get_one(Entity, firm).country if firm else None
-    return queue_rules.worked_from(queue_rules.calendar_of(policies.active(session), firm, country), moment)
+    calendar = desk.calendar_of(session, desk.case(session, case).entity)
+    return queue_rules.worked_from(policies.active(session).calendars[calendar], moment)
 
 
 @query

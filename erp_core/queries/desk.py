@@ -15,7 +15,9 @@ from erp_core.errors import NotFound
 from erp_core.policy import Policy
 from erp_core.rules.desk import Capacity, Person
 from erp_core.tables.desk import (
+    BANDS,
     IS_OPEN,
+    LAST_BAND,
     Case,
     CaseStep,
     CaseView,
@@ -88,6 +90,11 @@ def holder(session: Session, role: str, firm: str | None, now: datetime) -> str 
     )
     load = {email: number for email, number in session.execute(query)}
     return min(able, key=lambda p: (load.get(p.email, 0), p.email)).email
+
+
+def calendar_of(session: Session, firm: str | None) -> str:
+    """The name of the calendar that a firm works by: its own, else its country's, else the one for all."""
+    return str(session.scalar(select(func.casework.calendar_of(firm))))
 
 
 def asked_lately(session: Session, order: str) -> int:
@@ -257,7 +264,6 @@ SORTS: dict[str, Any] = {
     "oldest": (Case.opened_at,),
 }
 MOST_COUNTED = 10_000
-BANDS = {"urgent": 0, "high": 1, "normal": 2}  # by which the index of open cases knows a priority
 
 
 def case_rows(session: Session, wanted: Filter, now: datetime, limit: int = 100, offset: int = 0) -> list[CaseRow]:
@@ -288,7 +294,7 @@ def _narrow(query: Any, wanted: Filter, now: datetime) -> Any:
     if wanted.assignee:
         query = query.where(Case.assignee.is_(None) if wanted.assignee == NOBODY else Case.assignee == wanted.assignee)
     if wanted.priority:
-        query = query.where(Case.priority == wanted.priority, Case.band == BANDS.get(wanted.priority, 3))
+        query = query.where(Case.priority == wanted.priority, Case.band == BANDS.get(wanted.priority, LAST_BAND))
     for field, value in ((Case.kind, wanted.kind), (Case.entity, wanted.entity)):
         if value:
             query = query.where(field == value)

@@ -14,28 +14,25 @@ def spans(calendar: WorkCalendar, first: date, last: date) -> Iterator[tuple[dat
     """From opening to closing of each working day, both days included. Opening after closing means through the night."""
     zone, day = ZoneInfo(calendar.zone), first
     while day <= last:
-        if day.isoweekday() in calendar.days and day not in calendar.holidays:
+        if _worked(calendar, day):
             opens = datetime.combine(day, calendar.opens, zone)
             ends = day if calendar.closes > calendar.opens else day + timedelta(days=1)
             yield opens.astimezone(UTC), datetime.combine(ends, calendar.closes, zone).astimezone(UTC)
         day += timedelta(days=1)
 
 
-def calendar_of(policy: Policy, firm: str | None, country: str | None) -> WorkCalendar:
-    """The calendar that a firm works by: its own, else its country's, else the one for all."""
-    sites = policy.clocks.sites
-    return policy.calendars[sites.get(firm or "") or sites.get(country or "") or policy.clocks.default]
-
-
 def worked_from(calendar: WorkCalendar, moment: datetime) -> datetime:
     """The moment itself when somebody works on that day, else the same time on the next day that is worked."""
     zone, far = ZoneInfo(calendar.zone), moment + timedelta(days=60)
     while moment < far:
-        day = moment.astimezone(zone).date()
-        if day.isoweekday() in calendar.days and day not in calendar.holidays:
+        if _worked(calendar, moment.astimezone(zone).date()):
             return moment
         moment += timedelta(days=1)
     return far
+
+
+def _worked(calendar: WorkCalendar, day: date) -> bool:
+    return day.isoweekday() in calendar.days and day not in calendar.holidays
 
 
 def escalation_path(policy: Policy, queue: str) -> list[str]:

@@ -27,7 +27,10 @@ from erp_core.values import DRILL_OUTCOMES, CaseStatus, Outcome, Priority, Propo
 
 OPEN = text("status IN ('new', 'investigating', 'awaiting_review')")
 IS_OPEN = text(f"case_file.{OPEN}")  # said as the indexes of open cases say it, for a prepared plan knows no parameters
-BAND = "CASE priority WHEN 'urgent' THEN 0 WHEN 'high' THEN 1 WHEN 'normal' THEN 2 ELSE 3 END"
+BANDS: dict[str, int] = {Priority.URGENT: 0, Priority.HIGH: 1, Priority.NORMAL: 2}  # any other comes last
+LAST_BAND = 3
+_WHEN = " ".join(f"WHEN '{priority}' THEN {band}" for priority, band in BANDS.items())
+BAND = f"CASE priority {_WHEN} ELSE {LAST_BAND} END"
 
 
 class Case(Base):

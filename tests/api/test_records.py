@@ -71,7 +71,11 @@ def test_wishes_for_deliveries_are_asked_for_by_form_and_end_by_any(client: Test
     assert second is not None
     run(api, COMMANDS.validate_python(second.commands)[0])
     assert api.get_one(Customer, "C1017", populate_existing=True).delivery == {"no_hazmat": True}
-    assert client.post("/records/save_customer", data={**form, "key": uuid.uuid4().hex, "0.customer": "C1017", "reason": "x y", "0.delivery.weekdays": "8"}).status_code == 422  # fmt: skip
+    wrong = {"key": uuid.uuid4().hex, "0.customer": "C1017", "reason": "they asked", "0.delivery.weekdays": "3, 8"}
+    answer = client.post("/records/save_customer", data={**form, **wrong, "0.ships_partial": "true"})
+    assert answer.status_code == 422
+    assert 'name="0.delivery.weekdays" value="3, 8"' in answer.text
+    assert '<option value="true" selected>' in answer.text
 
 
 def run(api: Session, command: Command) -> None:

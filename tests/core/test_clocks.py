@@ -231,3 +231,8 @@ def test_counts_of_the_clock_are_those_of_counting(api: Session) -> None:
 
 def test_every_playbook_is_of_a_kind_of_case_and_every_hold_has_one(api: Session) -> None:
     assert {f"hold_{reason}" for reason in POLICY.holds} <= POLICY.playbooks.keys()
+
+
+def test_a_firm_works_by_its_own_calendar_else_by_its_countrys(api: Session) -> None:
+    assert desk.calendar_of(api, "NS2") == "ca"
+    assert desk.calendar_of(api, None) == POLICY.clocks.default

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import pytest
 
 from erp_core import policy
-from erp_core.rules.queues import calendar_of, worked_from
+from erp_core.rules.queues import worked_from
 
 POLICY = policy.shipped()
 
@@ -22,11 +22,5 @@ POLICY = policy.shipped()
     ],
 )
 def test_what_waits_waits_until_a_day_on_which_the_firm_works(moment: str, worked: str) -> None:
-    calendar = calendar_of(POLICY, "NS1", "US")
-    found = worked_from(calendar, datetime.fromisoformat(moment).replace(tzinfo=UTC))
+    found = worked_from(POLICY.calendars["us"], datetime.fromisoformat(moment).replace(tzinfo=UTC))
     assert found == datetime.fromisoformat(worked).replace(tzinfo=UTC)
-
-
-def test_a_firm_works_by_its_own_calendar_else_by_its_countrys() -> None:
-    assert calendar_of(POLICY, "NS9", "CA") == POLICY.calendars["ca"]
-    assert calendar_of(POLICY, None, None) == POLICY.calendars[POLICY.clocks.default]
