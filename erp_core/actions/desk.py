@@ -121,6 +121,7 @@ def preview(
     subjects = [subject_of(session, command) for command in commands]
     savepoint = session.begin_nested()
     try:
+        _locked(session, proposal.id)
         for position, command in enumerate(commands, start=1):
             key = f"preview:{proposal.id}:{position}"
             result = actions.execute(
@@ -137,6 +138,12 @@ def preview(
         savepoint.rollback()
         session.expire_all()
     return Preview(changes, problems, subjects, _shown(commands, changes, problems, policy))
+
+
+def _locked(session: Session, number: int) -> tuple[Proposal, Case]:
+    """A proposal and its case. Whoever looks and whoever decides take them first, in this order, so that neither waits for what the other has."""
+    proposal = queries.proposal(session, number, lock=True)
+    return proposal, session.get_one(Case, proposal.case_id, with_for_update=True)
 
 
 def works(session: Session, proposal: Proposal, now: datetime) -> bool:
@@ -269,8 +276,7 @@ def decide(
     Raises NotFound when there is no such proposal or user, RuleViolation when amended commands are not even well-formed, KeyReused
     when something else was said under the key.
     """
-    proposal = queries.proposal(session, proposal_id, lock=True)
-    case = session.get_one(Case, proposal.case_id, with_for_update=True)
+    proposal, case = _locked(session, proposal_id)
     own = f"decision:{actor}:{key or uuid.uuid4()}"
     desk = _Desk(
         session, proposal, case, queries.person(session, actor, now), said, now, policies.active(session, now), own
