@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
@@ -15,6 +15,7 @@ from agent import inbound, replies, returning
 from agent.alternatives import Option
 from agent.choosing import Choice
 from agent.evidence import Evidence
+from agent.signs import Sign
 from erp_core.commands import (
     AmendOrder,
     CancelOrder,
@@ -283,16 +284,28 @@ def _cancel_order(draft: Draft) -> None:
     if order is None:
         _ask_which(draft)
         return
-    dropped = [i for i in draft.read["items"] if i["quantity"] == "0"]
-    if dropped and len(dropped) < len(order["lines"]):
-        draft = _only_dropped(draft, dropped)
+    part, sure = _cancelled_part(draft.read, order["lines"])
+    if sure:
+        _cancel(draft, order, part)
+        return
+    draft.say("Only part of the order may be meant; a person should read what goes and what stays.")
+    draft.add(_route(draft, "hand_over"))
+    for title, left in [("Cancel the goods named alone", part), ("Cancel the whole order", [])]:
+        guess = Draft(draft.case, draft.read, draft.gathered, draft.choice, draft.evidence)
+        _cancel(guess, order, left)
+        draft.ways.append(Option(title, guess.commands, "what it would be if that is meant"))
+
+
+def _cancel(draft: Draft, order: Facts, part: list[dict[str, Any]]) -> None:
+    """All of an order, or lines of it with what shall be left of them."""
+    if part:
+        draft.read = {**draft.read, "items": part}
         changes, facts = _changes(draft, order)
-        if changes:
-            draft.add(
-                AmendOrder(order=order["number"], changes=changes),
-                replies.compose("change_order", draft.read, draft.case, facts),
-            )
-            return
+        draft.add(
+            AmendOrder(order=order["number"], changes=changes),
+            replies.compose("change_order", draft.read, draft.case, facts),
+        )
+        return
     mark = draft.evidence.cite(f"order {order['number']}", f"status {order['status']}, {order['total']} in total")
     draft.say(f"Nothing of it has shipped {mark}, so all of it can be cancelled.")
     draft.add(
@@ -301,9 +314,26 @@ def _cancel_order(draft: Draft) -> None:
     )
 
 
-def _only_dropped(draft: Draft, dropped: list[Any]) -> Draft:
-    draft.read = {**draft.read, "items": dropped}
-    return draft
+def _cancelled_part(read: Facts, lines: Sequence[Facts]) -> tuple[list[dict[str, Any]], bool]:
+    """Goods with what shall be left of them, where only part of an order is cancelled; none where all of it is. And whether that is sure:
+    what our own patterns find beside the goods may be what goes as well as what stays."""
+    by_model = read["by"] == "language model"
+    ordered = {line["sku"]: (Decimal(line["quantity"]), line["uom"]) for line in lines}
+    named = {i["sku"]: dict(i) for i in read["items"] if i["sku"] in ordered}
+    if Sign.EXCEPTED in read["signs"]:
+        away = {"quantity": "0", "uom": None, "part": "words", "start": 0, "end": 0}
+        return [named.get(sku) or {"sku": sku, **away} for sku in ordered], bool(named)
+    counted = {sku: i for sku, i in named.items() if i["quantity"] is not None}
+    in_its_unit = all(i["quantity"] == "0" or i["uom"] in (None, ordered[sku][1]) for sku, i in counted.items())
+    cut = [i for sku, i in counted.items() if Decimal(i["quantity"]) < ordered[sku][0]]
+    if cut:
+        all_gone = len(cut) == len(ordered) and all(i["quantity"] == "0" for i in cut)
+        return [] if all_gone else cut, in_its_unit and (by_model or all(i["quantity"] == "0" for i in cut))
+    if len(named) == len(ordered) or (by_model and not counted):
+        return [], True
+    # "cancel the two motors" names the line as it is; "cancel the motors" may, and may not
+    part = [{**i, "quantity": "0"} for i in (counted or named).values()]
+    return part, in_its_unit and bool(counted or not named)
 
 
 def _expedite_order(draft: Draft) -> None:

@@ -34,6 +34,7 @@ CERTAINTY = {"sure": 0.95, "likely": 0.75, "unsure": 0.45}
 DISAGREED = 0.8  # of the confidence is left when the local models, themselves sure enough, read another intent
 SURE_ENOUGH = 0.5
 MOST_ORDERS, MOST_ENTRIES = 25, 20
+SHOWN = ("sales_order", "customer_po")  # the numbers that the list of a sender's orders has
 
 Misleading = Literal[
     "none",
@@ -103,8 +104,6 @@ def read(said: Understanding, parsed: Parsed, moment: datetime, ask: Ask) -> Und
     found.references = _references(said, told, parts)
     found.items = [] if found.auto else _items(told, places, found)
     _link(found, told, places)
-    if _whole(found):
-        found.items = []
     found.skus_said = sorted({g.sku for g in found.items} | set(said.skus_said))
     found.requested_date, found.date_place = None, None
     if told.requested_date and (day := day_of(told.requested_date)) and day >= sent_of(parsed, moment).date():
@@ -234,13 +233,15 @@ def _link(found: Understanding, told: MailRead, places: dict[str, str]) -> None:
         how = linking.shown(card, found.facts.orders, places, told.intent, skus)
         if card.number in named or card.number == local:
             how = how or "what the numbers belong to"
-        if how:
+        if local in named - {card.number} and card.number in named:
+            found.disagrees.append(f"the language model links {card.number}; both are named, so neither is linked")
+        elif how:
             found.order, found.order_how = card.number, how
         else:
             found.disagrees.append(f"the language model links {card.number}, which nothing in the message shows")
-    elif told.intent != Intent.ORDER_SUBMISSION and len(named) == 1:
+    elif told.intent != Intent.ORDER_SUBMISSION and len(unseen := _unseen(found)) == len(named) == 1:
         # the list of orders shows no invoices and shipments; whose they are, our records say
-        found.order, found.order_how = named.pop(), "what the numbers belong to"
+        found.order, found.order_how = unseen.pop(), "what the numbers belong to"
     cited = {r.order for r in found.references if r.order and not r.own}
     foreign = bool(cited) and found.customer is not None
     if foreign and not any(m.name == "foreign_number" for m in found.marks):
@@ -249,12 +250,14 @@ def _link(found: Understanding, told: MailRead, places: dict[str, str]) -> None:
         )
 
 
-def _whole(found: Understanding) -> bool:
-    """Every line of an order is cancelled, and none of them named: the order is meant, not its goods."""
-    card = next((c for c in found.facts.orders if c.number == found.order), None)
-    listed = {g.sku for g in found.items}
-    all_lines = card is not None and listed == {line[1] for line in card.lines}
-    return found.intent == Intent.ORDER_CANCELLATION and all_lines and not listed & set(found.skus_said)
+def _unseen(found: Understanding) -> set[str]:
+    """Orders that numbers of the mail belong to, without the model having been shown that they do."""
+    seen = {card.number for card in found.facts.orders[:MOST_ORDERS]}
+    own = {card.number for card in found.facts.orders}
+    named = {
+        r.order for r in found.references if r.own and r.order in own and (r.kind not in SHOWN or r.order not in seen)
+    }
+    return {order for order in named if order}
 
 
 def _items(told: MailRead, places: Mapping[str, str], found: Understanding) -> list[goods.Goods]:

@@ -34,6 +34,7 @@ class Sign(StrEnum):
     SUBSTITUTE = "substitute"
     LINE_DOWN = "line_down"
     CONDITIONAL = "conditional"
+    EXCEPTED = "excepted"
 
 
 PATTERNS: dict[Sign, re.Pattern[str]] = {
@@ -108,6 +109,10 @@ PATTERNS: dict[Sign, re.Pattern[str]] = {
     Sign.CONDITIONAL: re.compile(
         r"\b(?:only if|but only when|provided(?: that)?|unless|on (?:the )?condition|as long as (?:you|the price|it)|if (?:you can(?:'?t|not)|not),? (?:then )?(?:cancel|leave|keep|forget|drop)|"
         r"s[óo]lo si|siempre que|a menos que|de lo contrario|seulement si|à condition|sauf si|sinon|nur (?:wenn|falls)|sofern|andernfalls)\b",
+        re.I,
+    ),
+    Sign.EXCEPTED: re.compile(
+        r"\b(?:except(?:ing|ed|ion)?|excluding|(?:all|everything) but|apart from|other than|salvo|excepto|a excepción|sauf|à l'exception|excepté|au(?:ß|ss)er|ausgenommen|bis auf)\b",
         re.I,
     ),
     Sign.CHANGED_INSTEAD: re.compile(r"\b(?:instead|rather|change|make it|add)\b", re.I),

@@ -20,13 +20,12 @@ from agent.chatting import Assistant
 from agent.llm import Line
 from agent.mail import fetch
 from agent.mail.fetch import Raw
-from agent.mail.parse import Parsed, parse
+from agent.mail.parse import parse
 from erp_core import casework, db, settings
 from erp_core.casework import Recorded
 from erp_core.errors import CountersignError
-from erp_core.queries import digests
+from erp_core.queries import digests, policies
 from ml.reader import Reader, current
-from tools import world
 from tools.registry import together
 
 LEASE_SECONDS = 120
@@ -48,15 +47,13 @@ class Worker:
 
     def take(self, raw: Raw) -> Recorded:
         """Parse and record a message; it has a case from then on, whatever it holds."""
-        parsed = parse(raw.data, world.policy_in_force().mail)
         with db.transaction(db.AGENT) as session:
-            return _record(session, raw, parsed)
+            return _record(session, raw)
 
     def take_and_work(self, raw: Raw) -> tuple[Recorded, dict[str, Any] | None]:
         """Record a message and work its case at once when it is new."""
-        parsed = parse(raw.data, world.policy_in_force().mail)
         with db.transaction(db.AGENT) as session:
-            recorded = _record(session, raw, parsed)
+            recorded = _record(session, raw)
             claimed = casework.claim_case(session, self.name, self.lease, recorded.case) if recorded.created else None
         return recorded, self._run(claimed) if claimed is not None else None
 
@@ -94,7 +91,8 @@ def lease_for(seconds: float) -> int:
     return min(int(LEASE_SECONDS + 3 * seconds), LONGEST_LEASE)
 
 
-def _record(session: db.Session, raw: Raw, parsed: Parsed) -> Recorded:
+def _record(session: db.Session, raw: Raw) -> Recorded:
+    parsed = parse(raw.data, policies.active(session).mail)
     return casework.record_message(
         session,
         message_id=parsed.message_id,

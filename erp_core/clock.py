@@ -32,6 +32,13 @@ def now(session: Session) -> datetime:
     return here
 
 
+def same_moment(session: Session, other: Session) -> None:
+    """Let a picture be of the moment that another one was taken at, under the same policy."""
+    taken, policy = other.info.get(MOMENT), other.info.get(POLICY)
+    if taken is not None and policy is not None:
+        session.info[MOMENT], session.info[POLICY] = taken, (session.begin(), *policy[1:])
+
+
 def offset_for(as_of: date) -> int:
     """Days between the real date and `as_of`; the time of day stays."""
     return (as_of - datetime.now(UTC).date()).days

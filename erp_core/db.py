@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import psycopg
+import psycopg.pq
 import psycopg.sql
 from sqlalchemy import Engine, create_engine, event
 from sqlalchemy.exc import DBAPIError as Refused
@@ -121,9 +122,17 @@ def look_at(session: Session, firms: Sequence[str]) -> None:
 
 
 def _set_firms(connection: Any, firms: Sequence[str]) -> None:
-    firms = EVERY_FIRM if "*" in firms else firms
     raw = connection.connection.driver_connection
-    raw.execute("SELECT set_config('countersign.entities', %s, true)", (",".join(firms),))
+    said = psycopg.sql.Literal(",".join(EVERY_FIRM if "*" in firms else firms)).as_string(raw)
+    telling = f"SELECT set_config('countersign.entities', {said}, true)"
+    if raw.pgconn.transaction_status != psycopg.pq.TransactionStatus.IDLE:
+        raw.execute(telling)
+        return
+    # each transaction says it, so it is begun in the same round trip; the driver takes one that was begun as it is
+    begin = "BEGIN READ ONLY" if raw.read_only else "BEGIN"
+    answer = raw.pgconn.exec_(f"{begin}; {telling}".encode())
+    if answer.status != psycopg.pq.ExecStatus.TUPLES_OK:
+        raise psycopg.OperationalError(raw.pgconn.get_error_message())
 
 
 @event.listens_for(Session, "after_begin")

@@ -31,10 +31,11 @@ from erp_core.actions import access, clocks, execute, requests
 from erp_core.commands import NewLine, PlaceHold, PlaceOrder, ReleaseHold
 from erp_core.queries import measuring
 from erp_core.values import HoldReason
-from evals import bench_desk, bench_orders
+from evals import bench_desk
 
 PASSWORD = uuid.uuid4().hex
 WARM = 3
+ORDERS_STEP = 50_000
 
 
 def main(argv: list[str]) -> int:
@@ -45,7 +46,9 @@ def main(argv: list[str]) -> int:
         epilog="Example: countersign bench console --cases 1000000 --orders 100000 --json",
     )
     parser.add_argument("--cases", type=int, default=100_000, help="open cases to have")
-    parser.add_argument("--orders", type=int, default=0, help="orders to have")
+    parser.add_argument(
+        "--orders", type=int, default=0, help="orders of the past to have, with lines, shipments and invoices"
+    )
     parser.add_argument("--looks", type=int, default=60, help="requests a page")
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args(argv)
@@ -57,7 +60,7 @@ def main(argv: list[str]) -> int:
         for number in range(bench_desk.STEP, arguments.cases + bench_desk.STEP, bench_desk.STEP):
             with db.transaction(db.OWNER) as session:
                 measuring.make_cases(session, min(number, arguments.cases))
-        bench_orders.fill(arguments.orders)
+        _fill(arguments.orders)
         with db.transaction(db.OWNER) as session:
             measuring.analyse(session)
         cases, order = _with_proposals(30)
@@ -76,6 +79,15 @@ def main(argv: list[str]) -> int:
             figures |= _measure(f"http://127.0.0.1:{pages.recv()}", cases, order, arguments.looks)
     print(json.dumps(figures) if arguments.json else "\n".join(f"{k:<34}{v}" for k, v in figures.items()))
     return 0
+
+
+def _fill(orders: int) -> None:
+    """Bring the orders of the past to so many."""
+    with db.transaction(db.OWNER) as session:
+        had = measuring.orders_made(session)
+    for first in range(had + 1, orders + 1, ORDERS_STEP):
+        with db.transaction(db.OWNER) as session:
+            measuring.make_orders(session, first, min(first + ORDERS_STEP - 1, orders))
 
 
 def _with_proposals(number: int) -> tuple[list[int], str]:

@@ -9,7 +9,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Concatenate, Literal, ParamSpec, TypeVar
 
-from erp_core import db
+from erp_core import clock, db
 from erp_core.db import Session
 
 P = ParamSpec("P")
@@ -41,6 +41,8 @@ def together(firms: Sequence[str] = db.EVERY_FIRM) -> Iterator[None]:
         yield
         return
     with db.picture(db.AGENT, firms) as session:
+        if shared is not None:
+            clock.same_moment(session, shared)
         token = _shared.set(session)
         try:
             yield

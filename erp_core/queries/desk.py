@@ -43,13 +43,18 @@ def person(session: Session, email: str, now: datetime | None = None) -> Person:
     user = session.get(User, email.strip().lower())
     if user is None:
         raise NotFound(f"There is no user {email}.")
-    return _person(user, _lent(session, now, user.email).get(user.email, ()) if now else ())
+    return _person(user, _lent(delegations(session, now, user.email)).get(user.email, ()) if now else ())
 
 
 def people(session: Session, now: datetime | None = None) -> list[tuple[User, Person]]:
     """All colleagues by name; those whose account has ended have no authority."""
-    lent = _lent(session, now) if now else {}
-    return [(u, _person(u, lent.get(u.email, ()))) for u in session.scalars(select(User).order_by(User.name))]
+    if now is None:
+        return [(u, _person(u, ())) for u in session.scalars(select(User).order_by(User.name))]
+    query = select(User, Delegation).outerjoin(Delegation, and_(Delegation.taker == User.email, *_lasts(now)))
+    rows = session.execute(query.order_by(User.name, User.email, Delegation.id)).all()
+    users = {u.email: u for u, _ in rows}
+    lent = _lent([(d, users[d.giver]) for _, d in rows if d is not None and d.giver in users])
+    return [(u, _person(u, lent.get(email, ()))) for email, u in users.items()]
 
 
 def _person(user: User, lent: Sequence[Capacity]) -> Person:
@@ -60,17 +65,20 @@ def _person(user: User, lent: Sequence[Capacity]) -> Person:
 
 def delegations(session: Session, now: datetime, taker: str | None = None) -> list[tuple[Delegation, User]]:
     """Authority that is lent now, with who lent it."""
-    query = select(Delegation, User).join(User, User.email == Delegation.giver)
-    query = query.where(Delegation.starts_at <= now, Delegation.ends_at > now, Delegation.ended_by.is_(None))
+    query = select(Delegation, User).join(User, User.email == Delegation.giver).where(*_lasts(now))
     if taker is not None:
         query = query.where(Delegation.taker == taker)
     return [(d, u) for d, u in session.execute(query.order_by(Delegation.id))]
 
 
-def _lent(session: Session, now: datetime, taker: str | None = None) -> dict[str, list[Capacity]]:
+def _lasts(now: datetime) -> tuple[ColumnElement[bool], ...]:
+    return Delegation.starts_at <= now, Delegation.ends_at > now, Delegation.ended_by.is_(None)
+
+
+def _lent(delegations: Sequence[tuple[Delegation, User]]) -> dict[str, list[Capacity]]:
     """Nobody lends what the person no longer has: roles and limit shrink with those of the giver."""
     found: dict[str, list[Capacity]] = {}
-    for lent, giver in delegations(session, now, taker):
+    for lent, giver in delegations:
         roles = tuple(role for role in lent.roles if giver.active and role in giver.roles)
         if roles:
             limit = min(lent.approval_limit, giver.approval_limit)

@@ -52,6 +52,39 @@ def make_cases(session: Session, number: int) -> None:
     session.execute(text(CASES), {"most": number})
 
 
+# orders that came and went over some four hundred days, one in twenty of them still open; three lines each
+HISTORY = """
+INSERT INTO sales_order (number, customer, channel, customer_po, ordered_at, requested_date, promised_date, warehouse, ship_to_country, status)
+SELECT 'BH-' || n, 'BC' || (1 + n % 400), (ARRAY['edi', 'email', 'portal', 'sales_rep', 'ecommerce'])[1 + n % 5], 'H' || n, at, at::date + 5, at::date + 5,
+ 'B' || (1 + n % 3), 'US', CASE WHEN n % 20 = 0 THEN 'released' ELSE 'invoiced' END
+FROM (SELECT n, casework.desk_now() - make_interval(mins => (n::bigint * 7919 % 576000)::int) AS at FROM generate_series(:first, :last) n) o;
+INSERT INTO order_line (order_number, line, sku, quantity_ordered, uom, quantity_base, quantity_shipped, quantity_invoiced, unit_price)
+SELECT 'BH-' || n, l, 'B-' || (1 + (n * 31 + l * 677) % 2000), 1 + n % 40, 'EA', 1 + n % 40, gone, gone, 10 + n % 90
+FROM generate_series(:first, :last) n, generate_series(1, 3) l, LATERAL (SELECT CASE WHEN n % 20 = 0 THEN 0 ELSE 1 + n % 40 END AS gone) g;
+INSERT INTO shipment (number, order_number, warehouse, shipped_at, delivered_at)
+SELECT 'BHS-' || n, 'BH-' || n, o.warehouse, o.ordered_at + interval '2 days', o.ordered_at + make_interval(days => 3 + n % 4)
+FROM generate_series(:first, :last) n JOIN sales_order o ON o.number = 'BH-' || n WHERE n % 20 <> 0;
+INSERT INTO invoice (number, order_number, shipment, invoiced_at, amount, customer, due_on, paid_at, amount_settled)
+SELECT 'BHI-' || n, 'BH-' || n, 'BHS-' || n, o.ordered_at::date + 2, total, o.customer, o.ordered_at::date + 32,
+ CASE WHEN n % 8 > 0 THEN o.ordered_at::date + 30 END, CASE WHEN n % 8 > 0 THEN total ELSE 0 END
+FROM generate_series(:first, :last) n JOIN sales_order o ON o.number = 'BH-' || n, LATERAL (SELECT 3 * (1 + n % 40) * (10 + n % 90) AS total) t WHERE n % 20 <> 0;
+INSERT INTO invoice_line (invoice, line, sku, quantity, amount)
+SELECT 'BHI-' || n, l, 'B-' || (1 + (n * 31 + l * 677) % 2000), 1 + n % 40, (1 + n % 40) * (10 + n % 90)
+FROM generate_series(:first, :last) n, generate_series(1, 3) l WHERE n % 20 <> 0
+"""
+
+
+def make_orders(session: Session, first: int, last: int) -> None:
+    """Orders of the past with these numbers, most of them shipped and billed; as the owner."""
+    for statement in HISTORY.split(";"):
+        session.execute(text(statement), {"first": first, "last": last})
+
+
+def orders_made(session: Session) -> int:
+    """How many orders of the past there are."""
+    return int(session.execute(text("SELECT count(*) FROM sales_order WHERE number LIKE 'BH-%'")).scalar_one())
+
+
 def make_entries(session: Session, number: int) -> None:
     """Entries of a usual size for the sequencer; as the owner."""
     query = """

@@ -177,7 +177,8 @@ def _amount(session: Session, command: Command) -> Decimal:
         facts = catalog.facts_of(session, items.values())
         return money(sum((_line_value(line, facts.get(line.sku)) for line in command.lines), Decimal(0)))
     number = command.change.order if isinstance(command, RequestChange) else getattr(command, "order", None)
-    returned = session.get(Return, str(getattr(command, "return_number", "")))
+    named = getattr(command, "return_number", None)
+    returned = session.get(Return, named) if named else None
     found = session.get(SalesOrder, returned.order_number if returned else number) if returned or number else None
     if found is None:
         return Decimal(0)

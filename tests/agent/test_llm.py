@@ -304,6 +304,19 @@ def test_a_giant_mail_is_shown_in_part(database: str) -> None:
     assert longest < 40_000
 
 
+def test_of_two_named_orders_that_are_read_differently_neither_is_linked(database: str, api: Session) -> None:
+    """Which one is meant a person sees at once; a wrong link is looked at as if it were right."""
+    named = [{"kind": "sales_order", "written": n} for n in ("SO-40352", "SO-40461")]
+    data = MAIL.data.replace(b"PLEASE-CHANGE", b"SO-40461 was fine.")
+    with working(line=answering({"references": named, "order": "SO-40461"})) as own:
+        line = triage(own, Raw("two.eml", data))
+    assert line["refs"]["sales_order"] == ["SO-40352", "SO-40461"]
+    assert line["order"] is None
+    finding = desk.case_file(api, line["case"]).finding
+    assert finding is not None
+    assert any("both are named" in said for said in finding.content["read"]["disagrees"])
+
+
 @pytest.mark.parametrize(
     "changed",
     [

@@ -139,3 +139,36 @@ def test_a_promoted_text_of_before_still_writes_letters() -> None:
     old = "\n".join(line for line in replies.shipped().split("\n") if not line.startswith("of_order"))
     with replies.using(old):
         assert replies.phrase("of_order", "en", order="PO1") == " (order PO1)"
+
+
+KIM = "kim.sorensen@juniperwaterauthority.example"  # of C1021, whose SO-40257 has five lines: 10, 4, 10 BX, 100 and 20
+
+
+@pytest.mark.parametrize(
+    ("text", "proposed", "left"),
+    [
+        ("Please cancel SO-40257 entirely.", "cancel_order", {}),
+        ("Please cancel the 4 VAL-2589 on SO-40257.", "amend_order", {2: "0"}),
+        ("Please cancel VAL-2589 on SO-40257.", "route_case", {}),
+        ("Please cancel 3 of the 20 MTR-7248 on SO-40257.", "route_case", {}),
+        (
+            "Please cancel SO-40257, with the exception of 2 MTR-7248.",
+            "amend_order",
+            {1: "0", 2: "0", 3: "0", 4: "0", 5: "2"},
+        ),
+    ],
+)
+def test_only_what_is_meant_is_cancelled(
+    worker: Any, api: Session, text: str, proposed: str, left: dict[int, str]
+) -> None:
+    head = f"From: Kim Sorensen <{KIM}>\nTo: {AVA}\nSubject: Cancellation\nMessage-ID: <c@x>\nDate: Mon, 15 Jun 2026 09:00:00 +0000\n"
+    line = triage(worker, Raw("cancel", f"{head}\nHello,\n\n{text}\n\nKim\n".encode()))
+    assert line["intent"] == "order_cancellation"
+    first = line["proposal"]["commands"][0]
+    assert first["type"] == proposed
+    assert {c["line"]: c["quantity"] for c in first.get("changes", [])} == left
+    if proposed == "route_case":
+        finding = desk.case_file(api, line["case"]).finding
+        assert finding is not None
+        ways = [w["commands"][0]["type"] for w in finding.content["plan"]["alternatives"]]
+        assert ways[:2] == ["amend_order", "cancel_order"]
