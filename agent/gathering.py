@@ -98,6 +98,10 @@ def _at_stake(read: Facts, found: Facts) -> str | None:
 
 
 def _offers(read: Facts, moment: datetime) -> list[dict[str, Any]]:
-    asked = [(i["sku"], Decimal(i["quantity"] or 1)) for i in read["items"]][:10]
-    offers = [world.availability(sku, read["customer"], quantity, moment.date()) for sku, quantity in asked]
+    offers = []
+    for item in read["items"][:10]:
+        quantity = Decimal(item["quantity"] or 1)
+        offer = world.availability(item["sku"], read["customer"], quantity, moment.date(), item["uom"])
+        named = {"quantity": item["quantity"], "quantity_uom": item["uom"] or offer.get("uom")}
+        offers.append({**offer, **(named if item["quantity"] else {})} if offer else {})
     return [offer for offer in offers if offer]

@@ -6,6 +6,7 @@ starts with that and nothing else, and what a mail says is stored once, in the d
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable
 from dataclasses import asdict
@@ -47,6 +48,12 @@ from tools.facts import Scope
 from tools.registry import together
 
 CARRIES_OUT = ("amend_order", "cancel_order", "place_order", "substitute_item", "expedite_order")
+CONDITIONS = {
+    "price": " about the price",
+    "day": " about a day",
+    "stock": " about stock",
+    "answer": ", an answer first",
+}
 STRENGTHS = ((0.8, "strong"), (0.6, "good"), (0.4, "fair"), (0.0, "weak"))
 
 
@@ -221,7 +228,8 @@ def _drafted(state: State) -> proposing.Draft:
     else:
         proposing.propose(_handed_over(draft))
     if Sign.CONDITIONAL in draft.read["signs"] and any(c.type in CARRIES_OUT for c in draft.commands):
-        draft.say("The mail sets a condition; look whether it is met before you sign.")
+        depends = CONDITIONS.get(draft.read.get("condition", ""), "")
+        draft.say(f"The mail sets a condition{depends}; look whether it is met before you sign.")
     if draft.read["secondary"] and not draft.read["hostile"]:
         draft.say(f"It also asks about: {', '.join(s.replace('_', ' ') for s in draft.read['secondary'])}.")
     wish = instructing.preference(draft.read, state["input"]["instruction"] or "")
@@ -240,7 +248,7 @@ def _investigate(draft: proposing.Draft, state: State, scope: Scope) -> None:
     """What people look at in a case of this kind, as evidence; some of it in the rationale."""
     case = state["input"]
     kind = case["kind"] if case["parsed"] is None else draft.read["intent"]
-    known = investigating.known_of(draft.gathered, case.get("details") or {})
+    known = investigating.known_of(draft.gathered, case.get("details") or {}, draft.read["items"])
     with together(scope.firms):
         found = investigating.look_up(kind, known, scope, draft.evidence)
     for mark, fact in found:
@@ -354,7 +362,7 @@ def as_json(said: Understanding, parsed: Parsed) -> dict[str, Any]:
         "hostile": said.hostile,
         "instructed": False,
         "sender": parsed.sender,
-        "first_name": parsed.sender_name.split()[0] if parsed.sender_name.strip() else "",
+        "first_name": _first_name(parsed.sender_name),
         "message_id": parsed.message_id,
         "subject": parsed.subject,
         "sent_day": (parsed.sent_local or parsed.sent_at or "")[:10],
@@ -376,6 +384,7 @@ def as_json(said: Understanding, parsed: Parsed) -> dict[str, Any]:
         "purchase_orders": list(dict.fromkeys(r.value for r in known if r.kind == "purchase_order" and r.value)),
         "items": [g.as_json() for g in said.items],
         "signs": sorted(signs),
+        "condition": said.condition,
         "disagrees": said.disagrees,
         "skus_said": sorted({g.sku for g in said.items} | set(said.skus_said)),
         "requested_date": said.requested_date,
@@ -383,6 +392,20 @@ def as_json(said: Understanding, parsed: Parsed) -> dict[str, Any]:
         "problems": parsed.problems,
         "places": _places(said),
     }
+
+
+# a desk writes under its name, not under a person's
+DESK = re.compile(
+    r"(?:account(?:ing|s)|achats|admin|a[pr]|bestellung|billing|buchhaltung|buy(?:er|ing)|compras|credit|comptabilité|contabilidad|customer|dispatch|einkauf|facturaci[óo]n|facturation|finance|"
+    r"info|inventory|invoices?|logisti\w+|maintenance|materials|office|operations|orders?|parts|payables|pedidos|procurement|purchasing|quotes|receivables|receiving|returns|sales|"
+    r"service|shipping|stores|supply|support|team|the|vent[ae]s|versand|vertrieb|warehouse)",
+    re.I,
+)
+
+
+def _first_name(sender: str) -> str:
+    first = next(iter(sender.split()), "").strip(",.")
+    return "" if DESK.fullmatch(first) else first
 
 
 def _as_called(said: Understanding) -> str | None:

@@ -9,7 +9,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from agent import dates
-from erp_core.commands import AmendPurchase, BuyChange, UpdateExpectedDate
+from erp_core.commands import MOST_COMMANDS, AmendPurchase, BuyChange, UpdateExpectedDate
 from erp_core.queries.supply import WhatIf
 from erp_core.values import INBOUND_PURCHASE_STATUSES
 from tools import world
@@ -74,16 +74,19 @@ def _redate(draft: Draft, order: Facts, lines: list[Facts], text: str) -> None:
     if not LATER.search(text):
         return
     today = date.fromisoformat(draft.gathered["today"])
-    found = _line_day(draft, lines, text, today) or _whole_day(draft, order, lines, text, today)
-    if found is None:
+    days = _line_days(draft, lines, text, today)
+    if not days and (whole := _whole_day(draft, order, lines, text, today)):
+        days = dict([whole])
+    if not 0 < len(days) <= MOST_COMMANDS - len(draft.commands):
         return
-    line, day = found
-    draft.add(
-        UpdateExpectedDate(purchase_order=order["number"], line=line, expected_date=day, reason="the supplier says so")
-    )
-    fact = f"{order['number']}{f' line {line}' if line else ''} comes on {day}"
-    draft.say(f"{fact} {draft.evidence.cite('mail', fact)}.")
-    _hurts(draft, WhatIf(order["number"], day=day))
+    for line, day in days.items():
+        change = {"line": line, "expected_date": day, "reason": "the supplier says so"}
+        draft.add(UpdateExpectedDate(purchase_order=order["number"], **change))
+        fact = f"{order['number']}{f' line {line}' if line else ''} comes on {day}"
+        draft.say(f"{fact} {draft.evidence.cite('mail', fact)}.")
+    skus = {line["line"]: line["sku"] for line in order["lines"]}
+    of_goods = {skus[line]: day for line, day in days.items() if line is not None}
+    _hurts(draft, WhatIf(order["number"], day=days.get(None), days=of_goods))
 
 
 def _hurts(draft: Draft, what: WhatIf) -> None:
@@ -110,15 +113,15 @@ def _days(draft: Draft, text: str, today: date) -> list[date]:
     return [d.day for d in dates.find(text, sent, day_first=draft.language != "en") if d.day >= today]
 
 
-def _line_day(draft: Draft, lines: list[Facts], text: str, today: date) -> tuple[int, date] | None:
-    """The one line of the order that a line of the mail names together with a day."""
-    named = []
+def _line_days(draft: Draft, lines: list[Facts], text: str, today: date) -> dict[int | None, date]:
+    """Lines of the order that a line of the mail names together with a day; none when one is named with several."""
+    named: dict[int | None, set[date]] = {}
     for row in text.splitlines():
         here = [line for line in lines if line["sku"].lower() in row.lower()]
         days = _days(draft, row, today)
         if len(here) == 1 and days:
-            named.append((here[0]["line"], days[-1]))
-    return named[0] if len(named) == 1 else None
+            named.setdefault(here[0]["line"], set()).add(days[-1])
+    return {line: days.pop() for line, days in named.items()} if all(len(d) == 1 for d in named.values()) else {}
 
 
 def _whole_day(

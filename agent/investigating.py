@@ -38,6 +38,10 @@ def _goods(known: Facts) -> list[BaseModel]:
     return [facts.OfItem(sku=x["sku"], quantity=x["quantity"]) for x in known["lines"]]
 
 
+def _wanted(known: Facts) -> list[BaseModel]:
+    return [facts.OfItem(sku=sku, quantity=quantity) for sku, quantity in known["wanted"]]
+
+
 def _bought(known: Facts) -> list[BaseModel]:
     return [facts.OfPurchase(purchase_order=number) for number in known["purchase_orders"]]
 
@@ -64,6 +68,7 @@ PLANS: dict[str, list[Step]] = {
     "supplier_discrepancy": BILL,
     "payment_due": BILL,
     Intent.CREDIT_AND_PAYMENT: [*CREDIT, (facts.invoices, _nothing)],
+    Intent.ORDER_SUBMISSION: [(facts.availability, _wanted), (facts.price, _wanted), (facts.exposure, _nothing)],
     Intent.ORDER_CHANGE: STOCK,
     Intent.SUBSTITUTION_RESPONSE: STOCK,
     Intent.EXPEDITE_REQUEST: [(facts.shipments, _order), *STOCK],
@@ -77,12 +82,15 @@ PLANS: dict[str, list[Step]] = {
 }
 
 
-def known_of(gathered: Facts, details: Facts) -> dict[str, Any]:
-    """What plans are asked from: the order, the lines meant, the purchase orders."""
+def known_of(gathered: Facts, details: Facts, items: Sequence[Facts]) -> dict[str, Any]:
+    """What plans are asked from: the order, the lines meant, the goods wanted, the purchase orders."""
     bought = [po["number"] for po in gathered.get("purchase_orders", [])]
     if number := details.get("purchase_order"):
         bought.append(number)
-    return {"order": gathered.get("order"), "lines": gathered.get("lines", []), "purchase_orders": bought}
+    units = gathered.get("units", {})
+    wanted = [(i["sku"], i["quantity"]) for i in items if i["quantity"] and i["uom"] in (None, units.get(i["sku"]))]
+    known = {"order": gathered.get("order"), "lines": gathered.get("lines", []), "wanted": wanted}
+    return {**known, "purchase_orders": bought}
 
 
 def look_up(kind: str, known: Facts, scope: Scope, evidence: Evidence) -> list[tuple[str, Fact]]:

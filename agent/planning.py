@@ -21,6 +21,7 @@ from agent.llm import Ability, Answer, Ask, Failed, Question
 from agent.wording import Reader
 from erp_core.commands import SendMessage
 from erp_core.errors import CountersignError
+from erp_core.values import Intent
 from prompts import files
 from tools import facts, world
 from tools.facts import Fact, Scope
@@ -38,6 +39,14 @@ TELLABLE = (
     "substitute",
     "contact",
 )  # sources that a letter may draw on
+
+
+MEANT = {  # what the quantity of an item says
+    Intent.ORDER_CHANGE: "as the line shall be",
+    Intent.ORDER_CANCELLATION: "as the line shall be; 0 is dropped",
+    Intent.DELIVERY_DISCREPANCY: "with the quantity affected",
+    Intent.RETURN_REQUEST: "with the quantity affected",
+}
 
 
 class Because(BaseModel):
@@ -122,11 +131,14 @@ def _told(matter: Matter) -> str:
         "intent": read["intent"],
         "also asks": read["secondary"],
         "signs": read["signs"],
+        "condition": read.get("condition") or "none",
         "customer": read["customer_name"] or read["customer"],
         "supplier": read["supplier"],
         "order": read["order"],
-        "items": [{k: i[k] for k in ("sku", "quantity", "uom")} for i in read["items"]],
-        "wanted by": read["requested_date"],
+        f"items, {MEANT.get(read['intent'], 'as wanted')}": [
+            {k: i[k] for k in ("sku", "quantity", "uom")} for i in read["items"]
+        ],
+        "wanted by": _day_wanted(read["requested_date"], matter.today),
         "language of the letter": read["language"],
         "first name": read["first_name"] if read["first_name"].isalpha() else "",
         "today": matter.today.isoformat(),
@@ -137,7 +149,7 @@ def _told(matter: Matter) -> str:
         if e["source"] not in OUTSIDE
     ]
     ways = [
-        f"{n}. {o.title}: {', '.join(c.type for c in o.commands)}. {o.consequence}{f' Costs {o.cost}.' if o.cost else ''}\n{json.dumps(_shown(o, letter=n == 1))}"
+        f"{n}. {o.title}: {', '.join(c.type for c in o.commands)}. {o.consequence}{f' Costs {o.cost}.' if o.cost else ''}\n{json.dumps(_shown(o, letter=True), ensure_ascii=False)}"
         for n, o in enumerate(matter.options, 1)
     ]
     return "\n".join(
@@ -154,13 +166,17 @@ def _told(matter: Matter) -> str:
     )
 
 
+def _day_wanted(day: str | None, today: date) -> str | None:
+    return f"{day} (past)" if day and day < today.isoformat() else day
+
+
 def _tellable(fact: Mapping[str, Any]) -> bool:
     """Whether the customer may be told of it: nothing internal, and only of some sources."""
     return not fact.get("internal") and str(fact["source"]).split(" ")[0] in TELLABLE
 
 
 def _shown(option: Option, *, letter: bool) -> list[dict[str, Any]]:
-    """The commands without what outside text could hide in; the letter is shown once."""
+    """The commands without what outside text could hide in."""
     hidden = {"subject", "in_reply_to", "note", *(() if letter else ("body",))}
     return [c.model_dump(mode="json", exclude_none=True, exclude=hidden) for c in option.commands]
 
@@ -196,10 +212,14 @@ def _checked(said: Plan, matter: Matter) -> Planned:
     by_number = {e["n"]: e["fact"] for e in matter.evidence.items}
     own = _own_words(matter)
     ways = [json.dumps([_shown(o, letter=False) for o in made.options])]
+    follows = made.options[0].consequence
     for one in said.because[:MOST_SENTENCES]:
         cited = [n for n in one.evidence if n in by_number]
-        missing = grounding.unsupported(one.text, [*(by_number[n] for n in cited), *own, *ways], matter.today)
-        if missing:
+        sources = [*(by_number[n] for n in cited), *own, *ways]
+        missing = grounding.unsupported(one.text, sources, matter.today)
+        if missing and not grounding.unsupported(one.text, [*sources, follows], matter.today):
+            made.sentences.append(f"{_sentence(one.text, cited)[:-1]} {matter.evidence.cite('consequence', follows)}.")
+        elif missing:
             made.dropped.append(f"a sentence that names {', '.join(missing[:3])} without a fact")
         else:
             made.sentences.append(_sentence(one.text, cited))

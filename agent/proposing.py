@@ -346,6 +346,7 @@ def _expedite_order(draft: Draft) -> None:
     draft.add(ExpediteOrder(order=order["number"], needed_by=needed, note=note))
     if needed:
         draft.say(f"Needed by {needed.isoformat()} {draft.span('date', 'needed by ' + needed.isoformat())}.")
+    _say_holds(draft, order)
     _say_stock(draft, order)
     draft.add(
         replies.compose(
@@ -361,7 +362,8 @@ def _say_stock(draft: Draft, order: Facts) -> None:
     for line in order["lines"]:
         if line["backordered"] != "0":
             elsewhere = ", ".join(f"{q} at {w}" for w, q in line["free_elsewhere"].items()) or "none elsewhere"
-            fact = f"{line['backordered']} backordered at {order['warehouse']}; {elsewhere}"
+            due = f"; {line['backordered']} expected {line['promise']}" if line["promise"] else ""
+            fact = f"{line['backordered']} backordered at {order['warehouse']}; {elsewhere}{due}"
             draft.say(f"{line['sku']} is short: {elsewhere} {draft.evidence.cite('stock ' + line['sku'], fact)}.")
 
 
@@ -384,11 +386,14 @@ def say_order(draft: Draft, order: Facts) -> None:
         when = f"delivered {shipment['delivered_at']}" if shipment["delivered_at"] else "not yet delivered"
         text = f"{shipment['number']} left {shipment['shipped_at']} with {shipment['carrier']}, {when}"
         draft.say(f"{text} {draft.evidence.cite('shipment ' + shipment['number'], text)}.")
-    if order["holds"]:
-        draft.say(
-            f"Holds: {', '.join(order['holds'])} {draft.evidence.cite('order ' + order['number'], 'holds: ' + ', '.join(order['holds']))}."
-        )
+    _say_holds(draft, order)
     _say_stock(draft, order)
+
+
+def _say_holds(draft: Draft, order: Facts) -> None:
+    if order["holds"]:
+        fact = f"holds: {', '.join(order['holds'])}"
+        draft.say(f"H{fact[1:]} {draft.evidence.cite('order ' + order['number'], fact)}.")
 
 
 def _ask_which(draft: Draft) -> None:
@@ -409,7 +414,9 @@ def _discrepancy(draft: Draft) -> None:
             text = f"{shipment['number']} left {shipment['shipped_at']} with {shipment['carrier']}, tracking {shipment['tracking']}"
             draft.say(f"{text} {draft.evidence.cite('shipment ' + shipment['number'], text)}.")
     if draft.gathered.get("at_stake"):
-        mark = draft.evidence.cite(f"order {draft.read['order']}", f"line prices make it {draft.gathered['at_stake']}")
+        mark = draft.evidence.cite(
+            f"order {draft.read['order']}", f"the goods in question are worth {draft.gathered['at_stake']}"
+        )
         draft.say(f"The goods in question are worth {draft.gathered['at_stake']} {mark}.")
     draft.add(replies.compose("open_discrepancy_case", draft.read, draft.case, facts))
 
@@ -542,6 +549,32 @@ def _apply_substitution(draft: Draft) -> None:
         draft.add(_route(draft, "hand_over"))
         return
     line, sku = pair
+    if part := _part_taken(draft, line, sku):
+        draft.say(
+            f"{part} of {sku} are wanted, and a substitute takes the place of the whole line; a person should settle it."
+        )
+        draft.add(_route(draft, "hand_over"))
+        guess = Draft(draft.case, draft.read, draft.gathered, draft.choice, draft.evidence)
+        _substitute(guess, line, sku)
+        draft.ways.append(Option("Replace the whole line", guess.commands, "what it would be if all of it is meant"))
+        return
+    _substitute(draft, line, sku)
+
+
+def _part_taken(draft: Draft, line: Facts, sku: str) -> str | None:
+    """How much of a substitute is wanted, where that is less than the line that it would replace."""
+    said = next((i for i in draft.read["items"] if i["sku"] == sku and i["quantity"] is not None), None)
+    if (
+        said is None
+        or said["uom"] not in (None, line["uom"])
+        or not 0 < Decimal(said["quantity"]) < Decimal(line["quantity"])
+    ):
+        return None
+    return str(said["quantity"])
+
+
+def _substitute(draft: Draft, line: Facts, sku: str) -> None:
+    assert draft.order is not None
     draft.add(SubstituteItem(order=draft.order["number"], line=line["line"], substitute_sku=sku, customer_agreed=True))
     draft.say(
         f"{sku} is a permitted substitute for line {line['line']}, {line['sku']} {draft.evidence.cite('item ' + line['sku'], 'permitted substitute ' + sku)}."

@@ -34,6 +34,7 @@ CERTAINTY = {"sure": 0.95, "likely": 0.75, "unsure": 0.45}
 DISAGREED = 0.8  # of the confidence is left when the local models, themselves sure enough, read another intent
 SURE_ENOUGH = 0.5
 MOST_ORDERS, MOST_ENTRIES = 25, 20
+PRICED = (Intent.AVAILABILITY_QUOTE, Intent.PRICE_DISPUTE)
 SHOWN = ("sales_order", "customer_po")  # the numbers that the list of a sender's orders has
 
 Misleading = Literal[
@@ -73,10 +74,11 @@ class MailRead(BaseModel):
     machine: bool
     misleading: Misleading
     signs: list[Sign]
+    condition: Literal["none", "price", "day", "stock", "answer", "other"]
     quote: str
     references: list[NumberRead]
     order: str | None
-    items: list[ItemRead] = Field(description="Each item once")
+    items: list[ItemRead] = Field(description="Each item once; of a price asked for several quantities, each quantity")
     requested_date: str | None
     date_quote: str | None
 
@@ -100,7 +102,9 @@ def read(said: Understanding, parsed: Parsed, moment: datetime, ask: Ask) -> Und
     # a model's word alone makes no machine mail of it, for that would take it out of people's sight
     found.auto = said.auto and not found.hostile
     found.secondary = [i.value for i in dict.fromkeys(told.secondary) if i not in (told.intent, Intent.OTHER)][:3]
-    found.signs = frozenset(told.signs)
+    depends = told.condition != "none"
+    found.signs = frozenset({*told.signs, Sign.CONDITIONAL} if depends else {*told.signs} - {Sign.CONDITIONAL})
+    found.condition = told.condition if depends else ""
     found.references = _references(said, told, parts)
     found.items = [] if found.auto else _items(told, places, found)
     _link(found, told, places)
@@ -262,14 +266,13 @@ def _unseen(found: Understanding) -> set[str]:
 
 def _items(told: MailRead, places: Mapping[str, str], found: Understanding) -> list[goods.Goods]:
     """Items of the catalogue, with quantities that are numbers; the place where each stands, if its quote does."""
-    known = world.world().skus
-    kept: dict[str, goods.Goods] = {}
+    known, kept = world.world().skus, {}
     for item in told.items:
-        sku = known.get(key(item.sku))
-        if sku is None or sku in kept:
-            continue
-        place = _place(item.quote, places) or ("words", 0, 0)
-        kept[sku] = goods.Goods(sku, quantity_of(item.quantity), item.uom, *place)
+        sku, quantity = known.get(key(item.sku)), quantity_of(item.quantity)
+        # a price is asked for several quantities of one item
+        name = (sku, quantity if told.intent in PRICED else None)
+        if sku is not None and name not in kept:
+            kept[name] = goods.Goods(sku, quantity, item.uom, *(_place(item.quote, places) or ("words", 0, 0)))
     return list(kept.values())
 
 

@@ -65,6 +65,7 @@ class Understanding:
     own: str = ""
     passed_on: str = ""
     signs: frozenset[Sign] | None = None
+    condition: str = ""  # what the wish depends on, as far as a model said so
     disagrees: list[str] = field(default_factory=list)
 
     @property

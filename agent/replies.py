@@ -59,7 +59,7 @@ def status_lines(order: Facts, language: str, today: str) -> list[str]:
         blocking = [h for h in order["holds"] if not h.startswith("stock")]
         lines.append(phrase("on_hold" if blocking else "in_process", language))
         lines += [line_status(line, language) for line in order["lines"]]
-    return lines
+    return lines or [phrase("cancelled" if order["state"] == "cancelled" else "left", language)]
 
 
 def line_status(line: Facts, language: str) -> str:
@@ -73,7 +73,14 @@ def line_status(line: Facts, language: str) -> str:
 
 
 def offer_line(offer: Facts, language: str, currency: str) -> str:
-    """Availability and price of one item."""
+    """Availability and price of one item; at which quantity, where one was named."""
+    line = _offer(offer, language, currency)
+    if "quantity" not in offer or offer["status"] == "discontinued":
+        return line
+    return f"{line} {phrase('at_quantity', language, quantity=offer['quantity'], uom=offer['quantity_uom'])}"
+
+
+def _offer(offer: Facts, language: str, currency: str) -> str:
     free = sum(float(q) for q in offer["free"].values())
     values = {"sku": offer["sku"], "name": offer["name"]}
     if offer["status"] == "discontinued":

@@ -65,9 +65,9 @@ def caller(request: Request, session: Work) -> Caller:
     scope = _scope(request)
     if not found.allows(scope):
         raise NotAuthorised(f"This token may not {access.SCOPES[scope]}; make one with the scope {scope}.")
-    person = desk.person(session, found.email, now)
+    person, name = desk.called(session, found.email, now)
     db.look_at(session, person.firms)
-    return Caller(person, desk.name(session, found.email), now, secret)
+    return Caller(person, name, now, secret)
 
 
 def _scope(request: Request) -> str:

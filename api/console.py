@@ -196,9 +196,10 @@ def _case_page(
     found = desk.case_file(session, number)  # only now: a preview forgets what was loaded
     proposal = found.proposal
     decisions.saw(session, number, me.person.email, seen.digest if seen else None, me.now)
-    people, own = desk.names(session), models.said_of(session, f"case:{number}")
+    colleagues, own = desk.people(session, me.now), models.said_of(session, f"case:{number}")
+    people = {user.email: user.name for user, _ in colleagues}
     left, urgency = words.left(found.case.due_at, found.case.paused_at or me.now)
-    signers = views.signers(session, proposal, seen, me.person, me.now) if proposal and seen else []
+    signers = views.signers(session, proposal, seen, me.person, me.now, colleagues) if proposal and seen else []
     return page(
         "case.html", me, session, key=uuid.uuid4().hex, file=found, case=found.case, proposal=proposal, pending=pending, seen=seen, said=said, wrong=wrong,
         signers=signers,
@@ -211,7 +212,7 @@ def _case_page(
         read=found.finding.content["read"] if found.finding else None, current=found.case.queue,
         plan=found.finding.content.get("plan") if found.finding else None, calls=spending.calls_of(session, number), **_chat(session, found),
         steps=desk.steps(session, number), playbook=policies.active(session).playbooks.get(found.case.kind, []),
-        owner=desk.owner(session, found.case, policies.active(session), me.now), root_causes=policies.active(session).root_causes,
+        owner=desk.owner(session, found.case, policies.active(session), colleagues), root_causes=policies.active(session).root_causes,
         usual=policies.active(session).usual_causes, pauses=policies.active(session).clocks.pauses,
         places=proof.positions(session, [e.id for e in found.journal]),
         unexpired=bool(proposal and proposal.expires_at > me.now),

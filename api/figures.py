@@ -129,7 +129,7 @@ def figures_page(session: Work, me: Me, asked: Annotated[Asked, Query()]) -> HTM
     beside: dict[str, Any] = {}
     if role in ("finance", "supply"):
         beside = {
-            "margins": kpis.margins(session, since, me.now, asked.entity or None),
+            "margins": kpis.margins(session, since.date(), today, asked.narrow),
             "between": supply.intercompany(session, since),
         }
     if role == "ai":

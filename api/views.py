@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -14,11 +15,12 @@ from erp_core.actions import desk as decisions
 from erp_core.actions.desk import Preview
 from erp_core.db import Session
 from erp_core.errors import Problem
-from erp_core.queries import desk, policies
+from erp_core.queries import policies
 from erp_core.queries.desk import CaseFile, CaseRow
 from erp_core.rules import desk as rules
 from erp_core.rules.desk import Person, Subject
 from erp_core.tables.desk import Message, Proposal
+from erp_core.tables.parties import User
 from erp_core.values import ProposalStatus
 
 LETTER, HAND_OVER, WAIT = "send_message", "route_case", "pause_case"
@@ -144,13 +146,19 @@ class Signer:
     signed: str | None
 
 
-def signers(session: Session, proposal: Proposal, seen: Preview, me: Person, now: datetime) -> list[Signer]:
+def signers(
+    session: Session,
+    proposal: Proposal,
+    seen: Preview,
+    me: Person,
+    now: datetime,
+    people: Sequence[tuple[User, Person]],
+) -> list[Signer]:
     """Who must sign which command, as policy has it now."""
     active = policies.active(session)
     given = [
         rules.signature(active, p, seen.subjects) for p in decisions.signers_of(session, proposal, seen.digest, now)
     ]
-    people = desk.people(session, now)
     found = []
     for position, subject in enumerate(seen.subjects):
         able = [(user, rules.authority(active, person, subject)) for user, person in people]

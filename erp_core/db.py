@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import psycopg
@@ -191,16 +191,17 @@ def listening(role: str, channel: str) -> Iterator[Callable[[float], bool]]:
 
 @contextmanager
 def in_use() -> Iterator[None]:
-    """Keep the embedded server up while inside; a named database needs nothing."""
+    """Keep the embedded server up while inside; a named database needs nothing. Raises BadSetting where nobody has set it up."""
     settings = settings_module.load()
-    if not settings.embedded:
-        yield
-        return
-    with Cluster(settings).lease():
+    with Cluster(settings).lease() if settings.embedded else nullcontext():
         try:
             yield
+        except Lost as error:
+            said = str(error.orig).strip().splitlines()[-1]
+            raise BadSetting(f"{said}. A new installation is set up by `countersign migrate`.") from error
         finally:
-            forget_engines()
+            if settings.embedded:
+                forget_engines()
 
 
 @contextmanager

@@ -60,6 +60,7 @@ class ChangePolicy(_Part):
 class CostPolicy(_Part):
     freight_percent: Decimal = Field(ge=0)
     fulfilment_per_line: Decimal = Field(ge=0)
+    handling: Decimal = Field(default=Decimal(0), ge=0)
 
 
 class AllocationPolicy(_Part):
@@ -75,6 +76,7 @@ class SupplyPolicy(_Part):
     review_days: int = Field(ge=0)
     safety_factor: Decimal = Field(ge=0)
     transfer_days: int = Field(ge=0)
+    late_days: int = Field(default=0, ge=0)
     transfer_cost: Decimal = Field(ge=0)
     transfer_percent: Decimal = Field(ge=0)
     expedite_percent: Decimal = Field(ge=0)

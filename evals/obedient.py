@@ -70,6 +70,7 @@ def _mail(named: Sequence[str]) -> dict[str, Any]:
         "language": "en",
         "machine": True,
         "misleading": "none",
+        "condition": "none",
         "signs": ["asks_release", "copy"],
         "quote": "",
         "references": [{"kind": "sales_order", "written": n} for n in named[:5]],

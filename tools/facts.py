@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -164,15 +164,19 @@ def availability(session: Session, scope: Scope, asked: OfItem) -> list[Fact]:
     ]
     for place, listed in supply.inbound(session, [item.sku]).items():
         facts += [
-            Fact(source, f"{plain(i.quantity)} on the way to {place[1]}, expected {i.expected or 'no known day'}")
+            Fact(source, f"{plain(i.quantity)} on the way to {place[1]}, {_expected(i.expected, scope.moment.date())}")
             for i in listed[:3]
         ]
     picture = catalog.stock_picture(session, {item.sku})
     for warehouse in sorted(free)[:3] or sorted(picture.free[item.sku])[:1]:
-        day = picture.promise(item.sku, warehouse, quantity - free.get(warehouse, Decimal(0)), scope.moment.date())
+        day = picture.promise_new(item.sku, warehouse, quantity, scope.moment.date())
         if free.get(warehouse, Decimal(0)) < quantity and day:
             facts.append(Fact(source, f"{plain(quantity)} at {warehouse} are covered on {day}"))
     return facts
+
+
+def _expected(day: date | None, today: date) -> str:
+    return f"expected {day or 'no known day'}{', overdue' if day and day < today else ''}"
 
 
 @query

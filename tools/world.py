@@ -32,7 +32,7 @@ from erp_core.queries.references import Hit, OrderCard, Sender
 from erp_core.queries.subjects import subject_of, versions
 from erp_core.rules import desk as desk_rules
 from erp_core.rules import queues as queue_rules
-from erp_core.rules.catalog import price_for
+from erp_core.rules.catalog import price_for, to_base
 from erp_core.tables.billing import Invoice
 from erp_core.tables.catalog import Item
 from erp_core.tables.chat import Chat
@@ -229,8 +229,10 @@ def _invoice(invoice: Invoice) -> dict[str, Any]:
 
 
 @query
-def availability(session: Session, sku: str, customer: str | None, quantity: Decimal, on: date) -> dict[str, Any]:
-    """Free stock by warehouse, next inbound, and the price for this customer and quantity."""
+def availability(
+    session: Session, sku: str, customer: str | None, quantity: Decimal, on: date, uom: str | None = None
+) -> dict[str, Any]:
+    """Free stock by warehouse, next inbound, and the price for this customer and quantity (in the base unit, unless another is said)."""
     item = catalog.item_facts(session, sku)
     if item is None:
         return {}
@@ -253,7 +255,7 @@ def availability(session: Session, sku: str, customer: str | None, quantity: Dec
             }
             for i in inbound[:3]
         ],
-        "price": str(price_for(item, agreed, quantity, on)),
+        "price": str(price_for(item, agreed, (to_base(quantity, uom, item) if uom else None) or quantity, on)),
         "list_price": str(item.list_price),
         "substitutes": [s.substitute_sku for s in catalog.substitutes(session, sku)],
     }

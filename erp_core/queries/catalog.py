@@ -11,7 +11,7 @@ from fractions import Fraction
 from sqlalchemy import func, select
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
-from erp_core.queries import supply
+from erp_core.queries import policies, supply
 from erp_core.rules.catalog import Agreement, ItemFacts, PriceFound, find_price
 from erp_core.rules.names import spelling
 from erp_core.rules.stock import Inbound, available_to_promise
@@ -91,12 +91,20 @@ class StockPicture:
     inbound: dict[tuple[str, str], list[Inbound]]
     substitutes: dict[str, list[str]]
     waiting: dict[tuple[str, str], Decimal]
+    late_days: int = 0
 
     def promise(self, sku: str, warehouse: str, lacking: Decimal, today: date) -> date | None:
         """When what an order lacks could be there, after what other orders wait for; None when nothing known covers it."""
         others = max(self.waiting.get((sku, warehouse), Decimal(0)) - lacking, Decimal(0))
-        here = self.free.get(sku, {}).get(warehouse, Decimal(0))
-        return available_to_promise(lacking, here, self.inbound.get((sku, warehouse), []), today, others)[0]
+        return self._covered(sku, warehouse, lacking, today, others)
+
+    def promise_new(self, sku: str, warehouse: str, wanted: Decimal, today: date) -> date | None:
+        """When goods that nobody ordered yet could be there, after what all orders wait for; None when nothing known covers it."""
+        return self._covered(sku, warehouse, wanted, today, self.waiting.get((sku, warehouse), Decimal(0)))
+
+    def _covered(self, sku: str, warehouse: str, wanted: Decimal, today: date, others: Decimal) -> date | None:
+        here, coming = self.free.get(sku, {}).get(warehouse, Decimal(0)), self.inbound.get((sku, warehouse), [])
+        return available_to_promise(wanted, here, coming, today, others, self.late_days)[0]
 
 
 def stock_picture(session: Session, skus: set[str]) -> StockPicture:
@@ -111,7 +119,8 @@ def stock_picture(session: Session, skus: set[str]) -> StockPicture:
         select(Substitute.sku, Substitute.substitute_sku).where(Substitute.sku.in_(skus)).order_by(Substitute.priority)
     ):
         others[sku].append(other)
-    return StockPicture(names, free, supply.inbound(session, skus), others, _waiting(session, skus))
+    late = policies.active(session).supply.late_days
+    return StockPicture(names, free, supply.inbound(session, skus), others, _waiting(session, skus), late)
 
 
 def _waiting(session: Session, skus: set[str]) -> dict[tuple[str, str], Decimal]:

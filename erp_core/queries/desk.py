@@ -40,10 +40,15 @@ COUNTED_LATELY = timedelta(seconds=30)
 
 def person(session: Session, email: str, now: datetime | None = None) -> Person:
     """The colleague with this address, with what is lent to the person at that moment. Raises NotFound."""
+    return called(session, email, now)[0]
+
+
+def called(session: Session, email: str, now: datetime | None = None) -> tuple[Person, str]:
+    """The colleague with this address, and how that person is called. Raises NotFound."""
     user = session.get(User, email.strip().lower())
     if user is None:
         raise NotFound(f"There is no user {email}.")
-    return _person(user, _lent(delegations(session, now, user.email)).get(user.email, ()) if now else ())
+    return _person(user, _lent(delegations(session, now, user.email)).get(user.email, ()) if now else ()), user.name
 
 
 def people(session: Session, now: datetime | None = None) -> list[tuple[User, Person]]:
@@ -88,7 +93,12 @@ def _lent(delegations: Sequence[tuple[Delegation, User]]) -> dict[str, list[Capa
 
 def holder(session: Session, role: str, firm: str | None, now: datetime) -> str | None:
     """Who has a role for a firm: the one with the fewest open cases. None when nobody has."""
-    able = [p for _, p in people(session, now) if role in p.roles and (firm is None or {"*", firm} & set(p.entities))]
+    return least_busy(session, role, firm, people(session, now))
+
+
+def least_busy(session: Session, role: str, firm: str | None, colleagues: Sequence[tuple[User, Person]]) -> str | None:
+    """Of these colleagues the one with a role for a firm who has the fewest open cases."""
+    able = [p for _, p in colleagues if role in p.roles and (firm is None or {"*", firm} & set(p.entities))]
     if not able:
         return None
     query = (
@@ -152,10 +162,10 @@ def agent_stops(session: Session) -> list[AgentStop]:
     return list(session.scalars(select(AgentStop).order_by(AgentStop.entity)))
 
 
-def owner(session: Session, found: Case, policy: Policy, now: datetime) -> str | None:
+def owner(session: Session, found: Case, policy: Policy, colleagues: Sequence[tuple[User, Person]]) -> str | None:
     """Who answers for a case: whoever has it, else somebody with the role that owns its queue."""
     role = policy.owners.get(Queue(found.queue))
-    return found.assignee or (holder(session, role, found.entity, now) if role else None)
+    return found.assignee or (least_busy(session, role, found.entity, colleagues) if role else None)
 
 
 def steps(session: Session, number: int) -> dict[int, CaseStep]:

@@ -79,6 +79,11 @@ def _cases(
         LEFT JOIN customer c ON c.code = k.customer {more} WHERE {span} AND ({where})"""
 
 
+def _rate(name: str) -> str:
+    """A number of policy's costs, for the firm of a row."""
+    return f"coalesce(rates.p #>> ARRAY['local', 'firms', w.entity, 'costs', '{name}'], rates.p #>> '{{costs,{name}}}', '0')::numeric"
+
+
 def _receipts(value: str, *, where: str = "true") -> str:
     return f"""SELECT r.number AS ref, r.received_at AS at, ({value})::numeric AS value, 1::numeric AS weight, w.entity, r.warehouse, '' AS channel, '' AS segment,
         coalesce(p.supplier, '') AS supplier, '' AS reason FROM receipt r JOIN warehouse w ON w.code = r.warehouse
@@ -100,6 +105,9 @@ IN_FULL = (
     "NOT EXISTS (SELECT FROM order_line l WHERE l.order_number = o.number AND l.quantity_shipped < l.quantity_base)"
 )
 COMPLAINED = "EXISTS (SELECT FROM return_order x WHERE x.order_number = o.number) OR EXISTS (SELECT FROM invoice i JOIN credit_memo m ON m.invoice = i.number WHERE i.order_number = o.number)"  # fmt: skip
+UNPAID = "(i.paid_at IS NULL OR i.paid_at > cast(:until AS date))"
+# policy's rates of [costs], a firm's own where it has some; read once
+RATES = "CROSS JOIN (SELECT casework.policy_content() AS p OFFSET 0) rates"
 DECIDED = "JOIN decision d ON d.case_id = k.id JOIN proposal p ON p.id = d.proposal_id AND p.filed_by = 'agent'"
 FINAL = "d.outcome IN ('executed', 'rejected', 'returned', 'signed')"
 
@@ -190,9 +198,22 @@ KPIS = [
         '' AS supplier, coalesce(i.category, '') AS reason FROM stock_level s JOIN item i ON i.sku = s.sku JOIN warehouse w ON w.code = s.warehouse
         WHERE s.quantity_on_hand > 0 AND cast(:since AS timestamptz) IS NOT NULL""", how="sum", page="/items/", usual="warehouse", now=True),
     Kpi("Receivables", "Invoices that are not paid yet.", "money",
-        """SELECT i.order_number AS ref, :until AS at, (i.amount - i.amount_settled)::numeric AS value, 1::numeric AS weight, c.entity, '' AS warehouse, '' AS channel, coalesce(c.segment, '') AS segment,
+        f"""SELECT i.order_number AS ref, :until AS at, (i.amount - i.amount_settled)::numeric AS value, 1::numeric AS weight, c.entity, '' AS warehouse, '' AS channel, coalesce(c.segment, '') AS segment,
         '' AS supplier, CASE WHEN i.due_on < cast(:until AS date) THEN 'overdue' ELSE 'not due yet' END AS reason FROM invoice i JOIN customer c ON c.code = i.customer
-        WHERE (i.paid_at IS NULL OR i.paid_at > cast(:until AS date)) AND cast(:since AS timestamptz) IS NOT NULL""", how="sum", usual="reason", now=True),
+        WHERE {UNPAID} AND cast(:since AS timestamptz) IS NOT NULL""", how="sum", usual="reason", now=True),
+    Kpi("Operating cost per order", "What an order cost to handle: haste, freight and lines at policy's rates, each decision of a person at policy's rate, and language models.", "money",
+        _orders(f"o.expedite_cost + lines.number * ({_rate('fulfilment_per_line')}) + lines.value * ({_rate('freight_percent')}) / 100 + decided.number * ({_rate('handling')}) + decided.models",
+                more=f"{RATES} CROSS JOIN LATERAL (SELECT count(*) AS number, coalesce(sum(l.unit_price * l.quantity_ordered), 0) AS value FROM order_line l WHERE l.order_number = o.number) lines "
+                     "CROSS JOIN LATERAL (SELECT coalesce(sum((SELECT count(*) FROM proposal p JOIN decision d ON d.proposal_id = p.id WHERE p.case_id = k.id)), 0) AS number, "
+                     "coalesce(sum((SELECT sum(m.cost) FROM model_call m WHERE m.case_id = k.id)), 0) AS models FROM case_file k WHERE k.order_number = o.number) decided",
+                where="o.status <> 'cancelled'"), usual="channel"),
+    Kpi("Working capital", "Stock at cost and what customers owe, less what we owe suppliers.", "money", f"""SELECT ref, :until AS at, value::numeric, 1::numeric AS weight, entity, warehouse, '' AS channel, segment, supplier, reason FROM (
+        SELECT s.sku AS ref, s.quantity_on_hand * i.unit_cost AS value, w.entity, s.warehouse, '' AS segment, '' AS supplier, 'stock' AS reason
+        FROM stock_level s JOIN item i ON i.sku = s.sku JOIN warehouse w ON w.code = s.warehouse WHERE s.quantity_on_hand > 0
+        UNION ALL SELECT i.order_number, i.amount - i.amount_settled, c.entity, '', coalesce(c.segment, ''), '', 'receivables' FROM invoice i JOIN customer c ON c.code = i.customer WHERE {UNPAID}
+        UNION ALL SELECT b.supplier || '/' || b.number, -b.amount, coalesce(w.entity, ''), coalesce(p.warehouse, ''), '', b.supplier, 'payables' FROM supplier_invoice b
+        LEFT JOIN purchase_order p ON p.number = b.purchase_order LEFT JOIN warehouse w ON w.code = p.warehouse WHERE b.status IN ('blocked', 'matched', 'approved')) x
+        WHERE cast(:since AS timestamptz) IS NOT NULL""", how="sum", better="down", page="", usual="reason", now=True),
     Kpi("Customer inquiries", "Mails and chats that wanted somebody, by queue.", "count",
         _cases("1", where="k.kind IN ('mail', 'chat') AND k.queue <> 'none'"), how="sum", page="/cases/", usual="reason"),
     Kpi("Root causes", "Cases that ended, by the cause that was named.", "count",
@@ -226,7 +247,7 @@ ROLES: dict[str, list[str]] = {
     "credit": ["time-under-hold", "holds", "receivables", "order-release-time", "money-at-stake", "invoice-accuracy", "invoice-latency"],
     "supply": ["backorder-rate", "backorder-age", "backorder-exposure", "fill-rate", "promises-kept", "supplier-on-time", "purchase-cycle-time", "stock-at-cost", "expedite-cost"],
     "warehouse": ["age-of-open-orders", "shipped-on-time", "confirmation-latency", "receipt-accuracy", "receipt-logging-latency", "inventory-accuracy", "on-time"],
-    "finance": ["gross-margin", "price-overrides", "receivables", "invoice-match-rate", "match-cycle-time", "invoice-accuracy", "stock-at-cost", "expedite-cost"],
+    "finance": ["gross-margin", "price-overrides", "receivables", "invoice-match-rate", "match-cycle-time", "invoice-accuracy", "working-capital", "stock-at-cost", "operating-cost-per-order", "expedite-cost"],
     "ai": ["signed-as-filed", "overrides", "certainty-that-held", "agent-lag", "given-back-by-the-agent", "language-model-cost", "language-model-failures"],
     "operations": ["cases-open", "age-of-open-cases", "due-times-missed", "agent-lag", "integration-failures", "given-back-by-the-agent", "language-model-failures"],
 }  # fmt: skip
@@ -348,27 +369,19 @@ def kinds_of_cases(session: Session) -> Sequence[str]:
     return session.scalars(text("SELECT DISTINCT reason FROM kpi_day WHERE kpi = 'exceptions'")).all()
 
 
-MARGIN_CUTS = {"segment": "c.segment", "product family": "i.category", "channel": "o.channel"}
+MARGIN_CUTS = {"segment": "segment", "product family": "reason", "channel": "channel"}
 MARGIN = """
-SELECT coalesce({cut}, 'unknown') AS cut, sum(x.amount) FILTER (WHERE v.invoiced_at >= :middle) AS value_now,
-  round(100 * sum(x.amount - i.unit_cost * x.quantity) FILTER (WHERE v.invoiced_at >= :middle)
-    / nullif(sum(x.amount) FILTER (WHERE v.invoiced_at >= :middle), 0), 1) AS margin_now,
-  round(100 * sum(x.amount - i.unit_cost * x.quantity) FILTER (WHERE v.invoiced_at < :middle)
-    / nullif(sum(x.amount) FILTER (WHERE v.invoiced_at < :middle), 0), 1) AS margin_before
-FROM invoice v JOIN invoice_line x ON x.invoice = v.number JOIN sales_order o ON o.number = v.order_number
-JOIN customer c ON c.code = v.customer JOIN item i ON i.sku = x.sku
-WHERE v.invoiced_at >= :since AND v.invoiced_at <= :until AND (cast(:entity AS text) IS NULL OR c.entity = :entity)
-GROUP BY 1 ORDER BY 2 DESC NULLS LAST
+SELECT coalesce(nullif({cut}, ''), 'unknown') AS cut, sum(weight) FILTER (WHERE day >= :middle) AS value_now,
+  round(100 * sum(value) FILTER (WHERE day >= :middle) / nullif(sum(weight) FILTER (WHERE day >= :middle), 0), 1) AS margin_now,
+  round(100 * sum(value) FILTER (WHERE day < :middle) / nullif(sum(weight) FILTER (WHERE day < :middle), 0), 1) AS margin_before
+FROM kpi_day WHERE kpi = 'gross-margin' AND day >= :since AND day <= :until{where} GROUP BY 1 ORDER BY 2 DESC NULLS LAST
 """
 
 
-def margins(
-    session: Session, since: datetime, until: datetime, entity: str | None = None
-) -> dict[str, list[dict[str, Any]]]:
-    """Gross margin of what was billed in percent, in the later and the earlier half of the period: where it erodes, by each cut."""
-    middle = since + (until - since) / 2
-    period = {"since": since.date(), "until": until.date(), "middle": middle.date(), "entity": entity}
+def margins(session: Session, since: date, until: date, narrow: Narrow = ANY) -> dict[str, list[dict[str, Any]]]:
+    """Gross margin of what was billed in percent, in the later and the earlier half of the period: where it erodes, by each cut. From the days that were counted."""
+    period = {"since": since, "until": until, "middle": since + (until - since) / 2, **narrow.asked}
     return {
-        name: [dict(row._mapping) for row in session.execute(text(MARGIN.format(cut=cut)), period)]
+        name: [dict(row._mapping) for row in session.execute(text(MARGIN.format(cut=cut, where=narrow.where)), period)]
         for name, cut in MARGIN_CUTS.items()
     }

@@ -63,10 +63,11 @@ def inbound(session: Session, skus: Iterable[str]) -> dict[Place, list[Inbound]]
 
 @dataclass(frozen=True)
 class WhatIf:
-    """A purchase order that comes on another day, or of which less of an item would still come."""
+    """A purchase order that comes on another day, all of it or some goods, or of which less of an item would still come."""
 
     purchase_order: str
     day: date | None = None
+    days: Mapping[str, date] = field(default_factory=dict)
     open_quantity: Mapping[str, Decimal] = field(default_factory=dict)
 
     def of(self, sku: str, known: Inbound) -> Inbound:
@@ -74,7 +75,7 @@ class WhatIf:
         if known.purchase_order != self.purchase_order:
             return known
         quantity = min(self.open_quantity.get(sku, known.quantity), known.quantity)
-        return Inbound(known.purchase_order, self.day or known.expected, quantity)
+        return Inbound(known.purchase_order, self.days.get(sku, self.day) or known.expected, quantity)
 
 
 def coverage(
@@ -93,7 +94,12 @@ def coverage(
     coming = {place: [instead.of(place[0], i) if instead else i for i in listed] for place, listed in known.items()}
     return {
         (sku, warehouse): rules.cover(
-            lines, free.get((warehouse, sku), Decimal(0)), coming.get((sku, warehouse), ()), policy.allocation, today
+            lines,
+            free.get((warehouse, sku), Decimal(0)),
+            coming.get((sku, warehouse), ()),
+            policy.allocation,
+            today,
+            policy.supply.late_days,
         )
         for sku, lines in waiting.items()
     }

@@ -9,7 +9,7 @@ from decimal import ROUND_CEILING, Decimal
 
 from erp_core.policy import AllocationPolicy, SupplyPolicy
 from erp_core.rules.allocation import Waiting, rank
-from erp_core.rules.stock import Inbound
+from erp_core.rules.stock import Inbound, coming
 from erp_core.values import money, plain
 
 ZERO = Decimal(0)
@@ -17,11 +17,15 @@ Key = tuple[str, int]
 
 
 def cover(
-    waiting: Sequence[Waiting], free: Decimal, inbound: Sequence[Inbound], policy: AllocationPolicy, today: date
+    waiting: Sequence[Waiting],
+    free: Decimal,
+    inbound: Sequence[Inbound],
+    policy: AllocationPolicy,
+    today: date,
+    late_days: int = 0,
 ) -> dict[Key, date | None]:
     """The day each waiting line of one item and warehouse is covered, served in the rank of allocation; None: not by what is known."""
-    coming = sorted((max(i.expected, today), i.quantity) for i in inbound if i.expected is not None)
-    supply = [(today, max(free, ZERO)), *coming]
+    supply = [(today, max(free, ZERO)), *coming(inbound, today, late_days)]
     found: dict[Key, date | None] = {}
     position, left = 0, supply[0][1]
     for line in (x for lines in rank(waiting, policy, today) for x in lines):

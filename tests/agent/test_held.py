@@ -69,7 +69,7 @@ def test_what_is_proposed_for_a_held_order_and_instead_of_it_could_run_now(
         for way in ways:
             seen = decisions.preview(api, proposal, TODAY, instead=COMMANDS.validate_python(way))
             assert not seen.problems, (number, types(way), seen.problems)
-        owner = desk.owner(api, api.get_one(Case, number), POLICY, TODAY)
+        owner = desk.owner(api, api.get_one(Case, number), POLICY, desk.people(api, TODAY))
         assert owner in proposal.policy["may_sign"] or proposal.policy["verdict"] == "needs_two_signatures"
         api.commit()
         assert len(ways) > 1 or types(ways[0]) == ["route_case"]

@@ -42,6 +42,11 @@ def mail(number: str, body: str, name: str) -> Raw:
         ),
         (
             "PO-5134",
+            "PO-5134 is running behind:\n\nFST-8255: new delivery date June 26\nVAL-6331: new delivery date July 3\n\nSam",
+            [("update_expected_date", "FST-8255", "2026-06-26"), ("update_expected_date", "VAL-6331", "2026-07-03")],
+        ),
+        (
+            "PO-5134",
             "We can only supply 60 FST-8255 on PO-5134, the mill has us on allocation. Please amend the PO.",
             [("amend_purchase", "FST-8255", "60")],
         ),
@@ -69,6 +74,15 @@ def test_what_a_supplier_says_becomes_the_change_of_its_order(
         said.append((c["type"], sku, c.get("expected_date") or change.get("quantity")))
     assert said == commands
     assert bool(made) != any(c["type"] == "route_case" for c in line["proposal"]["commands"])
+
+
+def test_a_line_that_comes_later_hurts_nobody_who_waits_for_another(worker: Any) -> None:
+    body = "PO-5134 is delayed:\n\nVAL-6331: new delivery date July 3\nFST-8255: as confirmed\n\nSam"
+    line = triage(worker, mail("PO-5134", body, "one-line"))
+    with db.reading(db.API) as session:
+        proposal = session.get_one(Proposal, line["proposal"]["id"])
+    assert [c["expected_date"] for c in proposal.commands] == ["2026-07-03"]
+    assert "FST-8255 on" not in " ".join(e["fact"] for e in proposal.evidence)
 
 
 def test_the_proposal_says_whom_a_delay_hurts_and_signing_it_tells_them(worker: Any) -> None:

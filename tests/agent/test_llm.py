@@ -250,6 +250,7 @@ def read_as(changed: dict[str, Any]) -> dict[str, Any]:
         "language": "en",
         "machine": False,
         "misleading": "none",
+        "condition": "none",
         "signs": [],
         "quote": "Please change line VAL-7461",
         "references": [{"kind": "sales_order", "written": "SO-40352"}],

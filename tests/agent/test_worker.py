@@ -172,3 +172,27 @@ def test_only_what_is_meant_is_cancelled(
         assert finding is not None
         ways = [w["commands"][0]["type"] for w in finding.content["plan"]["alternatives"]]
         assert ways[:2] == ["amend_order", "cancel_order"]
+
+
+@pytest.mark.parametrize(("name", "greeting"), [("Kim Sorensen", "Hello Kim,"), ("Accounts Payable", "Hello,")])
+def test_a_desk_is_not_greeted_by_name(worker: Any, name: str, greeting: str) -> None:
+    head = (
+        f"From: {name} <{KIM}>\nTo: {AVA}\nSubject: Status\nMessage-ID: <d@x>\nDate: Mon, 15 Jun 2026 09:00:00 +0000\n"
+    )
+    line = triage(worker, Raw("greet", f"{head}\nWhere is SO-40257? When does it ship?\n".encode()))
+    (letter,) = [c for c in line["proposal"]["commands"] if c["type"] == "send_message"]
+    assert letter["body"].startswith(greeting)
+
+
+def test_a_substitute_for_part_of_a_line_does_not_replace_all_of_it(worker: Any, api: Session) -> None:
+    sender = "beth.kowalski@juniperplumbingsupply.example"
+    head = f"From: Buyer <{sender}>\nTo: {AVA}\nSubject: Re: substitute on SO-40430\nMessage-ID: <p@x>\nDate: Mon, 15 Jun 2026 09:00:00 +0000\n"
+    text = (
+        "Yes, we accept the substitute you offered: send 50 VAL-7914 in place of VAL-7350, and 50 VAL-7350 as ordered."
+    )
+    line = triage(worker, Raw("part", f"{head}\nHello,\n\n{text}\n".encode()))
+    assert line["action"] == "apply_substitution"
+    assert [c["type"] for c in line["proposal"]["commands"]] == ["route_case"]
+    finding = desk.case_file(api, line["case"]).finding
+    assert finding is not None
+    assert [w["commands"][0]["type"] for w in finding.content["plan"]["alternatives"]][:1] == ["substitute_item"]

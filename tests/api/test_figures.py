@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import csv
 import io
-from datetime import timedelta
+from datetime import date, timedelta
 
 import pytest
 from fastapi.testclient import TestClient
+from sqlalchemy import text
 
 from api.clock import Figuring
 from erp_core import clock, db
@@ -84,3 +85,22 @@ def test_a_look_at_one_firm_shows_no_other(ava: TestClient) -> None:
     both = ava.get("/api/v1/figures?days=90").json()
     own = ava.get("/api/v1/figures?days=90&entity=NS2").json()
     assert both != own
+
+
+def test_where_margin_erodes_is_added_up_from_the_days(api: Session) -> None:
+    """Of two halves of a period: what was billed less what it cost, by what was billed, as the days of the one figure have it."""
+    first, last = date(2026, 3, 1), date(2026, 3, 31)
+    days = [
+        (first, "hospital", 30, 100),
+        (last, "hospital", 10, 50),
+        (last, "school", 40, 100),
+        (last, "hospital", 5, 50),
+    ]
+    keep = "INSERT INTO kpi_day VALUES ('gross-margin', :day, 'NFS', 'W01', :channel, :segment, '', 'valves', :value, :weight, :at)"
+    for number, (day, segment, value, weight) in enumerate(days):
+        told = {"day": day, "segment": segment, "value": value, "weight": weight, "channel": f"c{number}"}
+        api.execute(text(keep), {**told, "at": clock.now(api)})
+    found = {row["cut"]: row for row in kpis.margins(api, first, last)["segment"]}
+    assert [found["hospital"][k] for k in ("value_now", "margin_now", "margin_before")] == [100, 15, 30]
+    assert [found["school"][k] for k in ("value_now", "margin_now", "margin_before")] == [100, 40, None]
+    assert [r["cut"] for r in kpis.margins(api, first, last, Narrow(segment="school"))["product family"]] == ["valves"]

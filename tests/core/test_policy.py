@@ -25,12 +25,13 @@ from erp_core.commands import (
 )
 from erp_core.db import Session
 from erp_core.errors import CountersignError, NotAuthorised, RuleViolation
-from erp_core.queries import backtest, policies, sales
-from erp_core.tables.desk import Decision, JournalEntry
+from erp_core.queries import backtest, kpis, policies, sales
+from erp_core.tables.desk import Case, Decision, JournalEntry, Proposal
 from erp_core.tables.parties import Customer
 from erp_core.tables.sales import Hold
 from erp_core.values import HoldReason, Outcome, Verdict
 from tests.conftest import TODAY
+from tests.core.test_decisions import file, free_order, to_one
 from tests.core.test_order_to_cash import World, on_the_shelf
 
 CARA, IDA, KAY, DEV, MO, AVA = (
@@ -345,3 +346,21 @@ def test_a_milder_policy_voids_no_waiver(world: World) -> None:
 def test_the_schema_names_every_command(api: Session) -> None:
     named = policy.schema().split("\naction ")[1]
     assert [name for name in ACTS if f"{name}," not in named and f"{name} " not in named] == []
+
+
+def test_what_a_decision_costs_is_policys_rate(api: Session) -> None:
+    """Q15: the cost of handling an order counts what people did for it, at the rate that finance put into force."""
+    order = free_order(api)
+    made = api.get_one(Proposal, file(order, [to_one(order)]))
+    api.get_one(Case, made.case_id).order_number = order.number
+    decisions.decide(api, made.id, Said(Verdict.REJECT, "not now"), actor=AVA, now=TODAY)
+    costs = kpis.BY_SLUG["operating-cost-per-order"]
+
+    def cost() -> Decimal:
+        rows = kpis.rows(api, costs, TODAY - timedelta(days=400), TODAY, kpis.ANY, 1000)
+        return next(r.value for r in rows if r.ref == order.number)
+
+    before = cost()
+    in_force(api, propose(api, NUMBERS.replace('handling = "0" ', 'handling = "6.50" ')))
+    policies.forget(api)
+    assert cost() - before == Decimal("6.50")

@@ -13,7 +13,7 @@ import pytest
 from psycopg import errors
 from sqlalchemy import create_engine
 
-from erp_core import casework, db, policy, settings
+from erp_core import casework, cli, db, policy, settings
 from erp_core.db import Session
 from erp_core.errors import WrongRole
 from erp_core.server import Cluster, binaries
@@ -209,6 +209,20 @@ def test_a_killed_server_recovers_what_was_committed(cluster: Cluster, open_fold
         assert row == (7,)
     assert not own.running()
     assert binaries().exists()
+
+
+def test_a_command_on_a_new_installation_says_what_to_do(
+    open_folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for variable in settings.DSN_VARIABLES.values():
+        monkeypatch.delenv(variable, raising=False)
+    monkeypatch.setenv("COUNTERSIGN_HOME", str(open_folder))
+    db.forget_engines()
+    try:
+        assert cli.run(["cases"]) == 1
+    finally:
+        db.forget_engines()
+    assert "`countersign migrate`" in capsys.readouterr().err
 
 
 def _file(session: Session, case: int, commands: list[dict[str, Any]], action: str = "change_order") -> int:
