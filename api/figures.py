@@ -89,6 +89,8 @@ def shown(value: Decimal | None, unit: str) -> str:
         return "–"
     if unit == "share":
         return f"{value * 100:.1f} %"
+    if unit == "money" and value < 0:
+        return f"−{shown(-value, unit)}"
     if unit == "money":
         if abs(value) >= 1_000_000:
             return f"${value / 1_000_000:,.2f} m"

@@ -201,12 +201,12 @@ KPIS = [
         f"""SELECT i.order_number AS ref, :until AS at, (i.amount - i.amount_settled)::numeric AS value, 1::numeric AS weight, c.entity, '' AS warehouse, '' AS channel, coalesce(c.segment, '') AS segment,
         '' AS supplier, CASE WHEN i.due_on < cast(:until AS date) THEN 'overdue' ELSE 'not due yet' END AS reason FROM invoice i JOIN customer c ON c.code = i.customer
         WHERE {UNPAID} AND cast(:since AS timestamptz) IS NOT NULL""", how="sum", usual="reason", now=True),
-    Kpi("Operating cost per order", "What an order cost to handle: haste, freight and lines at policy's rates, each decision of a person at policy's rate, and language models.", "money",
+    Kpi("Operating cost per order", "What an order cost to handle: haste, freight and lines at policy's rates, each decision of a person at policy's rate, and language models. Empty until policy has a rate.", "money",
         _orders(f"o.expedite_cost + lines.number * ({_rate('fulfilment_per_line')}) + lines.value * ({_rate('freight_percent')}) / 100 + decided.number * ({_rate('handling')}) + decided.models",
                 more=f"{RATES} CROSS JOIN LATERAL (SELECT count(*) AS number, coalesce(sum(l.unit_price * l.quantity_ordered), 0) AS value FROM order_line l WHERE l.order_number = o.number) lines "
                      "CROSS JOIN LATERAL (SELECT coalesce(sum((SELECT count(*) FROM proposal p JOIN decision d ON d.proposal_id = p.id WHERE p.case_id = k.id)), 0) AS number, "
                      "coalesce(sum((SELECT sum(m.cost) FROM model_call m WHERE m.case_id = k.id)), 0) AS models FROM case_file k WHERE k.order_number = o.number) decided",
-                where="o.status <> 'cancelled'"), usual="channel"),
+                where=f"o.status <> 'cancelled' AND {_rate('fulfilment_per_line')} + {_rate('freight_percent')} + {_rate('handling')} > 0"), usual="channel"),
     Kpi("Working capital", "Stock at cost and what customers owe, less what we owe suppliers.", "money", f"""SELECT ref, :until AS at, value::numeric, 1::numeric AS weight, entity, warehouse, '' AS channel, segment, supplier, reason FROM (
         SELECT s.sku AS ref, s.quantity_on_hand * i.unit_cost AS value, w.entity, s.warehouse, '' AS segment, '' AS supplier, 'stock' AS reason
         FROM stock_level s JOIN item i ON i.sku = s.sku JOIN warehouse w ON w.code = s.warehouse WHERE s.quantity_on_hand > 0

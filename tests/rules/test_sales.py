@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from erp_core import policy
-from erp_core.rules import catalog, credit, sales, stock
+from erp_core.rules import catalog, credit, sales, stock, supply
 from erp_core.rules.allocation import Waiting, grant
 from erp_core.rules.catalog import Agreement, ItemFacts
 from erp_core.rules.credit import CreditFacts
@@ -194,6 +194,20 @@ def test_a_promise_waits_for_enough_inbound() -> None:
         Decimal(8),
     )
     assert stock.available_to_promise(Decimal(99), Decimal(2), inbound, date(2026, 6, 15)) == (None, Decimal(16))
+
+
+def test_overdue_goods_are_counted_on_some_days_from_today() -> None:
+    late, due = (
+        stock.Inbound("PO-1", date(2026, 6, 1), Decimal(4)),
+        stock.Inbound("PO-2", date(2026, 6, 18), Decimal(4)),
+    )
+    today = date(2026, 6, 15)
+    assert stock.coming([late, due], today, 5) == [(date(2026, 6, 18), Decimal(4)), (date(2026, 6, 20), Decimal(4))]
+    assert stock.available_to_promise(Decimal(8), Decimal(0), [late, due], today, late_days=5)[0] == date(2026, 6, 20)
+    waiting = [
+        Waiting("A", 1, "W", "x", Decimal(8), "A", False, False, None, datetime(2026, 6, 1, tzinfo=UTC), Decimal(0))
+    ]
+    assert supply.cover(waiting, Decimal(0), [late, due], POLICY.allocation, today, 5) == {("A", 1): date(2026, 6, 20)}
 
 
 @given(st.sampled_from(list(CaseStatus)), st.sampled_from(list(CaseStatus)))
