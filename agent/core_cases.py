@@ -9,7 +9,7 @@ from typing import Any
 
 from agent import held
 from agent.choosing import Choice
-from agent.letters import letter, say_to_whom
+from agent.letters import expected, letter, say_to_whom
 from agent.proposing import Draft
 from agent.ways import bring, to_desk
 from erp_core.commands import (
@@ -117,10 +117,7 @@ def _substitute(draft: Draft, details: Facts, hurt: list[Facts]) -> None:
 def _tell_customer(draft: Draft, given: Facts) -> None:
     """Write to the customer which orders come when, and promise the days that are covered."""
     rows = given["details"].get("orders", [])
-    lines = [
-        f"{row['order']}, {row['sku']}: " + (f"now expected on {row['after']}" if row["after"] else "we will name a new date")
-        for row in rows[:20]
-    ]  # fmt: skip
+    lines = [f"{row['order']}, {row['sku']}: {expected(row['after'])}" for row in rows[:20]]
     draft.add(letter(draft, given, "supply_delay", lines))
     _promises(draft, {row["order"]: row["after"] for row in rows if row["after"]})
 
@@ -134,8 +131,7 @@ def _recover(draft: Draft, given: Facts) -> None:
     known = max(days) if days and all(days) else None
     if days and not all(days):
         draft.say("Not all that is missing is covered by goods on their way.")
-    said = f"now expected on {known}" if known else "we will name a new date"
-    draft.add(letter(draft, given, "promise_failed", [f"{order['number']}: {said}"]))
+    draft.add(letter(draft, given, "promise_failed", [f"{order['number']}: {expected(known)}"]))
     _promises(draft, {order["number"]: known} if known else {})
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from agent import replies
 from agent.proposing import Draft
 from erp_core.commands import SendMessage
 from prompts.replies import reply
@@ -29,6 +30,11 @@ def letter(draft: Draft, given: Mapping[str, Any], name: str, lines: Sequence[st
     draft.told[text] = [*lines, *(f"{name}: {value}" for name, value in slots.items())]
     subject = f"Your order {given['order']}" if given["order"] else "Your orders"
     return SendMessage(case=draft.case, to=contact["email"], subject=subject, body=text)
+
+
+def expected(day: str | None) -> str:
+    """When goods come, in a letter's words; a day as YYYY-MM-DD."""
+    return f"now expected on {replies.day(day, 'en')}" if day else "we will name a new date"
 
 
 def _called(draft: Draft, given: Mapping[str, Any]) -> str:

@@ -263,6 +263,11 @@ def _changes(draft: Draft, order: Facts) -> tuple[list[LineChange], list[str]]:
         quantity, line = _number(item["quantity"]), by_sku.get(item["sku"])
         if quantity is None or (line is None and quantity == 0):
             continue
+        if line is None and Sign.REFUSES in draft.read["signs"] and _stands_in(item["sku"], order):
+            draft.say(
+                f"{item['sku']} may stand in for goods of the order, and the mail refuses something; it is not added."
+            )
+            continue
         if line is not None and Decimal(line["quantity"]) == quantity and item["uom"] in (None, line["uom"]):
             continue
         uom = item["uom"] or (line["uom"] if line else draft.gathered["units"].get(item["sku"], "EA"))
@@ -282,6 +287,10 @@ def _changes(draft: Draft, order: Facts) -> tuple[list[LineChange], list[str]]:
         else:
             facts.append(phrase("line", draft.language, quantity=item["quantity"], uom=uom, sku=item["sku"], name=name))
     return changes, facts
+
+
+def _stands_in(sku: str, order: Facts) -> bool:
+    return any(sku in line["substitutes"] for line in order["lines"])
 
 
 def _cancel_order(draft: Draft) -> None:

@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Any
 
 from agent.alternatives import Option
-from agent.letters import letter
+from agent.letters import expected, letter
 from agent.proposing import Draft
 from agent.ways import ASK, ask, bring
 from erp_core.commands import (
@@ -99,7 +99,7 @@ def _dated(draft: Draft, given: Facts, order: Facts, short: Sequence[Facts]) -> 
     draft.say(f"With inbound goods all lines are covered on {day}; that day can be promised.")
     commands: list[Command] = [PromiseDate(order=order["number"], promised_date=date.fromisoformat(day))]
     if order["requested_date"] is None or day > order["requested_date"]:
-        told = letter(draft, given, "supply_delay", [f"{order['number']}: now expected on {day}"])
+        told = letter(draft, given, "supply_delay", [f"{order['number']}: {expected(day)}"])
         commands += [told] if told else []
     return day, Option(
         f"Promise {day}", commands, f"all lines are covered on {day}; the hold ends when the goods are there"

@@ -89,6 +89,8 @@ def page(
     if me and session:
         values.setdefault("views", desk.views(session, me.person.email))
         values.setdefault("unseen", notices.unseen(session, me.person.email, me.now))
+        if journal := values.get("journal"):
+            values.setdefault("places", proof.positions(session, [e.id for e in journal]))
     shown = TEMPLATES.get_template(template).render(
         me=me,
         counts=counts,
@@ -303,7 +305,7 @@ def fresh(number: int, session: Work, me: Me, proposal: int = 0, digest: str = "
         stale = "The facts changed: signing this would be refused as stale."
     elif not digest and desk.last_entry(session, number) > entry:
         stale = "The case went on."
-    return fragment("fresh.html", stale=stale, others=others, number=number)
+    return fragment("fresh.html", stale=stale, others=others, number=number, waits=bool(digest))
 
 
 @router.post("/cases/{number}/decide")

@@ -26,7 +26,7 @@ from erp_core.queries.kpis import BY_SLUG, CUTS, Kpi, Narrow
 router = APIRouter(include_in_schema=False)
 interface = APIRouter(prefix="/api/v1", tags=["Figures"])
 Days = Annotated[int, Query(ge=1, le=3650)]
-MOST_ROWS = 200
+MOST_ROWS, LATEST = 200, 5000
 CUT_WORDS = {"entity": "firm", "warehouse": "site", "reason": "kind"}
 ROLE_OF = {
     "customer_service": "service", "credit_analyst": "credit", "credit_manager": "credit", "pricing_manager": "finance", "supply_planner": "supply",
@@ -170,9 +170,9 @@ def figure_page(slug: str, session: Work, me: Me, asked: Annotated[Asked, Query(
     kpi, today = _kpi(slug), me.now.date()
     since = today - timedelta(days=asked.days - 1)
     cuts = {cut: kpis.counted(session, kpi, since, today, asked.narrow, cut) for cut in CUTS}
-    rows = kpis.rows(session, kpi, me.now - timedelta(days=asked.days), me.now, asked.narrow, MOST_ROWS)
+    rows = kpis.rows(session, kpi, me.now - timedelta(days=asked.days), me.now, asked.narrow, MOST_ROWS, LATEST)
     return page(
-        "figure.html", me, session, kpi=kpi, asked=asked, tile=_tile(session, kpi, asked, today), shown=shown, rows=rows, most=MOST_ROWS,
+        "figure.html", me, session, kpi=kpi, asked=asked, tile=_tile(session, kpi, asked, today), shown=shown, rows=rows, most=MOST_ROWS, latest=LATEST,
         cuts={cut: found for cut, found in cuts.items() if len(found) > 1 or (found and found[0][0])}, current="Figures",
         counted_at=kpis.counted_at(session), path=f"/figures/{slug}",
     )  # fmt: skip

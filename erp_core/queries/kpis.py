@@ -16,6 +16,8 @@ from typing import Any
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
+from erp_core.tables.sales import CHANNELS
+
 CUTS = ("entity", "warehouse", "channel", "segment", "supplier", "reason")
 
 
@@ -42,6 +44,11 @@ class Kpi:
         return self.name.lower().replace(" ", "-").replace(",", "")
 
 
+# An order counts for whoever may see its site and customer. PostgreSQL cannot guess how many those are, and would begin with them, once for
+# each, if these were inner joins or tests for NULL: seconds instead of milliseconds.
+SEEN = "coalesce(w.entity, '') <> '' AND coalesce(c.code, '') <> ''"
+
+
 def _orders(
     value: str,
     *,
@@ -56,8 +63,8 @@ def _orders(
     when = ":until" if now else at
     span = "true" if now else f"{at} >= :since AND {at} < :until"
     return f"""SELECT o.number AS ref, {when} AS at, ({value})::numeric AS value, ({weight})::numeric AS weight, w.entity, o.warehouse, o.channel,
-        coalesce(c.segment, '') AS segment, '' AS supplier, {reason} AS reason FROM sales_order o JOIN warehouse w ON w.code = o.warehouse
-        JOIN customer c ON c.code = o.customer {more} WHERE {span} AND ({where})"""
+        coalesce(c.segment, '') AS segment, '' AS supplier, {reason} AS reason FROM sales_order o LEFT JOIN warehouse w ON w.code = o.warehouse
+        LEFT JOIN customer c ON c.code = o.customer {more} WHERE {span} AND {SEEN} AND ({where})"""
 
 
 def _cases(
@@ -79,9 +86,11 @@ def _cases(
         LEFT JOIN customer c ON c.code = k.customer {more} WHERE {span} AND ({where})"""
 
 
-def _rate(name: str) -> str:
-    """A number of policy's costs, for the firm of a row."""
-    return f"coalesce(rates.p #>> ARRAY['local', 'firms', w.entity, 'costs', '{name}'], rates.p #>> '{{costs,{name}}}', '0')::numeric"
+OF_LINE, CASES, OF_CASE = "l.order_number = o.number", "case_file k", "k.order_number = o.number"
+
+
+def _sum(what: str, rows: str, on: str) -> str:
+    return f"coalesce((SELECT {what} FROM {rows} WHERE {on}), 0)"
 
 
 def _receipts(value: str, *, where: str = "true") -> str:
@@ -105,11 +114,20 @@ IN_FULL = (
     "NOT EXISTS (SELECT FROM order_line l WHERE l.order_number = o.number AND l.quantity_shipped < l.quantity_base)"
 )
 COMPLAINED = "EXISTS (SELECT FROM return_order x WHERE x.order_number = o.number) OR EXISTS (SELECT FROM invoice i JOIN credit_memo m ON m.invoice = i.number WHERE i.order_number = o.number)"  # fmt: skip
+# the days of a period, as an index on days finds them
+BILLED = "{}.invoiced_at BETWEEN cast(:since AS timestamptz)::date AND cast(:until AS timestamptz)::date"
+OPEN_AMOUNT = (
+    "CASE WHEN i.paid_at IS NULL THEN i.amount - i.amount_settled ELSE i.amount END"  # what is paid later is open now
+)
 UNPAID = "(i.paid_at IS NULL OR i.paid_at > cast(:until AS date))"
-# policy's rates of [costs], a firm's own where it has some; read once
-RATES = "CROSS JOIN (SELECT casework.policy_content() AS p OFFSET 0) rates"
+# policy's rates of [costs], a firm's own where it has some, of the firms that have any; read once a firm
+RATES = """JOIN (SELECT * FROM (SELECT e.code, coalesce(p #>> ARRAY['local', 'firms', e.code, 'costs', 'handling'], p #>> '{costs,handling}', '0')::numeric AS handling,
+  coalesce(p #>> ARRAY['local', 'firms', e.code, 'costs', 'fulfilment_per_line'], p #>> '{costs,fulfilment_per_line}', '0')::numeric AS line,
+  coalesce(p #>> ARRAY['local', 'firms', e.code, 'costs', 'freight_percent'], p #>> '{costs,freight_percent}', '0')::numeric AS freight
+  FROM entity e CROSS JOIN (SELECT casework.policy_content() AS p OFFSET 0) c OFFSET 0) x WHERE handling + line + freight > 0) rates ON rates.code = w.entity"""
 DECIDED = "JOIN decision d ON d.case_id = k.id JOIN proposal p ON p.id = d.proposal_id AND p.filed_by = 'agent'"
-FINAL = "d.outcome IN ('executed', 'rejected', 'returned', 'signed')"
+ENDS = "('executed', 'rejected', 'returned', 'signed')"
+FINAL = f"d.outcome IN {ENDS} AND NOT EXISTS (SELECT FROM decision e WHERE e.proposal_id = p.id AND e.id > d.id AND e.outcome IN {ENDS})"  # the last word on each
 
 KPIS = [
     Kpi("Order cycle time", "Days from an order's entry to its first shipment.", "days",
@@ -167,12 +185,12 @@ KPIS = [
     Kpi("Invoice latency", "Days from a shipment to its invoice.", "days",
         _orders("i.invoiced_at - s.shipped_at::date", at="s.shipped_at", more="JOIN shipment s ON s.order_number = o.number JOIN invoice i ON i.shipment = s.number"), usual="entity"),
     Kpi("Invoice accuracy", "Share of invoices that no credit memo corrected.", "share",
-        _orders("(NOT EXISTS (SELECT FROM credit_memo m WHERE m.invoice = i.number))::int", at="i.invoiced_at::timestamptz", more="JOIN invoice i ON i.order_number = o.number"), better="up", usual="entity"),
+        _orders("(NOT EXISTS (SELECT FROM credit_memo m WHERE m.invoice = i.number))::int", at="i.invoiced_at::timestamptz", more="JOIN invoice i ON i.order_number = o.number", where=BILLED.format("i")), better="up", usual="entity"),
     Kpi("Price overrides", "Share of orders with a price or margin hold that somebody released.", "share",
         _orders("(EXISTS (SELECT FROM hold h WHERE h.order_number = o.number AND h.reason IN ('price', 'margin') AND h.released_at IS NOT NULL))::int"), usual="channel"),
     Kpi("Gross margin", "What was billed less what it cost, as a share of what was billed.", "share",
         _orders("x.amount - i.unit_cost * x.quantity", weight="x.amount", at="v.invoiced_at::timestamptz", reason="coalesce(i.category, '')",
-                more="JOIN invoice v ON v.order_number = o.number JOIN invoice_line x ON x.invoice = v.number AND x.amount <> 0 JOIN item i ON i.sku = x.sku"), better="up", usual="segment"),
+                more="JOIN invoice v ON v.order_number = o.number JOIN invoice_line x ON x.invoice = v.number AND x.amount <> 0 JOIN item i ON i.sku = x.sku", where=BILLED.format("v")), better="up", usual="segment"),
     Kpi("Return disposition time", "Days from the request of a return to its end.", "days",
         _orders("extract(epoch FROM x.closed_at - x.requested_at) / 86400", at="x.closed_at", reason="x.reason", more="JOIN return_order x ON x.order_number = o.number AND x.closed_at IS NOT NULL"), usual="reason"),
     Kpi("Purchase cycle time", "Days from a purchase order to its first receipt.", "days",
@@ -198,19 +216,17 @@ KPIS = [
         '' AS supplier, coalesce(i.category, '') AS reason FROM stock_level s JOIN item i ON i.sku = s.sku JOIN warehouse w ON w.code = s.warehouse
         WHERE s.quantity_on_hand > 0 AND cast(:since AS timestamptz) IS NOT NULL""", how="sum", page="/items/", usual="warehouse", now=True),
     Kpi("Receivables", "Invoices that are not paid yet.", "money",
-        f"""SELECT i.order_number AS ref, :until AS at, (i.amount - i.amount_settled)::numeric AS value, 1::numeric AS weight, c.entity, '' AS warehouse, '' AS channel, coalesce(c.segment, '') AS segment,
-        '' AS supplier, CASE WHEN i.due_on < cast(:until AS date) THEN 'overdue' ELSE 'not due yet' END AS reason FROM invoice i JOIN customer c ON c.code = i.customer
-        WHERE {UNPAID} AND cast(:since AS timestamptz) IS NOT NULL""", how="sum", usual="reason", now=True),
+        f"""SELECT i.order_number AS ref, :until AS at, ({OPEN_AMOUNT})::numeric AS value, 1::numeric AS weight, c.entity, '' AS warehouse, '' AS channel, coalesce(c.segment, '') AS segment,
+        '' AS supplier, CASE WHEN i.due_on < cast(:until AS date) THEN 'overdue' ELSE 'not due yet' END AS reason FROM invoice i LEFT JOIN customer c ON c.code = i.customer
+        WHERE coalesce(c.code, '') <> '' AND {UNPAID} AND cast(:since AS timestamptz) IS NOT NULL""", how="sum", usual="reason", now=True),
     Kpi("Operating cost per order", "What an order cost to handle: haste, freight and lines at policy's rates, each decision of a person at policy's rate, and language models. Empty until policy has a rate.", "money",
-        _orders(f"o.expedite_cost + lines.number * ({_rate('fulfilment_per_line')}) + lines.value * ({_rate('freight_percent')}) / 100 + decided.number * ({_rate('handling')}) + decided.models",
-                more=f"{RATES} CROSS JOIN LATERAL (SELECT count(*) AS number, coalesce(sum(l.unit_price * l.quantity_ordered), 0) AS value FROM order_line l WHERE l.order_number = o.number) lines "
-                     "CROSS JOIN LATERAL (SELECT coalesce(sum((SELECT count(*) FROM proposal p JOIN decision d ON d.proposal_id = p.id WHERE p.case_id = k.id)), 0) AS number, "
-                     "coalesce(sum((SELECT sum(m.cost) FROM model_call m WHERE m.case_id = k.id)), 0) AS models FROM case_file k WHERE k.order_number = o.number) decided",
-                where=f"o.status <> 'cancelled' AND {_rate('fulfilment_per_line')} + {_rate('freight_percent')} + {_rate('handling')} > 0"), usual="channel"),
+        _orders(f"o.expedite_cost + {_sum('count(*)', 'order_line l', OF_LINE)} * rates.line + {_sum('sum(l.unit_price * l.quantity_ordered)', 'order_line l', OF_LINE)} * rates.freight / 100 "
+                f"+ {_sum('count(*)', f'{CASES} JOIN proposal p ON p.case_id = k.id JOIN decision d ON d.proposal_id = p.id', OF_CASE)} * rates.handling + {_sum('sum(m.cost)', f'{CASES} JOIN model_call m ON m.case_id = k.id', OF_CASE)}",
+                more=RATES, where="o.status <> 'cancelled'"), usual="channel"),
     Kpi("Working capital", "Stock at cost and what customers owe, less what we owe suppliers.", "money", f"""SELECT ref, :until AS at, value::numeric, 1::numeric AS weight, entity, warehouse, '' AS channel, segment, supplier, reason FROM (
         SELECT s.sku AS ref, s.quantity_on_hand * i.unit_cost AS value, w.entity, s.warehouse, '' AS segment, '' AS supplier, 'stock' AS reason
         FROM stock_level s JOIN item i ON i.sku = s.sku JOIN warehouse w ON w.code = s.warehouse WHERE s.quantity_on_hand > 0
-        UNION ALL SELECT i.order_number, i.amount - i.amount_settled, c.entity, '', coalesce(c.segment, ''), '', 'receivables' FROM invoice i JOIN customer c ON c.code = i.customer WHERE {UNPAID}
+        UNION ALL SELECT i.order_number, {OPEN_AMOUNT}, c.entity, '', coalesce(c.segment, ''), '', 'receivables' FROM invoice i LEFT JOIN customer c ON c.code = i.customer WHERE coalesce(c.code, '') <> '' AND {UNPAID}
         UNION ALL SELECT b.supplier || '/' || b.number, -b.amount, coalesce(w.entity, ''), coalesce(p.warehouse, ''), '', b.supplier, 'payables' FROM supplier_invoice b
         LEFT JOIN purchase_order p ON p.number = b.purchase_order LEFT JOIN warehouse w ON w.code = p.warehouse WHERE b.status IN ('blocked', 'matched', 'approved')) x
         WHERE cast(:since AS timestamptz) IS NOT NULL""", how="sum", better="down", page="", usual="reason", now=True),
@@ -313,10 +329,21 @@ class Row:
     cuts: dict[str, str]
 
 
-def rows(session: Session, kpi: Kpi, since: datetime, until: datetime, narrow: Narrow, limit: int) -> list[Row]:
-    """What a figure is made of: the largest first."""
-    query = f"SELECT * FROM ({kpi.rows}) r WHERE value IS NOT NULL{narrow.where} ORDER BY value {'ASC' if kpi.better == 'up' else 'DESC'}, ref LIMIT :limit"
-    found = session.execute(text(query), {"since": since, "until": until, "limit": limit, **narrow.asked})
+def rows(
+    session: Session,
+    kpi: Kpi,
+    since: datetime,
+    until: datetime,
+    narrow: Narrow,
+    limit: int,
+    latest: int | None = None,
+) -> list[Row]:
+    """What a figure is made of: the largest first, of the `latest` so many that count, where that is said and the figure is not of the present state."""
+    newest = f"SELECT * FROM ({kpi.rows}) x WHERE true{narrow.where} ORDER BY at DESC LIMIT :latest"
+    those = kpi.rows if kpi.now or latest is None else newest
+    query = f"SELECT * FROM ({those}) r WHERE value IS NOT NULL{narrow.where} ORDER BY value {'ASC' if kpi.better == 'up' else 'DESC'}, ref LIMIT :limit"
+    asked = {"since": since, "until": until, "limit": limit, "latest": latest, **narrow.asked}
+    found = session.execute(text(query), asked)
     return [Row(r.ref, r.at, r.value, {c: getattr(r, c) for c in CUTS}) for r in found]
 
 
@@ -355,13 +382,16 @@ def trend(
     return [(row.at, row.value) for row in found]
 
 
-def cuts_there_are(session: Session, narrow: Narrow = ANY) -> Mapping[str, Sequence[str]]:
-    """What figures can be cut by: the values that days were counted of."""
-    named = ("entity", "warehouse", "channel", "segment", "supplier")
-    return {
-        cut: list(session.scalars(text(f"SELECT DISTINCT {cut} FROM kpi_day WHERE {cut} <> '' ORDER BY 1")))
-        for cut in named
+def cuts_there_are(session: Session) -> Mapping[str, Sequence[str]]:
+    """What figures can be cut by."""
+    named = {
+        "entity": "SELECT code FROM entity ORDER BY 1",
+        "warehouse": "SELECT code FROM warehouse ORDER BY 1",
+        "segment": "SELECT DISTINCT segment FROM customer WHERE segment <> '' ORDER BY 1",
+        "supplier": "SELECT code FROM supplier ORDER BY 1",
     }
+    found = {cut: list(session.scalars(text(query))) for cut, query in named.items()}
+    return {**found, "channel": CHANNELS}
 
 
 def kinds_of_cases(session: Session) -> Sequence[str]:

@@ -27,7 +27,7 @@ class Invoice(Base):
     order_number: Mapped[str] = mapped_column(ForeignKey("sales_order.number"), index=True)
     customer: Mapped[str] = mapped_column(ForeignKey("customer.code"))
     shipment: Mapped[str | None] = mapped_column(ForeignKey("shipment.number"))
-    invoiced_at: Mapped[date]
+    invoiced_at: Mapped[date] = mapped_column(index=True)
     due_on: Mapped[date]
     amount: Mapped[Money]
     tax: Mapped[Money] = mapped_column(default=0, server_default="0")

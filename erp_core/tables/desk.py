@@ -354,7 +354,7 @@ class KpiDay(Base):
     reason: Mapped[str] = mapped_column(primary_key=True)
     value: Mapped[Decimal] = mapped_column(Numeric)
     weight: Mapped[Decimal] = mapped_column(Numeric)
-    counted_at: Mapped[Moment]
+    counted_at: Mapped[Moment] = mapped_column(index=True)
 
 
 class NoticeSeen(Base):

@@ -16,7 +16,7 @@ class Shipment(Base):
     number_key: Mapped[str] = key_of("number")
     order_number: Mapped[str] = mapped_column(ForeignKey("sales_order.number"), index=True)
     warehouse: Mapped[str] = mapped_column(ForeignKey("warehouse.code"))
-    shipped_at: Mapped[Moment]
+    shipped_at: Mapped[Moment] = mapped_column(index=True)
     carrier: Mapped[str | None]
     tracking: Mapped[str | None] = mapped_column(index=True)
     tracking_key: Mapped[str | None] = key_of("tracking")

@@ -196,3 +196,11 @@ def test_a_substitute_for_part_of_a_line_does_not_replace_all_of_it(worker: Any,
     finding = desk.case_file(api, line["case"]).finding
     assert finding is not None
     assert [w["commands"][0]["type"] for w in finding.content["plan"]["alternatives"]][:1] == ["substitute_item"]
+
+
+def test_a_refused_substitute_is_not_added_to_the_order(worker: Any) -> None:
+    sender = "beth.kowalski@juniperplumbingsupply.example"
+    head = f"From: Beth Kowalski <{sender}>\nTo: {AVA}\nSubject: Change to SO-40430\nMessage-ID: <r@x>\nDate: Mon, 15 Jun 2026 09:00:00 +0000\n"
+    text = "Please change line 2 of SO-40430, ELC-1620, to 4 pieces. We do not accept VAL-7914, 50 pieces of it are no help; keep the VAL-7350."
+    line = triage(worker, Raw("refused", f"{head}\nHello,\n\n{text}\n\nBeth\n".encode()))
+    assert "VAL-7914" not in str([c.get("changes") for c in line["proposal"]["commands"]])
