@@ -27,6 +27,7 @@ from api import (
     figures,
     model_pages,
     order_entry,
+    order_pages,
     people_pages,
     policy_pages,
     queue_pages,
@@ -97,6 +98,7 @@ def make_app() -> FastAPI:
     app.include_router(record_pages.router)
     app.include_router(setup_pages.router)
     app.include_router(order_entry.router)
+    app.include_router(order_pages.router)
     app.include_router(buying_pages.router)
     app.include_router(buying_pages.interface)
     app.include_router(figures.router)

@@ -27,9 +27,8 @@ from erp_core.db import Session
 from erp_core.errors import CountersignError, LimitReached, NotFound, Problem, RuleViolation
 from erp_core.queries import chats, desk, fulfilment, models, notices, policies, proof, spending
 from erp_core.queries.desk import CaseFile
-from erp_core.queries.order_page import order_page
 from erp_core.rules import desk as rules
-from erp_core.values import OPEN_CASE_STATUSES, Intent, ProposalStatus, Queue, Verdict
+from erp_core.values import OPEN_CASE_STATUSES, Intent, ProposalStatus, Queue, Verdict, plain
 
 router = APIRouter(include_in_schema=False)
 PAGE = 100
@@ -42,6 +41,7 @@ TEMPLATES = Environment(
 TEMPLATES.filters |= {
     "money": words.money,
     "quantity": words.quantity,
+    "plain": plain,
     "moment": words.moment,
     "stamp": words.stamp,
     "title_": words.title,
@@ -475,16 +475,6 @@ def original(number: int, session: Work, me: Me) -> Response:
     raw = desk.message(session, number).raw
     headers = {"Content-Disposition": f'inline; filename="message-{number}.txt"'}
     return PlainTextResponse(raw.decode("utf-8", "replace"), headers=headers)
-
-
-@router.get("/orders/{number}")
-def order(number: str, session: Work, me: Me) -> HTMLResponse:
-    """One order: how far it is, holds and who may release them, lines with their stock, shipments, invoices, returns, journal."""
-    return page(
-        "order.html", me, session, page=order_page(session, number, policies.active(session), me.now), current="",
-        journal=desk.journal(session, subject_name=f"sales_order:{number}"), people=desk.names(session),
-        cases=desk.other_open_cases(session, None, number, 0), risks=risks(models.said_of(session, f"sales_order:{number}")),
-    )  # fmt: skip
 
 
 @router.get("/fulfilment")

@@ -29,7 +29,7 @@ def send(command: SendMessage, context: Context) -> Change:
     name = digest([context.key, command.to, command.subject])[:24]
     context.session.add(
         OutboxMail(
-            case_id=command.case,
+            case_id=command.case or context.case,
             message_id=f"<{name}@countersign>",
             to=command.to,
             subject=command.subject,
@@ -55,7 +55,8 @@ def _filled(command: SendMessage, context: Context) -> str:
     numbers = letters.orders_in(command.body)
     if not numbers:
         return command.body
-    case = context.session.get(Case, command.case) if command.case else None
+    number = command.case or context.case
+    case = context.session.get(Case, number) if number else None
     told = {}
     for found in sales.orders(context.session, sorted(numbers)):
         held = bool(sales.active_holds(context.session, found.number))

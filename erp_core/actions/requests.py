@@ -23,6 +23,7 @@ from erp_core.queries.subjects import subject_of, versions
 from erp_core.rules import desk as rules
 from erp_core.tables.desk import Case, Proposal
 from erp_core.tables.parties import Entity
+from erp_core.tables.sales import SalesOrder
 from erp_core.values import CASE_STEPS, CaseStatus, HoldReason, ProposalStatus, Queue, transition
 
 
@@ -118,7 +119,12 @@ def propose(
         if all(c.type.startswith(("set_", "save_", "update_")) for c in commands)
         else Queue.CUSTOMER_SERVICE
     )
-    request = OpenCase(kind="request", subject=key, title=f"{actor} asks: {words}"[:200], queue=queue)
+    orders = {order for c in commands if (order := getattr(c, "order", None))}
+    about = orders.pop() if len(orders) == 1 else None
+    title = f"{actor} asks{f' about {about}' if about else ''}: {words}"
+    order = session.get(SalesOrder, about) if about else None
+    of = {"order": about, "customer": order.customer if order else None}
+    request = OpenCase(kind="request", subject=key, title=title[:200], queue=queue, **of)
     case = session.get_one(Case, cases.open_or_add(request, context))
     firms = {s.entity for s in subjects if s.entity not in ("", "*")}
     if len(firms) > 1:

@@ -71,7 +71,8 @@ def snapshot_of(session: Session, found: SalesOrder) -> dict[str, Any]:
                 "quantity": f"{plain(x.quantity_ordered)} {x.uom}",
                 "allocated": plain(x.quantity_allocated),
                 "released": plain(x.quantity_released),
-                "backordered": plain(backordered(x)),
+                # of a cancelled order nothing is waited for
+                "backordered": plain(backordered(x) if found.status != OrderStatus.CANCELLED else Decimal(0)),
                 "shipped": plain(x.quantity_shipped),
                 "price": str(x.unit_price),
                 "requested_date": _day(x.requested_date),

@@ -12,7 +12,7 @@ from api.setup_pages import greet, look_into
 from erp_core import db
 from erp_core.actions import access
 from erp_core.db import Session
-from erp_core.queries import evaluating
+from erp_core.queries import desk, evaluating, sales
 from erp_core.queries.evaluating import fingerprint
 from erp_core.tables.sales import SalesOrder
 from tests.api.test_http import client as made
@@ -189,3 +189,49 @@ def test_a_mailbox_or_mail_server_that_cannot_be_used_says_why() -> None:
     assert "127.0.0.1 says" in look_into("imap://u@127.0.0.1:1/INBOX", "x").text
     assert "127.0.0.1 says" in greet("smtp://127.0.0.1:1", "").text
     assert "no mail server" in greet("mail.example.com", "").text
+
+
+def test_a_colleague_asks_for_a_change_of_an_order_on_its_page(client: TestClient, api: Session) -> None:
+    """What comes of the form is a proposal on a case of that order, with a letter whose day the core fills in; nothing changes before it is signed."""
+    signed_in(client, AVA)
+    before = fingerprint(api)
+    order = sales.order(api, "SO-40257")
+    quantities = {f"line.{x.line}": str(x.quantity_ordered) for x in order.lines}
+    api.rollback()
+    form = {k: v for k, v in form_of(client, "/orders/SO-40257").items() if k in ("token", "key")}
+    same = client.post("/orders/SO-40257/change", data={**form, **quantities, "reason": "by phone", "what": "change"})
+    assert same.status_code == 422
+    assert "changes at least one thing" in same.text
+    said = {
+        **quantities,
+        "line.2": "6",
+        "new.sku": "val-1166",
+        "new.quantity": "3",
+        "reason": "by phone",
+        "tell": "1",
+        "what": "change",
+    }
+    answer = client.post("/orders/SO-40257/change", data={**form, **said})
+    assert answer.status_code == 303, answer.text
+    case = int(answer.headers["location"].rsplit("/", 1)[1])
+    proposal = desk.pending(api, case)
+    assert proposal is not None
+    amended, letter = proposal.commands
+    assert amended == {
+        "type": "amend_order",
+        "order": "SO-40257",
+        "changes": [{"line": 2, "quantity": "6"}, {"sku": "VAL-1166", "quantity": "3"}],
+    }
+    assert "{promised_date:SO-40257:en}" in letter["body"]
+    assert desk.case(api, case).order_number == "SO-40257"
+    assert fingerprint(api) == before
+    seen = client.get(f"/cases/{case}").text
+    assert "Sign both" in seen or "Sign" in seen
+    assert "promised_date" not in seen.split("Amend the commands")[0]
+
+
+def test_an_order_that_left_and_a_person_who_may_not_are_offered_no_change(client: TestClient) -> None:
+    signed_in(client, AVA)
+    assert "/orders/SO-40321/change" not in client.get("/orders/SO-40321").text
+    signed_in(client, "lee.voss@northfieldsupply.example")
+    assert "/orders/SO-40257/change" not in client.get("/orders/SO-40257").text
