@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
@@ -11,7 +11,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from agent import inbound, replies, returning
+from agent import cancelling, inbound, replies, returning
 from agent.alternatives import Option
 from agent.choosing import Choice
 from agent.evidence import Evidence
@@ -38,11 +38,6 @@ from erp_core.values import Action, Queue, kind_words
 from prompts.replies import phrase
 
 Facts = Mapping[str, Any]
-WHOLE_ORDER = re.compile(
-    r"\b(?:all|every|each|alle|todas|toutes)\b[^.\n]{0,24}\b(?:lines?|items?|positionen|líneas|lignes)\b|\b(?:entire(?:ly)?|whole|complete(?:ly)?|in full|all of it|everything|"
-    r"por completo|entièrement|en totalité|vollständig|komplett|gesamte?)\b",
-    re.I,
-)
 
 
 @dataclass
@@ -298,7 +293,7 @@ def _cancel_order(draft: Draft) -> None:
     if order is None:
         _ask_which(draft)
         return
-    part, sure = _cancelled_part(draft.read, order["lines"])
+    part, sure = cancelling.part_of(draft.read, order["lines"])
     if sure:
         _cancel(draft, order, part)
         return
@@ -326,29 +321,6 @@ def _cancel(draft: Draft, order: Facts, part: list[dict[str, Any]]) -> None:
         CancelOrder(order=order["number"], reason="asked by the customer"),
         replies.compose("cancel_order", draft.read, draft.case, []),
     )
-
-
-def _cancelled_part(read: Facts, lines: Sequence[Facts]) -> tuple[list[dict[str, Any]], bool]:
-    """Goods with what shall be left of them, where only part of an order is cancelled; none where all of it is. And whether that is sure:
-    what our own patterns find beside the goods may be what goes as well as what stays."""
-    by_model = read["by"] == "language model"
-    said_whole = Sign.EXCEPTED not in read["signs"] and WHOLE_ORDER.search(read["own_words"])
-    ordered = {line["sku"]: (Decimal(line["quantity"]), line["uom"]) for line in lines}
-    named = {i["sku"]: dict(i) for i in read["items"] if i["sku"] in ordered}
-    if Sign.EXCEPTED in read["signs"]:
-        away = {"quantity": "0", "uom": None, "part": "words", "start": 0, "end": 0}
-        return [named.get(sku) or {"sku": sku, **away} for sku in ordered], bool(named)
-    counted = {sku: i for sku, i in named.items() if i["quantity"] is not None}
-    in_its_unit = all(i["quantity"] == "0" or i["uom"] in (None, ordered[sku][1]) for sku, i in counted.items())
-    cut = [i for sku, i in counted.items() if Decimal(i["quantity"]) < ordered[sku][0]]
-    if cut:
-        all_gone = len(cut) == len(ordered) and all(i["quantity"] == "0" for i in cut)
-        return [] if all_gone else cut, in_its_unit and (by_model or all(i["quantity"] == "0" for i in cut))
-    if len(named) == len(ordered) or ((by_model or said_whole) and not counted):
-        return [], True
-    # "cancel the two motors" names the line as it is; "cancel the motors" may, and may not
-    part = [{**i, "quantity": "0"} for i in (counted or named).values()]
-    return part, in_its_unit and bool(counted or not named)
 
 
 def _expedite_order(draft: Draft) -> None:
