@@ -102,6 +102,7 @@ def _offers(read: Facts, moment: datetime) -> list[dict[str, Any]]:
     for item in read["items"][:10]:
         quantity = Decimal(item["quantity"] or 1)
         offer = world.availability(item["sku"], read["customer"], quantity, moment.date(), item["uom"])
-        named = {"quantity": item["quantity"], "quantity_uom": item["uom"] or offer.get("uom")}
-        offers.append({**offer, **(named if item["quantity"] else {})} if offer else {})
+        if offer and item["quantity"]:
+            offer |= {"quantity": item["quantity"], "quantity_uom": item["uom"] or offer["uom"]}
+        offers.append(offer)
     return [offer for offer in offers if offer]

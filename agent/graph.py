@@ -6,7 +6,6 @@ starts with that and nothing else, and what a mail says is stored once, in the d
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Callable
 from dataclasses import asdict
@@ -362,7 +361,7 @@ def as_json(said: Understanding, parsed: Parsed) -> dict[str, Any]:
         "hostile": said.hostile,
         "instructed": False,
         "sender": parsed.sender,
-        "first_name": _first_name(parsed.sender_name),
+        "first_name": replies.first_name(parsed.sender_name),
         "message_id": parsed.message_id,
         "subject": parsed.subject,
         "sent_day": (parsed.sent_local or parsed.sent_at or "")[:10],
@@ -392,20 +391,6 @@ def as_json(said: Understanding, parsed: Parsed) -> dict[str, Any]:
         "problems": parsed.problems,
         "places": _places(said),
     }
-
-
-# a desk writes under its name, not under a person's
-DESK = re.compile(
-    r"(?:account(?:ing|s)|achats|admin|a[pr]|bestellung|billing|buchhaltung|buy(?:er|ing)|compras|credit|comptabilité|contabilidad|customer|dispatch|einkauf|facturaci[óo]n|facturation|finance|"
-    r"info|inventory|invoices?|logisti\w+|maintenance|materials|office|operations|orders?|parts|payables|pedidos|procurement|purchasing|quotes|receivables|receiving|returns|sales|"
-    r"service|shipping|stores|supply|support|team|the|vent[ae]s|versand|vertrieb|warehouse)",
-    re.I,
-)
-
-
-def _first_name(sender: str) -> str:
-    first = next(iter(sender.split()), "").strip(",.")
-    return "" if DESK.fullmatch(first) else first
 
 
 def _as_called(said: Understanding) -> str | None:

@@ -8,7 +8,7 @@ from typing import Any
 from agent import replies
 from agent.proposing import Draft
 from erp_core.commands import SendMessage
-from prompts.replies import reply
+from prompts.replies import first_name, reply
 from tools import world
 
 
@@ -21,7 +21,7 @@ def letter(draft: Draft, given: Mapping[str, Any], name: str, lines: Sequence[st
     text = reply(
         name,
         "en",
-        to=contact["name"].split()[0],
+        to=first_name(contact["name"]),
         signature=world.policy_in_force().proposals.reply_signature,
         reference=_called(draft, given),
         facts="\n".join(f"- {line}" for line in lines),

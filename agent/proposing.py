@@ -107,15 +107,16 @@ def propose(draft: Draft) -> Draft:
 
 def _guessed(draft: Draft) -> list[Option]:
     """What would be proposed if the guess were right."""
-    guess = Draft(draft.case, draft.read, draft.gathered, draft.choice, draft.evidence)
-    _BUILDERS[draft.choice.action](guess)
-    if not guess.commands or isinstance(guess.commands[0], RouteCase):
-        return []
-    return [
-        Option(
-            f"Take it as {kind_words(draft.read['intent'])}", guess.commands, "what it would be if the guess is right"
-        )
-    ]
+    title = f"Take it as {kind_words(draft.read['intent'])}"
+    guess = _way(draft, title, "what it would be if the guess is right", _BUILDERS[draft.choice.action])
+    return [guess] if guess.commands and not isinstance(guess.commands[0], RouteCase) else []
+
+
+def _way(draft: Draft, title: str, consequence: str, build: Callable[[Draft], None]) -> Option:
+    """What else could be proposed in the same matter, on the same evidence."""
+    other = Draft(draft.case, draft.read, draft.gathered, draft.choice, draft.evidence)
+    build(other)
+    return Option(title, other.commands, consequence)
 
 
 def _introduce(draft: Draft) -> None:
@@ -299,10 +300,10 @@ def _cancel_order(draft: Draft) -> None:
         return
     draft.say("Only part of the order may be meant; a person should read what goes and what stays.")
     draft.add(_route(draft, "hand_over"))
-    for title, left in [("Cancel the goods named alone", part), ("Cancel the whole order", [])]:
-        guess = Draft(draft.case, draft.read, draft.gathered, draft.choice, draft.evidence)
-        _cancel(guess, order, left)
-        draft.ways.append(Option(title, guess.commands, "what it would be if that is meant"))
+    meant = "what it would be if that is meant"
+    if part:
+        draft.ways.append(_way(draft, "Cancel the goods named alone", meant, lambda other: _cancel(other, order, part)))
+    draft.ways.append(_way(draft, "Cancel the whole order", meant, lambda other: _cancel(other, order, [])))
 
 
 def _cancel(draft: Draft, order: Facts, part: list[dict[str, Any]]) -> None:
@@ -541,9 +542,8 @@ def _apply_substitution(draft: Draft) -> None:
             f"{part} of {sku} are wanted, and a substitute takes the place of the whole line; a person should settle it."
         )
         draft.add(_route(draft, "hand_over"))
-        guess = Draft(draft.case, draft.read, draft.gathered, draft.choice, draft.evidence)
-        _substitute(guess, line, sku)
-        draft.ways.append(Option("Replace the whole line", guess.commands, "what it would be if all of it is meant"))
+        meant = "what it would be if all of it is meant"
+        draft.ways.append(_way(draft, "Replace the whole line", meant, lambda other: _substitute(other, line, sku)))
         return
     _substitute(draft, line, sku)
 

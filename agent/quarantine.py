@@ -231,7 +231,8 @@ def _link(found: Understanding, told: MailRead, places: dict[str, str]) -> None:
     """Only an order of the sender's own that something in the message shows; what else is named stays unlinked."""
     own = {card.number: card for card in found.facts.orders} if found.customer else {}
     local, found.order, found.order_how = found.order, None, ""
-    named = {r.order for r in found.references if r.own and r.order in own}
+    own_numbers = [r for r in found.references if r.own and r.order in own]
+    named = {r.order for r in own_numbers}
     if card := own.get(told.order or ""):
         skus = [g.sku for g in found.items]
         how = linking.shown(card, found.facts.orders, places, told.intent, skus)
@@ -243,25 +244,17 @@ def _link(found: Understanding, told: MailRead, places: dict[str, str]) -> None:
             found.order, found.order_how = card.number, how
         else:
             found.disagrees.append(f"the language model links {card.number}, which nothing in the message shows")
-    elif told.intent != Intent.ORDER_SUBMISSION and len(unseen := _unseen(found)) == len(named) == 1:
-        # the list of orders shows no invoices and shipments; whose they are, our records say
-        found.order, found.order_how = unseen.pop(), "what the numbers belong to"
+    elif told.intent != Intent.ORDER_SUBMISSION and len(named) == 1:
+        # the list of orders shows no invoices and shipments; whose they are, our records say. What it shows, the model has judged.
+        shown = {card.number for card in found.facts.orders[:MOST_ORDERS]}
+        if any(r.kind not in SHOWN or r.order not in shown for r in own_numbers):
+            found.order, found.order_how = named.pop(), "what the numbers belong to"
     cited = {r.order for r in found.references if r.order and not r.own}
     foreign = bool(cited) and found.customer is not None
     if foreign and not any(m.name == "foreign_number" for m in found.marks):
         found.marks.append(
             Mark("foreign_number", f"{', '.join(sorted(map(str, cited)))} belongs to somebody else", "newest")
         )
-
-
-def _unseen(found: Understanding) -> set[str]:
-    """Orders that numbers of the mail belong to, without the model having been shown that they do."""
-    seen = {card.number for card in found.facts.orders[:MOST_ORDERS]}
-    own = {card.number for card in found.facts.orders}
-    named = {
-        r.order for r in found.references if r.own and r.order in own and (r.kind not in SHOWN or r.order not in seen)
-    }
-    return {order for order in named if order}
 
 
 def _items(told: MailRead, places: Mapping[str, str], found: Understanding) -> list[goods.Goods]:

@@ -42,7 +42,7 @@ def journal(
     kept = {"who": who, "what": what, "about": about}
     more = urlencode({**{k: v for k, v in kept.items() if v}, "before": entries[-1].id}) if len(entries) == PAGE else ""
     return page(
-        "journal.html", me, session, journal=entries, people=names, places=proof.positions(session, [e.id for e in entries]),
+        "journal.html", me, session, journal=entries, people=names,
         seal=proof.last_seal(session), witness=settings.load().witness, who=who, what=what, about=about, before=before, more=more, current="Journal",
     )  # fmt: skip
 

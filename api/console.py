@@ -419,6 +419,15 @@ def refused(session: Session, me: Caller, what: str, error: Exception) -> str:
     return first_line(error)
 
 
+def asked(session: Session, me: Caller, commands: list[Command], why: str, key: str = "") -> Response:
+    """Propose commands and go to the case where they wait to be signed. What proposing raises leaves nothing behind; the same key asks once."""
+    with session.begin_nested():
+        made = requests.propose(
+            session, commands, key=key or uuid.uuid4().hex, reason=why, actor=me.person.email, now=me.now
+        )
+    return RedirectResponse(f"/cases/{made.case_id}", status_code=303)
+
+
 def _acted(session: Session, me: Caller, number: int, command: Command) -> Response:
     try:
         with session.begin_nested():

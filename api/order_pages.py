@@ -8,13 +8,13 @@ from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from fastapi import APIRouter
-from fastapi.responses import HTMLResponse, RedirectResponse, Response
+from fastapi.responses import HTMLResponse, Response
 from pydantic import ValidationError
 
 from api.access import Caller, Me, Work, check_form
-from api.console import Fields, page, refused
+from api.console import Fields, asked, page, refused
+from api.order_entry import UNITS
 from api.risk import risks
-from erp_core.actions import requests
 from erp_core.commands import AmendOrder, CancelOrder, Command, SendMessage
 from erp_core.db import Session
 from erp_core.errors import CountersignError
@@ -44,13 +44,9 @@ def change(number: str, session: Work, me: Me, fields: Fields) -> Response:
     try:
         command = _command(found, fields, why)
         letter = _letter(session, found, command) if fields.get("tell") else None
-        key = fields.get("key") or uuid.uuid4().hex
-        with session.begin_nested():
-            asked = [command, *([letter] if letter else [])]
-            made = requests.propose(session, asked, key=key, reason=why, actor=me.person.email, now=me.now)
+        return asked(session, me, [command, *([letter] if letter else [])], why, fields.get("key", ""))
     except (ValidationError, CountersignError) as error:
         return _page(session, me, number, refused(session, me, f"ask for a change of {number}", error), fields)
-    return RedirectResponse(f"/cases/{made.case_id}", status_code=303)
 
 
 def _command(order: SalesOrder, fields: Mapping[str, str], why: str) -> Command:
@@ -85,7 +81,7 @@ def _letter(session: Session, order: SalesOrder, command: Command) -> SendMessag
     text = replies.reply(
         "change_order" if isinstance(command, AmendOrder) else "cancel_order",
         "en",
-        to=contact.name.split()[0],
+        to=replies.first_name(contact.name),
         signature=policies.active(session).proposals.reply_signature,
         reference=f" {order.customer_po or order.number}",
         facts="\n".join(f"- {line}" for line in lines),
@@ -115,7 +111,7 @@ def _page(
     open_still = shown.order.status in CHANGEABLE_ORDER_STATUSES
     may = [n for n in CHANGES if open_still and rules.authority(policy, me.person, Subject(n)).allowed]
     return page(
-        "order.html", me, session, 422 if wrong else 200, page=shown, current="", may=may, wrong=wrong, typed=typed or {}, key=uuid.uuid4().hex,
+        "order.html", me, session, 422 if wrong else 200, page=shown, current="", may=may, wrong=wrong, typed=typed or {}, units=UNITS, key=uuid.uuid4().hex,
         journal=desk.journal(session, subject_name=f"sales_order:{number}"), people=desk.names(session),
         cases=desk.other_open_cases(session, None, number, 0), risks=risks(models.said_of(session, f"sales_order:{number}")),
     )  # fmt: skip

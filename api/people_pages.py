@@ -11,7 +11,7 @@ from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from pydantic import ValidationError
 
 from api.access import Caller, Me, Work, check_form
-from api.console import page, refused
+from api.console import asked, page, refused
 from erp_core.actions import access, requests
 from erp_core.commands import Command, DelegateAuthority, EndDelegation, ResumeAgent, SaveUser, StopAgent
 from erp_core.db import Session
@@ -74,14 +74,9 @@ def save(
                 "active": active,
             }
         )
-        why = reason.strip() or f"account of {name}"
-        with session.begin_nested():
-            made = requests.propose(
-                session, [command], key=uuid.uuid4().hex, reason=why, actor=me.person.email, now=me.now
-            )
+        return asked(session, me, [command], reason.strip() or f"account of {name}")
     except (ValidationError, CountersignError) as error:
         return _page(session, me, email, wrong=refused(session, me, "save user", error))
-    return RedirectResponse(f"/cases/{made.case_id}", status_code=303)
 
 
 @router.post("/people/code")

@@ -6,13 +6,12 @@ import uuid
 from collections.abc import Mapping
 
 from fastapi import APIRouter, Request
-from fastapi.responses import HTMLResponse, RedirectResponse, Response
+from fastapi.responses import HTMLResponse, Response
 from pydantic import BaseModel, ValidationError
 
 from api import amending
 from api.access import Caller, Me, Work, check_form
-from api.console import Fields, page, refused
-from erp_core.actions import requests
+from api.console import Fields, asked, page, refused
 from erp_core.commands import masters, purchasing
 from erp_core.db import Session
 from erp_core.errors import CountersignError, NotFound
@@ -68,13 +67,9 @@ def ask(kind: str, session: Work, me: Me, fields: Fields) -> Response:
     form, why = _form(kind), fields.get("reason", "").strip()[:1000]
     said = {name.removeprefix("0."): text for name, text in fields.items() if name.startswith("0.") and text.strip()}
     try:
-        command = amending.made(form, fields)
-        with session.begin_nested():
-            key = fields.get("key") or uuid.uuid4().hex
-            found = requests.propose(session, [command], key=key, reason=why, actor=me.person.email, now=me.now)
+        return asked(session, me, [amending.made(form, fields)], why, fields.get("key", ""))
     except (ValidationError, CountersignError) as error:
         return _page(session, me, kind, amending.blank(form, said), refused(session, me, f"ask for {kind}", error), why)
-    return RedirectResponse(f"/cases/{found.case_id}", status_code=303)
 
 
 def _form(kind: str) -> type[BaseModel]:

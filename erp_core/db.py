@@ -197,8 +197,8 @@ def in_use() -> Iterator[None]:
         try:
             yield
         except Lost as error:
-            said = str(error.orig).strip().splitlines()[-1]
-            raise BadSetting(f"{said}. A new installation is set up by `countersign migrate`.") from error
+            said = str(error.orig).strip().rpartition("\n")[2]
+            raise BadSetting(f"{said}. If this installation is new, set it up with `countersign migrate`.") from error
         finally:
             if settings.embedded:
                 forget_engines()

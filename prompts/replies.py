@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -45,6 +46,21 @@ def _parsed(text: str | None) -> dict[str, Any]:
 
 def _texts() -> dict[str, Any]:
     return _parsed(_promoted.get())
+
+
+# a desk writes under its name, not under a person's
+DESK = re.compile(
+    r"(?:account(?:ing|s)|achats|admin|a[pr]|bestellung|billing|buchhaltung|buy(?:er|ing)|compras|credit|comptabilité|contabilidad|customer|dispatch|einkauf|facturaci[óo]n|facturation|finance|"
+    r"info|inventory|invoices?|logisti\w+|maintenance|materials|office|operations|orders?|parts|payables|pedidos|procurement|purchasing|quotes|receivables|receiving|returns|sales|"
+    r"service|shipping|stores|supply|support|team|the|vent[ae]s|versand|vertrieb|warehouse)",
+    re.I,
+)
+
+
+def first_name(name: str) -> str:
+    """How somebody is greeted; empty for a desk."""
+    first = next(iter(name.split()), "").strip(",.")
+    return "" if DESK.fullmatch(first) else first
 
 
 def reply(name: str, language: str, *, to: str, signature: str, **values: str) -> str:

@@ -29,7 +29,7 @@ def send(command: SendMessage, context: Context) -> Change:
     name = digest([context.key, command.to, command.subject])[:24]
     context.session.add(
         OutboxMail(
-            case_id=command.case or context.case,
+            case_id=_case_of(command, context),
             message_id=f"<{name}@countersign>",
             to=command.to,
             subject=command.subject,
@@ -50,12 +50,16 @@ def send(command: SendMessage, context: Context) -> Change:
     return Change("message:outbox:queued", f"mail:{command.to}", None, after)
 
 
+def _case_of(command: SendMessage, context: Context) -> int | None:
+    return command.case or context.case
+
+
 def _filled(command: SendMessage, context: Context) -> str:
     """The body without slots. Raises RuleViolation for a slot that cannot be told to the case's customer."""
     numbers = letters.orders_in(command.body)
     if not numbers:
         return command.body
-    number = command.case or context.case
+    number = _case_of(command, context)
     case = context.session.get(Case, number) if number else None
     told = {}
     for found in sales.orders(context.session, sorted(numbers)):

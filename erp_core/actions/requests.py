@@ -119,11 +119,10 @@ def propose(
         if all(c.type.startswith(("set_", "save_", "update_")) for c in commands)
         else Queue.CUSTOMER_SERVICE
     )
-    orders = {order for c in commands if (order := getattr(c, "order", None))}
-    about = orders.pop() if len(orders) == 1 else None
-    title = f"{actor} asks{f' about {about}' if about else ''}: {words}"
-    order = session.get(SalesOrder, about) if about else None
-    of = {"order": about, "customer": order.customer if order else None}
+    named = {number for c in commands if (number := getattr(c, "order", None))}
+    order = session.get(SalesOrder, named.pop()) if len(named) == 1 else None
+    title = f"{actor} asks{f' about {order.number}' if order else ''}: {words}"
+    of = {"order": order.number, "customer": order.customer} if order else {}
     request = OpenCase(kind="request", subject=key, title=title[:200], queue=queue, **of)
     case = session.get_one(Case, cases.open_or_add(request, context))
     firms = {s.entity for s in subjects if s.entity not in ("", "*")}

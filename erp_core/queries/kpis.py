@@ -44,9 +44,9 @@ class Kpi:
         return self.name.lower().replace(" ", "-").replace(",", "")
 
 
-# An order counts for whoever may see its site and customer. PostgreSQL cannot guess how many those are, and would begin with them, once for
+# What counts is for whoever may see its site and customer. PostgreSQL cannot guess how many those are, and would begin with them, once for
 # each, if these were inner joins or tests for NULL: seconds instead of milliseconds.
-SEEN = "coalesce(w.entity, '') <> '' AND coalesce(c.code, '') <> ''"
+SITE_SEEN, CUSTOMER_SEEN = "coalesce(w.entity, '') <> ''", "coalesce(c.code, '') <> ''"
 
 
 def _orders(
@@ -64,7 +64,7 @@ def _orders(
     span = "true" if now else f"{at} >= :since AND {at} < :until"
     return f"""SELECT o.number AS ref, {when} AS at, ({value})::numeric AS value, ({weight})::numeric AS weight, w.entity, o.warehouse, o.channel,
         coalesce(c.segment, '') AS segment, '' AS supplier, {reason} AS reason FROM sales_order o LEFT JOIN warehouse w ON w.code = o.warehouse
-        LEFT JOIN customer c ON c.code = o.customer {more} WHERE {span} AND {SEEN} AND ({where})"""
+        LEFT JOIN customer c ON c.code = o.customer {more} WHERE {span} AND {SITE_SEEN} AND {CUSTOMER_SEEN} AND ({where})"""
 
 
 def _cases(
@@ -95,8 +95,8 @@ def _sum(what: str, rows: str, on: str) -> str:
 
 def _receipts(value: str, *, where: str = "true") -> str:
     return f"""SELECT r.number AS ref, r.received_at AS at, ({value})::numeric AS value, 1::numeric AS weight, w.entity, r.warehouse, '' AS channel, '' AS segment,
-        coalesce(p.supplier, '') AS supplier, '' AS reason FROM receipt r JOIN warehouse w ON w.code = r.warehouse
-        LEFT JOIN purchase_order p ON p.number = r.purchase_order WHERE r.received_at >= :since AND r.received_at < :until AND ({where})"""
+        coalesce(p.supplier, '') AS supplier, '' AS reason FROM receipt r LEFT JOIN warehouse w ON w.code = r.warehouse
+        LEFT JOIN purchase_order p ON p.number = r.purchase_order WHERE {SITE_SEEN} AND r.received_at >= :since AND r.received_at < :until AND ({where})"""
 
 
 def _bills(value: str, *, where: str = "true") -> str:
@@ -218,7 +218,7 @@ KPIS = [
     Kpi("Receivables", "Invoices that are not paid yet.", "money",
         f"""SELECT i.order_number AS ref, :until AS at, ({OPEN_AMOUNT})::numeric AS value, 1::numeric AS weight, c.entity, '' AS warehouse, '' AS channel, coalesce(c.segment, '') AS segment,
         '' AS supplier, CASE WHEN i.due_on < cast(:until AS date) THEN 'overdue' ELSE 'not due yet' END AS reason FROM invoice i LEFT JOIN customer c ON c.code = i.customer
-        WHERE coalesce(c.code, '') <> '' AND {UNPAID} AND cast(:since AS timestamptz) IS NOT NULL""", how="sum", usual="reason", now=True),
+        WHERE {CUSTOMER_SEEN} AND {UNPAID} AND cast(:since AS timestamptz) IS NOT NULL""", how="sum", usual="reason", now=True),
     Kpi("Operating cost per order", "What an order cost to handle: haste, freight and lines at policy's rates, each decision of a person at policy's rate, and language models. Empty until policy has a rate.", "money",
         _orders(f"o.expedite_cost + {_sum('count(*)', 'order_line l', OF_LINE)} * rates.line + {_sum('sum(l.unit_price * l.quantity_ordered)', 'order_line l', OF_LINE)} * rates.freight / 100 "
                 f"+ {_sum('count(*)', f'{CASES} JOIN proposal p ON p.case_id = k.id JOIN decision d ON d.proposal_id = p.id', OF_CASE)} * rates.handling + {_sum('sum(m.cost)', f'{CASES} JOIN model_call m ON m.case_id = k.id', OF_CASE)}",
@@ -226,7 +226,7 @@ KPIS = [
     Kpi("Working capital", "Stock at cost and what customers owe, less what we owe suppliers.", "money", f"""SELECT ref, :until AS at, value::numeric, 1::numeric AS weight, entity, warehouse, '' AS channel, segment, supplier, reason FROM (
         SELECT s.sku AS ref, s.quantity_on_hand * i.unit_cost AS value, w.entity, s.warehouse, '' AS segment, '' AS supplier, 'stock' AS reason
         FROM stock_level s JOIN item i ON i.sku = s.sku JOIN warehouse w ON w.code = s.warehouse WHERE s.quantity_on_hand > 0
-        UNION ALL SELECT i.order_number, {OPEN_AMOUNT}, c.entity, '', coalesce(c.segment, ''), '', 'receivables' FROM invoice i LEFT JOIN customer c ON c.code = i.customer WHERE coalesce(c.code, '') <> '' AND {UNPAID}
+        UNION ALL SELECT i.order_number, {OPEN_AMOUNT}, c.entity, '', coalesce(c.segment, ''), '', 'receivables' FROM invoice i LEFT JOIN customer c ON c.code = i.customer WHERE {CUSTOMER_SEEN} AND {UNPAID}
         UNION ALL SELECT b.supplier || '/' || b.number, -b.amount, coalesce(w.entity, ''), coalesce(p.warehouse, ''), '', b.supplier, 'payables' FROM supplier_invoice b
         LEFT JOIN purchase_order p ON p.number = b.purchase_order LEFT JOIN warehouse w ON w.code = p.warehouse WHERE b.status IN ('blocked', 'matched', 'approved')) x
         WHERE cast(:since AS timestamptz) IS NOT NULL""", how="sum", better="down", page="", usual="reason", now=True),
@@ -237,7 +237,7 @@ KPIS = [
     Kpi("Signed as filed", "Share of the agent's proposals that people signed as they were filed, by action.", "share",
         _cases("(d.verdict = 'approve' AND p.amended IS NULL)::int", at="d.decided_at", more=DECIDED, where=FINAL, reason="p.action"), better="up", page="/cases/", usual="reason"),
     Kpi("Overrides", "Share of the agent's proposals that people rejected, amended or sent back, by action.", "share",
-        _cases("(d.verdict IN ('reject', 'amend', 'instruct'))::int", at="d.decided_at", more=DECIDED, where=FINAL, reason="p.action"), page="/cases/", usual="reason"),
+        _cases("(d.verdict IN ('reject', 'amend', 'instruct') OR p.amended IS NOT NULL)::int", at="d.decided_at", more=DECIDED, where=FINAL, reason="p.action"), page="/cases/", usual="reason"),
     Kpi("Certainty that held", "Share of proposals that were signed as filed, by how certain the agent said it was.", "share",
         _cases("(d.verdict = 'approve' AND p.amended IS NULL)::int", at="d.decided_at", more=DECIDED, where=FINAL, reason="p.confidence"), better="up", page="/cases/", usual="reason"),
     Kpi("Agent lag", "Minutes from the opening of a case to the agent's first proposal.", "minutes",

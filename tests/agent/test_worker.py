@@ -151,6 +151,7 @@ KIM = "kim.sorensen@juniperwaterauthority.example"  # of C1021, whose SO-40257 h
         ("Please cancel the 4 VAL-2589 on SO-40257.", "amend_order", {2: "0"}),
         ("Please cancel VAL-2589 on SO-40257.", "route_case", {}),
         ("Please cancel 3 of the 20 MTR-7248 on SO-40257.", "route_case", {}),
+        ("Please cancel SO-40257, all five lines of it.", "cancel_order", {}),
         (
             "Please cancel SO-40257, with the exception of 2 MTR-7248.",
             "amend_order",
@@ -204,3 +205,15 @@ def test_a_refused_substitute_is_not_added_to_the_order(worker: Any) -> None:
     text = "Please change line 2 of SO-40430, ELC-1620, to 4 pieces. We do not accept VAL-7914, 50 pieces of it are no help; keep the VAL-7350."
     line = triage(worker, Raw("refused", f"{head}\nHello,\n\n{text}\n\nBeth\n".encode()))
     assert "VAL-7914" not in str([c.get("changes") for c in line["proposal"]["commands"]])
+
+
+def test_an_exception_that_is_not_understood_offers_no_part_to_cancel(worker: Any, api: Session) -> None:
+    head = f"From: Kim Sorensen <{KIM}>\nTo: {AVA}\nSubject: Cancellation\nMessage-ID: <e@x>\nDate: Mon, 15 Jun 2026 09:00:00 +0000\n"
+    text = "Please cancel SO-40257, with the exception of what you promised us at the fair."
+    line = triage(worker, Raw("except", f"{head}\nHello,\n\n{text}\n\nKim\n".encode()))
+    assert [c["type"] for c in line["proposal"]["commands"]] == ["route_case"]
+    finding = desk.case_file(api, line["case"]).finding
+    assert finding is not None
+    offered = [w["commands"][0]["type"] for w in finding.content["plan"]["alternatives"]]
+    assert "cancel_order" in offered
+    assert "amend_order" not in offered

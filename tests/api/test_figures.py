@@ -13,10 +13,16 @@ from sqlalchemy import text
 from api.clock import Figuring
 from erp_core import clock, db
 from erp_core.actions import access, figures
+from erp_core.actions import desk as decisions
+from erp_core.actions.desk import Said
 from erp_core.db import Session
-from erp_core.queries import kpis
+from erp_core.queries import desk, kpis
 from erp_core.queries.kpis import BY_SLUG, CUTS, KPIS, Narrow
+from erp_core.tables.desk import Proposal
+from erp_core.values import Verdict
 from tests.api.test_http import client as made
+from tests.conftest import TODAY
+from tests.core.test_decisions import file, free_order, to_one
 
 client = made
 AVA, PASSWORD = "ava.stone@northfieldsupply.example", "a long password"
@@ -104,3 +110,21 @@ def test_where_margin_erodes_is_added_up_from_the_days(api: Session) -> None:
     assert [found["hospital"][k] for k in ("value_now", "margin_now", "margin_before")] == [100, 15, 30]
     assert [found["school"][k] for k in ("value_now", "margin_now", "margin_before")] == [100, 40, None]
     assert [r["cut"] for r in kpis.margins(api, first, last, Narrow(segment="school"))["product family"]] == ["valves"]
+
+
+def test_a_proposal_that_was_amended_and_then_signed_is_one_override(database: str, api: Session) -> None:
+    order = free_order(api)
+    number = file(order, [to_one(order)])
+    other = {**to_one(order), "changes": [{"line": order.lines[0].line, "quantity": "2"}]}
+
+    def counted(slug: str) -> list[float]:
+        found = kpis.rows(api, BY_SLUG[slug], TODAY - timedelta(days=30), TODAY + timedelta(days=1), Narrow(), 50)
+        case = str(api.get_one(Proposal, number).case_id)
+        return [float(r.value) for r in found if r.ref == case]
+
+    decisions.decide(api, number, Said(Verdict.AMEND, "two of them", None, [other]), actor=AVA, now=TODAY)
+    assert counted("overrides") == [1]
+    seen = decisions.preview(api, desk.proposal(api, number), TODAY)
+    decisions.decide(api, number, Said(Verdict.APPROVE, "", seen.digest), actor=AVA, now=TODAY)
+    assert counted("overrides") == [1]
+    assert counted("signed-as-filed") == [0]
