@@ -6,9 +6,12 @@ import argparse
 import json
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from pathlib import Path
+from queue import SimpleQueue
 from typing import Any
 
 from rich.console import Console
@@ -19,6 +22,7 @@ from agent.mail import fetch
 from agent.mail.fetch import Raw
 from agent.worker import Worker, worker
 from erp_core import db, settings
+from erp_core.casework import Recorded
 from tools import world
 
 
@@ -35,18 +39,18 @@ def main(argv: list[str]) -> int:
     told: list[dict[str, Any]] = []
     with db.in_use(), worker(line=llm.configured()) as own, _bar(arguments.source) as advance:
 
-        def each(raw: Raw) -> None:
-            line = triage(own, raw)
+        def tell(line: dict[str, Any]) -> None:
             told.append({"new": line.pop("new"), "error": line.get("error")})
             if arguments.json:
                 print(json.dumps(line), flush=True)
             advance()
 
         if arguments.source.startswith(("imap://", "imaps://")):
-            fetch.from_imap(arguments.source, settings.load().imap_password, once=True, taken=each)
+            password = settings.load().imap_password
+            fetch.from_imap(arguments.source, password, once=True, taken=lambda raw: tell(triage(own, raw)))
         else:
-            for raw in fetch.from_path(Path(arguments.source)):
-                each(raw)
+            for line in side_by_side(own, fetch.from_path(Path(arguments.source))):
+                tell(line)
     new, failed = sum(t["new"] for t in told), sum(bool(t["error"]) for t in told)
     print(f"{len(told)} messages: {new} new, {len(told) - new} known, {failed} left to a person.", file=sys.stderr)
     return 0
@@ -62,10 +66,41 @@ def _bar(source: str) -> Iterator[Callable[[], None]]:
         yield lambda: bar.advance(task)
 
 
+def side_by_side(own: Worker, mails: Iterable[Raw]) -> Iterator[dict[str, Any]]:
+    """The lines of messages in the order of the messages; as many are worked at a time as the crew can."""
+    free: SimpleQueue[Worker] = SimpleQueue()
+    crew = own.crew()
+    for member in crew:
+        free.put(member)
+
+    def work(member: Worker, raw: Raw, recorded: Recorded, claimed: int | None, started: float) -> dict[str, Any]:
+        try:
+            return _told(raw, recorded, member.run(claimed) if claimed is not None else None, started)
+        finally:
+            free.put(member)
+
+    with ThreadPoolExecutor(len(crew)) as pool:
+        begun: deque[Future[dict[str, Any]]] = deque()
+        for raw in mails:
+            member, started = free.get(), time.perf_counter()
+            # recorded one after the other: an answer finds the case of the mail before it
+            recorded, claimed = member.take_and_claim(raw)
+            if not recorded.created:
+                wait(begun)  # one of them may be the same message
+            begun.append(pool.submit(work, member, raw, recorded, claimed, started))
+            while begun and begun[0].done():
+                yield begun.popleft().result()
+        while begun:
+            yield begun.popleft().result()
+
+
 def triage(own: Worker, raw: Raw) -> dict[str, Any]:
     """Record and work one message. A known one gives what was found the first time."""
     started = time.perf_counter()
-    recorded, state = own.take_and_work(raw)
+    return _told(raw, *own.take_and_work(raw), started)
+
+
+def _told(raw: Raw, recorded: Recorded, state: dict[str, Any] | None, started: float) -> dict[str, Any]:
     line = _line(raw.name, state) if state and not state.get("error") else None
     if line is None:
         line = {"file": raw.name, **_known(recorded.case)}

@@ -215,6 +215,8 @@ class Line:
 
     def _failed(self, policy: LanguageModelPolicy) -> None:
         with self.guard:
+            if time.monotonic() < self.closed_until:
+                return  # asked before the pause began, beside others that failed of the same cause
             self.failures += 1
             if self.failures >= policy.most_failures:
                 pause = min(float(policy.pause_seconds) * 2**self.pauses, LONGEST_PAUSE)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import gc
 import os
 import signal
 import sys
@@ -10,6 +11,7 @@ import threading
 import time
 import uuid
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
 from typing import Any
 
@@ -33,6 +35,7 @@ LONGEST_LEASE = 600
 SUMMARY_SECONDS = 120.0
 SPARE_SECONDS = 30  # of the lease, for all that is not a language model
 PAUSE_SECONDS = 1.0
+AT_ONCE = 8  # cases that one process works beside each other while a language model thinks about them
 
 
 class Worker:
@@ -44,26 +47,37 @@ class Worker:
         self.lease = LEASE_SECONDS if line is None else lease_for(line.seconds)
         self.name = f"{os.uname().nodename}:{os.getpid()}:{uuid.uuid4().hex[:6]}"
         self.graph = graph.build(reader, saver, line)
+        self._like = (saver, reader, line)
+
+    def crew(self) -> list[Worker]:
+        """This worker and those that may work beside it in one process: while one waits for a language model, others go on."""
+        return [self, *(Worker(*self._like) for _ in range(1, AT_ONCE if self.line else 1))]
 
     def take(self, raw: Raw) -> Recorded:
         """Parse and record a message; it has a case from then on, whatever it holds."""
         with db.transaction(db.AGENT) as session:
             return _record(session, raw)
 
-    def take_and_work(self, raw: Raw) -> tuple[Recorded, dict[str, Any] | None]:
-        """Record a message and work its case at once when it is new."""
+    def take_and_claim(self, raw: Raw) -> tuple[Recorded, int | None]:
+        """Record a message and claim its case when it is new."""
         with db.transaction(db.AGENT) as session:
             recorded = _record(session, raw)
             claimed = casework.claim_case(session, self.name, self.lease, recorded.case) if recorded.created else None
-        return recorded, self._run(claimed) if claimed is not None else None
+        return recorded, claimed
+
+    def take_and_work(self, raw: Raw) -> tuple[Recorded, dict[str, Any] | None]:
+        """Record a message and work its case at once when it is new."""
+        recorded, claimed = self.take_and_claim(raw)
+        return recorded, self.run(claimed) if claimed is not None else None
 
     def work(self, case: int | None = None) -> dict[str, Any] | None:
         """Claim and work a case, else the most urgent one; the run's final state, or None when nothing was to be claimed."""
         with db.transaction(db.AGENT) as session:
             claimed = casework.claim_case(session, self.name, self.lease, case)
-        return self._run(claimed) if claimed is not None else None
+        return self.run(claimed) if claimed is not None else None
 
-    def _run(self, case: int) -> dict[str, Any]:
+    def run(self, case: int) -> dict[str, Any]:
+        """Work a case that this worker has claimed; the run's final state, with its `error` when the case was given back."""
         run = f"{case}-{uuid.uuid4().hex[:8]}"
         started = time.monotonic()
         until = started + self.lease - SPARE_SECONDS
@@ -77,8 +91,9 @@ class Worker:
                     durability="exit",
                 )
         except Exception as error:  # whatever a mail provokes, the case goes back with the reason
-            self._give_back(case, f"{type(error).__name__}: {error}")
-            return {"case": case, "error": str(error)}
+            reason = f"{type(error).__name__}: {error}"
+            self._give_back(case, reason)
+            return {"case": case, "error": reason}
         return state
 
     def _give_back(self, case: int, reason: str) -> None:
@@ -141,9 +156,11 @@ def main(argv: list[str]) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     with db.in_use(), worker(line=llm.configured()) as own:
+        crew = own.crew()
+        settle()
         if arguments.once:
-            while own.work() is not None:
-                pass
+            with ThreadPoolExecutor(len(crew)) as pool:
+                list(pool.map(_all_that_waits, crew))
             return 0
         _fetch_in_background(own)
         scorer = threading.Thread(target=scoring.run, args=(stop,), name="scorer")
@@ -152,17 +169,33 @@ def main(argv: list[str]) -> int:
         talker.start()
         if own.line is not None:
             threading.Thread(target=_summarise, args=(stop, own.line), name="summaries", daemon=True).start()
-        while not stop.is_set():
-            try:
-                idle = own.work() is None
-            except db.Lost as error:  # the database restarts; leases run out by themselves
-                print(f"The database cannot be reached: {error}", file=sys.stderr, flush=True)
-                idle = True
-            if idle:
-                stop.wait(PAUSE_SECONDS)
+        with ThreadPoolExecutor(len(crew), "cases") as pool:
+            list(pool.map(lambda member: _until_stopped(stop, member), crew))
         scorer.join()
         talker.join()
     return 0
+
+
+def settle() -> None:
+    """What a process has loaded it keeps: the collector need not look through it again and again."""
+    gc.collect()
+    gc.freeze()
+
+
+def _all_that_waits(own: Worker) -> None:
+    while own.work() is not None:
+        pass
+
+
+def _until_stopped(stop: threading.Event, own: Worker) -> None:
+    while not stop.is_set():
+        try:
+            idle = own.work() is None
+        except db.Lost as error:  # the database restarts; leases run out by themselves
+            print(f"The database cannot be reached: {error}", file=sys.stderr, flush=True)
+            idle = True
+        if idle:
+            stop.wait(PAUSE_SECONDS)
 
 
 def _talk(stop: threading.Event, line: Line | None) -> None:

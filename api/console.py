@@ -327,8 +327,6 @@ def decide(
     check_form(me, token)
     if desk.proposal(session, proposal).case_id != number:
         raise NotFound(f"Case {number} has no proposal {proposal}.")
-    if verdict in (Verdict.REJECT, Verdict.INSTRUCT, Verdict.ESCALATE) and not reason.strip():
-        return _case_page(session, me, number, wrong=f"To {verdict} a proposal, say why or what to do.")
     try:
         amended = None
         if verdict == Verdict.AMEND:

@@ -27,14 +27,14 @@ def main(argv: list[str]) -> int:
     parser.add_argument("proposal", type=int)
     parser.add_argument("verdict", choices=[v.value for v in Verdict])
     parser.add_argument("--as", dest="actor", required=True, metavar="EMAIL")
-    parser.add_argument("--reason", default="", help="the reason, or the instruction to the agent")
+    parser.add_argument(
+        "--reason", default="", help="the reason, or the instruction to the agent; needed unless you approve or snooze"
+    )
     parser.add_argument("--digest", help="of the preview you saw; without it the present one is shown and taken")
     parser.add_argument("--commands", type=Path, metavar="FILE", help="JSON file with the amended commands")
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args(argv)
     verdict = Verdict(arguments.verdict)
-    if verdict in (Verdict.REJECT, Verdict.INSTRUCT) and not arguments.reason:
-        parser.error(f"{verdict} needs --reason")
     if verdict == Verdict.AMEND and not arguments.commands:
         parser.error("amend needs --commands FILE")
     amended = _read(arguments.commands) if arguments.commands else None

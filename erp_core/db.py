@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
@@ -60,18 +61,20 @@ def dsn(role: str) -> str:
 
 
 _engines: dict[str, Engine] = {}
+_making = threading.Lock()
 REST_SECONDS = 2.0
 
 
 def engine(role: str) -> Engine:
     """One pool a role. Every new connection proves that it is that role and no superuser; one that rested is asked whether it lives."""
-    if role not in _engines:
-        made = create_engine(dsn(role), pool_size=8, max_overflow=8, pool_use_lifo=True)
-        event.listen(made, "connect", lambda connection, _record: check_role(connection, role))
-        event.listen(made, "checkout", _asked_after_a_rest)
-        event.listen(made, "checkin", lambda _connection, record: record.info.update(rested=time.monotonic()))
-        _engines[role] = made
-    return _engines[role]
+    with _making:
+        if role not in _engines:
+            made = create_engine(dsn(role), pool_size=8, max_overflow=8, pool_use_lifo=True)
+            event.listen(made, "connect", lambda connection, _record: check_role(connection, role))
+            event.listen(made, "checkout", _asked_after_a_rest)
+            event.listen(made, "checkin", lambda _connection, record: record.info.update(rested=time.monotonic()))
+            _engines[role] = made
+        return _engines[role]
 
 
 def _asked_after_a_rest(connection: Any, record: Any, _proxy: Any) -> None:

@@ -11,11 +11,12 @@ import multiprocessing
 import statistics
 import time
 import uuid
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from agent.ingest import triage
+from agent.ingest import side_by_side, triage
 from agent.llm import Endpoint, Line
 from agent.mail import fetch
 from agent.mail.fetch import Raw
@@ -84,9 +85,14 @@ def _agent(kind: str, ready: Any, over: Any) -> None:
         with worker(line=None if kind == "no model" else Line(Endpoint(config), PATIENCE)) as own:
             triage(own, Raw("warm", uuid.uuid4().bytes))
             ready.set()
-            while True:
-                mark = uuid.uuid4().hex.encode()
-                for raw in mails:
-                    if over.is_set():
-                        return
-                    triage(own, Raw(raw.name, b"Message-ID: <" + mark + raw.name.encode() + b"@bench>\r\n" + raw.data))
+            for _ in side_by_side(own, _endless(mails, over)):
+                pass
+
+
+def _endless(mails: list[Raw], over: Any) -> Iterator[Raw]:
+    while True:
+        mark = uuid.uuid4().hex.encode()
+        for raw in mails:
+            if over.is_set():
+                return
+            yield Raw(raw.name, b"Message-ID: <" + mark + raw.name.encode() + b"@bench>\r\n" + raw.data)

@@ -273,8 +273,8 @@ def decide(
     """Take a person's decision. Refused and stale ones are outcomes, and written down like all others.
 
     A double click says the same under the same `key` and gets the first answer; without a key each call is a decision of its own.
-    Raises NotFound when there is no such proposal or user, RuleViolation when amended commands are not even well-formed, KeyReused
-    when something else was said under the key.
+    Raises NotFound when there is no such proposal or user, RuleViolation when amended commands are not even well-formed or who decides
+    otherwise than was proposed does not say why, KeyReused when something else was said under the key.
     """
     proposal, case = _locked(session, proposal_id)
     own = f"decision:{actor}:{key or uuid.uuid4()}"
@@ -284,6 +284,8 @@ def decide(
     first = _first(desk)
     if first is not None:
         return first
+    if said.verdict in OTHERWISE and not said.reason.strip():
+        raise RuleViolation([Problem("reason_missing", f"To {said.verdict} a proposal, say why or what to do.")])
     if proposal.status != ProposalStatus.PENDING:
         return _record(desk, DecisionResult(Outcome.REFUSED, f"Proposal {proposal.id} is already {proposal.status}."))
     if proposal.drill is not None and said.verdict in SEEN:
@@ -294,6 +296,7 @@ def decide(
 
 
 SEEN = (Verdict.REJECT, Verdict.AMEND, Verdict.INSTRUCT)
+OTHERWISE = (*SEEN, Verdict.ESCALATE)
 
 
 def _caught(desk: _Desk, drill: Drill) -> DecisionResult:

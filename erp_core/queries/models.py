@@ -11,6 +11,7 @@ from sqlalchemy import Select, select, text
 from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.orm import Session
 
+from erp_core.db import PICTURE
 from erp_core.errors import NotFound
 from erp_core.tables.models import FeedbackSample, ModelReport, ModelUse, ModelVersion, Prediction
 
@@ -25,16 +26,28 @@ def numbered(session: Session, number: int) -> ModelVersion:
 
 def in_use(session: Session, name: str, now: datetime, use: str = "champion") -> ModelVersion | None:
     """The version of a name that is in use at a moment; None when none is."""
-    query = select(ModelVersion).join_from(ModelUse, ModelVersion, ModelVersion.id == ModelUse.version, isouter=True)
-    query = query.where(ModelUse.name == name, ModelUse.use == use, ModelUse.since <= now)
-    return session.scalars(query.order_by(ModelUse.since.desc(), ModelUse.id.desc()).limit(1)).one_or_none()
+    number = _numbers(session, now).get((name, use))
+    return session.get_one(ModelVersion, number) if number is not None else None
 
 
 def all_in_use(session: Session, now: datetime) -> dict[tuple[str, str], ModelVersion]:
     """Versions by (name, use)."""
-    query = """SELECT DISTINCT ON (name, use) name, use, version FROM model_use WHERE since <= :now ORDER BY name, use, since DESC, id DESC"""
-    rows = session.execute(text(query), {"now": now}).all()
-    return {(r.name, r.use): session.get_one(ModelVersion, r.version) for r in rows if r.version is not None}
+    return {key: session.get_one(ModelVersion, number) for key, number in _numbers(session, now).items()}
+
+
+IN_USE = """SELECT DISTINCT ON (name, use) name, use, version FROM model_use WHERE since <= :now ORDER BY name, use, since DESC, id DESC"""
+
+
+def _numbers(session: Session, now: datetime) -> dict[tuple[str, str], int]:
+    """Numbers of versions by (name, use); in a picture they are asked for once."""
+    known: tuple[datetime, dict[tuple[str, str], int]] | None = session.info.get(IN_USE)
+    if known is not None and known[0] == now:
+        return known[1]
+    rows = session.execute(text(IN_USE), {"now": now})
+    found = {(r.name, r.use): r.version for r in rows if r.version is not None}
+    if session.info.get(PICTURE):
+        session.info[IN_USE] = (now, found)
+    return found
 
 
 def uses(session: Session, name: str) -> Sequence[ModelUse]:

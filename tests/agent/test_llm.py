@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
+from threading import Barrier
 from typing import Any
 
 import pytest
@@ -12,7 +14,7 @@ from pydantic import BaseModel
 from sqlalchemy import select, update
 
 from agent import llm, quarantine
-from agent.ingest import triage
+from agent.ingest import side_by_side, triage
 from agent.llm import Ability, Endpoint, Failed, Line, Question, Scripted
 from agent.mail.fetch import Raw
 from agent.planning import Plan
@@ -294,6 +296,38 @@ def test_without_a_usable_model_the_local_path_answers_and_the_case_says_so(
     assert proposal is not None
     assert "The language model could not be used" in proposal.rationale
     assert {c.outcome for c in calls(api)} - {"answered"} <= set(CALL_OUTCOMES)
+
+
+def test_while_one_case_waits_for_the_model_others_go_on(database: str, api: Session) -> None:
+    met = Barrier(4)  # nobody passes before four are asked at the same time
+
+    def says(question: Question) -> Any:
+        if question.form is quarantine.MailRead:
+            met.wait(30)
+        raise Failed("slow", "too slow")
+
+    mails = [Raw(f"{n}.eml", MAIL.data.replace(b"<change@x>", f"<{n}@x>".encode())) for n in range(4)]
+    with working(line=Line(Scripted(says), 60.0)) as own:
+        lines = list(side_by_side(own, [*mails, mails[0]]))
+    assert [line["file"] for line in lines] == [raw.name for raw in [*mails, mails[0]]]
+    assert [line["new"] for line in lines] == [True, True, True, True, False]
+    assert all(line["degraded"] and line["proposal"] for line in lines[:4])
+    assert lines[4]["intent"] == lines[0]["intent"]
+    assert api.scalars(select(ModelCall.outcome)).all()[:4] == ["slow"] * 4
+
+
+def test_who_failed_before_the_pause_does_not_lengthen_it(database: str) -> None:
+    met = Barrier(8)
+
+    def says(question: Question) -> Any:
+        met.wait(30)
+        raise Failed("failed", "down")
+
+    line = Line(Scripted(says), 0.4)  # less than a second try would need
+    with ThreadPoolExecutor(8) as pool:
+        asked = [pool.submit(line.ask, ASKED, None, "r") for _ in range(8)]
+    assert all(isinstance(one.exception(), Failed) for one in asked)
+    assert line.pauses == 1
 
 
 def test_a_giant_mail_is_shown_in_part(database: str) -> None:

@@ -57,6 +57,7 @@ def test_a_proposal_is_amended_in_a_form_that_the_core_looks_at(stage: Stage, wo
         expect(page.locator("#trial [role=alert]")).to_contain_text("cannot be read")
         assert 12 not in [x.quantity_ordered for x in sales.order(api, line["order"]).lines]
         quantity.fill("12")
+        page.fill('#amend input[name="reason"]', "They want fewer")
         page.get_by_role("button", name="Keep the amendment").click()
         ava.ended("returned")
         page.click("button[value=approve]")

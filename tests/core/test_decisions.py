@@ -219,12 +219,21 @@ def test_a_reject_leaves_the_case_to_a_person(api: Session) -> None:
     assert (result.outcome, case.status, case.worked) == (Outcome.REJECTED, "investigating", True)
 
 
+@pytest.mark.parametrize("verdict", [Verdict.REJECT, Verdict.AMEND, Verdict.INSTRUCT, Verdict.ESCALATE])
+def test_who_decides_otherwise_than_was_proposed_says_why(api: Session, verdict: Verdict) -> None:
+    number = file(free_order(api), [to_one(free_order(api))])
+    with pytest.raises(RuleViolation, match="say why"):
+        decisions.decide(api, number, Said(verdict, "  ", None, [to_one(free_order(api))]), actor=AVA, now=TODAY)
+    assert desk.proposal(api, number).status == "pending"
+    assert desk.last_decision(api, number) is None
+
+
 def test_amended_commands_get_their_own_preview_and_keep_the_original(api: Session) -> None:
     order = free_order(api)
     number = file(order, [to_one(order)])
     before = decisions.preview(api, desk.proposal(api, number), TODAY).digest
     amended = {**to_one(order), "changes": [{"line": order.lines[0].line, "quantity": "2"}]}
-    decisions.decide(api, number, Said(Verdict.AMEND, "", None, [amended]), actor=AVA, now=TODAY)
+    decisions.decide(api, number, Said(Verdict.AMEND, "two will do", None, [amended]), actor=AVA, now=TODAY)
     assert approve(api, number, digest=before).outcome == Outcome.STALE
     assert approve(api, number).outcome == Outcome.EXECUTED
     assert sales.order(api, order.number).lines[0].quantity_ordered == 2
