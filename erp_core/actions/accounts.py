@@ -64,6 +64,8 @@ def lock_concerned(
 
 def carry(session: Session, customer: str, before: Own, after: Own, *, ended: bool = False) -> None:
     """Bring the customer's figures from what an order stood with to what it stands with. `ended`: it does not count any more."""
+    if before == after and not ended:
+        return
     usual = {} if ended else after.quantities
     value = Decimal(0) if ended else after.value
     moved = {

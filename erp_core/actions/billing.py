@@ -75,8 +75,9 @@ def invoice_rest(order: SalesOrder, context: Context) -> None:
 
 def finish(order: SalesOrder, context: Context) -> None:
     """Everything left: bill what a hold kept back, and call the order invoiced when all of it is billed."""
-    for shipment in unbilled(order, context):
-        invoice(order, shipment, context)
+    if any(line.quantity_shipped > 0 for line in order.lines):
+        for shipment in unbilled(order, context):
+            invoice(order, shipment, context)
     if order.status == OrderStatus.SHIPPED and all(x.quantity_invoiced >= x.quantity_base for x in order.lines):
         order.status = transition(ORDER_STEPS, OrderStatus.SHIPPED, OrderStatus.INVOICED)
         checks.end_all(order, "order invoiced", context)

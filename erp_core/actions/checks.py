@@ -39,10 +39,10 @@ def settle(order: SalesOrder, context: Context, own: Own | None = None) -> None:
     if context.former is not None:
         before, _ = examine(order, own, draft, picture, context.former, context.now)
         broken = _new_to_it(order, broken, before, context)
-    match(order, broken, context)
+    held = match(order, broken, context)
     need = [(x.line, x.quantity_base - x.quantity_shipped, bound[x.line]) for x in order.lines]
     partial = customer.ships_partial
-    holds = [h for h in sales.active_holds(session, order.number) if not (partial and _short(h))]
+    holds = [h for h in held if not (partial and _short(h))]
     stopping = [(HoldReason(h.reason), h.line) for h in holds]
     status, allocated, released = rules.stage(need, stopping, context.policy, partial=partial)
     for line in sorted(order.lines, key=lambda x: x.sku):
@@ -118,20 +118,23 @@ def _move(order: SalesOrder, status: OrderStatus) -> None:
     order.status = here
 
 
-def match(order: SalesOrder, violations: Sequence[Violation], context: Context) -> None:
-    """Make the core's holds agree with its rules: place what is broken and not waived, lift what is mended."""
+def match(order: SalesOrder, violations: Sequence[Violation], context: Context) -> list[Hold]:
+    """Make the core's holds agree with its rules: place what is broken and not waived, lift what is mended. The holds that are active then."""
     broken = {(v.reason, v.line): v for v in violations}
-    for hold in sales.active_holds(context.session, order.number):
-        violation = broken.get((HoldReason(hold.reason), hold.line))
+    held = {(HoldReason(h.reason), h.line): h for h in sales.active_holds(context.session, order.number)}
+    for key, hold in list(held.items()):
+        violation = broken.get(key)
         if hold.placed_by != CORE:
             continue
         if violation is None or _waived(order, violation, context):
             _lift(order, hold, context)
+            del held[key]
         elif hold.problem.get("facts_hash") != fingerprint(violation):
             _refresh(order, hold, violation, context)
-    for violation in broken.values():
-        if active(order, violation.line, violation.reason, context) is None and not _waived(order, violation, context):
-            add(order, violation, CORE, context)
+    for key, violation in broken.items():
+        if key not in held and not _waived(order, violation, context):
+            held[key] = add(order, violation, CORE, context)
+    return list(held.values())
 
 
 def end_line(order: SalesOrder, line: int, context: Context) -> None:
@@ -162,17 +165,6 @@ def blocked(order: SalesOrder, what: str, context: Context, line: int | None = N
     ]
 
 
-def active(order: SalesOrder, line: int | None, reason: HoldReason, context: Context) -> Hold | None:
-    """The hold of this reason that stops the order or line now."""
-    query = select(Hold).where(
-        Hold.order_number == order.number,
-        Hold.line.is_(None) if line is None else Hold.line == line,
-        Hold.reason == reason,
-        Hold.released_at.is_(None),
-    )
-    return context.session.scalars(query).one_or_none()
-
-
 def _waived(order: SalesOrder, violation: Violation, context: Context) -> bool:
     """A person released this very violation on these very facts, and the waiver has not run out."""
     query = select(Hold.problem).where(
@@ -191,24 +183,24 @@ def _stored(violation: Violation) -> dict[str, object]:
     return {"code": problem.code, "text": problem.text, "facts": problem.facts, "facts_hash": fingerprint(violation)}
 
 
-def add(order: SalesOrder, violation: Violation, by: str, context: Context) -> None:
+def add(order: SalesOrder, violation: Violation, by: str, context: Context) -> Hold:
     """Place a hold, with its case."""
     problem = violation.problem
-    context.session.add(
-        Hold(
-            order_number=order.number,
-            line=violation.line,
-            reason=violation.reason,
-            problem=_stored(violation),
-            placed_by=by,
-            placed_at=context.now,
-        )
+    hold = Hold(
+        order_number=order.number,
+        line=violation.line,
+        reason=violation.reason,
+        problem=_stored(violation),
+        placed_by=by,
+        placed_at=context.now,
     )
+    context.session.add(hold)
     context.session.flush()
     case = cases.for_hold(order, violation, context)
     after = {"reason": violation.reason.value, "line": violation.line, "code": problem.code, "text": problem.text}
     change = Change("order:hold:placed", f"sales_order:{order.number}", None, after, [problem])
     context.also(change, case)
+    return hold
 
 
 def _refresh(order: SalesOrder, hold: Hold, violation: Violation, context: Context) -> None:

@@ -11,15 +11,15 @@ from erp_core.commands import PlaceHold, ReleaseHold
 from erp_core.errors import IllegalTransition, NotFound, Problem, RuleViolation
 from erp_core.queries import sales
 from erp_core.rules.sales import Violation
-from erp_core.tables.sales import SalesOrder
+from erp_core.tables.sales import Hold, SalesOrder
 from erp_core.values import CHANGEABLE_ORDER_STATUSES, OrderStatus
 
 
 def place(command: PlaceHold, context: Context) -> Change:
     """A person stops an order or a line."""
     order = _held_order(command.order, context)
-    before = sales.snapshot(context.session, order.number)
-    if checks.active(order, command.line, command.reason, context) is not None:
+    before, hold = _stands(order, command, context)
+    if hold is not None:
         detail = f"{order.number} already has this hold."
         raise RuleViolation([Problem("hold_exists", detail, {"order": order.number, "reason": command.reason.value})])
     problem = Problem("placed_by_person", command.note or "Placed by hand.")
@@ -30,8 +30,7 @@ def place(command: PlaceHold, context: Context) -> Change:
 def release(command: ReleaseHold, context: Context) -> Change:
     """A person lets an order or line go on. The waiver holds for the facts as they are now; other facts place the hold anew."""
     order = _held_order(command.order, context)
-    before = sales.snapshot(context.session, order.number)
-    hold = checks.active(order, command.line, command.reason, context)
+    before, hold = _stands(order, command, context)
     if hold is not None and hold.placed_by == checks.CORE and order.status in CHANGEABLE_ORDER_STATUSES:
         checks.settle(order, context)  # what is waived is what is broken now, and the preview says so
         if hold.released_at is not None:
@@ -46,6 +45,15 @@ def release(command: ReleaseHold, context: Context) -> Change:
     context.session.flush()
     cases.end_hold_case(order, command.reason, context)
     return _settled("order:hold:released", order, before, context)
+
+
+def _stands(
+    order: SalesOrder, command: PlaceHold | ReleaseHold, context: Context
+) -> tuple[dict[str, Any], Hold | None]:
+    """The order as the journal shows it, and its active hold of the command's reason on the command's line."""
+    holds = sales.active_holds(context.session, order.number)
+    named = (h for h in holds if h.reason == command.reason and h.line == command.line)
+    return sales.snapshot_of(context.session, order, holds), next(named, None)
 
 
 def _settled(tag: str, order: SalesOrder, before: dict[str, Any], context: Context) -> Change:

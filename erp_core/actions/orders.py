@@ -204,7 +204,7 @@ def _cost(order: SalesOrder, change: AmendOrder | CancelOrder, late: changes.Lat
 
 def locked(number: str, context: Context) -> SalesOrder:
     """The order, locked, between its customer and the stock of its items: the order that everybody keeps."""
-    accounts.lock(context.session, sales.order(context.session, number).customer)
+    accounts.lock(context.session, sales.customer_of(context.session, number))
     order = sales.order(context.session, number, lock=True)
     accounts.lock_levels(context.session, [number])
     return order

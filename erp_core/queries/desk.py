@@ -9,7 +9,7 @@ from decimal import Decimal
 from typing import Any
 
 from sqlalchemy import ColumnElement, Select, Text, and_, cast, func, or_, select
-from sqlalchemy.orm import Session, defer, selectinload
+from sqlalchemy.orm import Session, defer, joinedload, selectinload
 
 from erp_core.errors import NotFound
 from erp_core.policy import Policy
@@ -194,10 +194,10 @@ def looking(session: Session, number: int, but: str, now: datetime) -> list[str]
     return sorted(set(session.scalars(query)))
 
 
-def latest_proposal(session: Session, number: int) -> Proposal | None:
-    """The newest proposal of a case."""
+def latest_proposal(session: Session, number: int, *, for_agent: bool = False) -> Proposal | None:
+    """The newest proposal of a case; with its drill, of which the agent knows nothing."""
     query = select(Proposal).where(Proposal.case_id == number).order_by(Proposal.id.desc()).limit(1)
-    return session.scalars(query).one_or_none()
+    return session.scalars(query if for_agent else query.options(joinedload(Proposal.drill))).one_or_none()
 
 
 def last_decision(session: Session, proposal_number: int) -> Decision | None:
@@ -440,12 +440,13 @@ def case_file(session: Session, number: int, *, for_agent: bool = False) -> Case
     """
     found = case(session, number)
     finding = select(Finding).where(Finding.case_id == number).order_by(Finding.id.desc()).limit(1)
+    messages = select(Message).where(Message.case_id == number).options(defer(Message.raw))
     return CaseFile(
         case=found,
         customer=session.get(Customer, found.customer) if found.customer else None,
-        messages=list(session.scalars(select(Message).where(Message.case_id == number).order_by(Message.id))),
+        messages=list(session.scalars(messages.order_by(Message.id))),
         finding=session.scalars(finding).one_or_none(),
-        proposal=latest_proposal(session, number),
+        proposal=latest_proposal(session, number, for_agent=for_agent),
         decisions=list(session.scalars(select(Decision).where(Decision.case_id == number).order_by(Decision.id))),
         notes=list(session.scalars(select(Note).where(Note.case_id == number).order_by(Note.id))),
         journal=journal(session, case_number=number),

@@ -27,6 +27,14 @@ def order(session: Session, number: str, *, lock: bool = False) -> SalesOrder:
     return found
 
 
+def customer_of(session: Session, number: str) -> str:
+    """Whose order it is. Raises NotFound."""
+    found = session.scalar(select(SalesOrder.customer).where(SalesOrder.number == number))
+    if found is None:
+        raise NotFound(f"There is no sales order {number}.")
+    return found
+
+
 def orders(session: Session, numbers: Sequence[str]) -> list[SalesOrder]:
     """Orders with their lines, by number."""
     query = select(SalesOrder).where(SalesOrder.number.in_(numbers)).options(selectinload(SalesOrder.lines))
@@ -56,8 +64,9 @@ def snapshot(session: Session, number: str) -> dict[str, Any]:
     return snapshot_of(session, order(session, number))
 
 
-def snapshot_of(session: Session, found: SalesOrder) -> dict[str, Any]:
-    """The snapshot of an order that was read already."""
+def snapshot_of(session: Session, found: SalesOrder, holds: Sequence[Hold] | None = None) -> dict[str, Any]:
+    """The snapshot of an order that was read already, maybe with its active holds."""
+    held = active_holds(session, found.number) if holds is None else holds
     return {
         "status": found.status,
         "requested_date": _day(found.requested_date),
@@ -79,7 +88,7 @@ def snapshot_of(session: Session, found: SalesOrder) -> dict[str, Any]:
             }
             for x in found.lines
         },
-        "holds": sorted(_hold_words(h.reason, h.line) for h in active_holds(session, found.number)),
+        "holds": sorted(_hold_words(h.reason, h.line) for h in held),
     }
 
 
