@@ -19,6 +19,7 @@ from pydantic import BaseModel
 
 from api import words
 from erp_core.commands import COMMANDS, Command
+from erp_core.rules import letters
 
 FIXED = ("type", "case", "in_reply_to")  # what makes it another command, or another case's, is not to be edited
 LONG = ("body", "note", "reason", "text", "resolution")
@@ -48,6 +49,11 @@ class Entry:
     value: str
     options: tuple[tuple[str, str], ...] = ()
     required: bool = False
+
+    @property
+    def slots(self) -> dict[str, str]:
+        """What stands in the text in braces, and what the core puts there as it is signed."""
+        return letters.slots_in(self.value) if self.kind == "long" else {}
 
 
 @dataclass(frozen=True)

@@ -192,6 +192,7 @@ _COMMANDS: dict[str, Callable[[Said], str]] = {
         f"Hand over to {c['queue'].replace('_', ' ')}, {c['priority']}: {c['matter']['kind'].replace('_', ' ')}"
     ),
     "close_case": lambda c: f"Close the case: {c['resolution']}",
+    "dismiss_case": lambda c: f"Dismiss the case: {c['reason']}",
     "pause_case": lambda c: f"Let the due time stand still until {day(c['until'])}: it waits for the {c['waits_for']}",
     "resume_case": lambda c: "Let the due time run on",
     "check_step": lambda c: f"Check off step {c['step']}",

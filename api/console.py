@@ -22,7 +22,7 @@ from erp_core import clock, db, settings
 from erp_core.actions import access, batches, requests
 from erp_core.actions import desk as decisions
 from erp_core.actions.desk import Said
-from erp_core.commands import COMMANDS, CheckStep, CloseCase, Command, PauseCase, ResumeCase
+from erp_core.commands import COMMANDS, CheckStep, CloseCase, Command, DismissCase, PauseCase, ResumeCase
 from erp_core.db import Session
 from erp_core.errors import CountersignError, LimitReached, NotFound, Problem, RuleViolation
 from erp_core.queries import chats, desk, fulfilment, models, notices, policies, proof, spending
@@ -207,6 +207,7 @@ def _case_page(
         signers=signers,
         several=any(rules.needs_second(policies.active(session), s) for s in seen.subjects) if seen else False,
         may_sign=views.may_sign(session, seen.subjects, me.person, signers) if seen else False,
+        works=rules.may_work(policies.active(session), me.person, found.case.queue, found.case.entity or ""),
         commands=_as_sent(proposal.shown, seen) if proposal else [],
         amend=amending.form_of(proposal.shown) if proposal and pending else [], stale="", others=desk.looking(session, number, me.person.email, me.now), number=number,
         evidence=proposal.evidence if proposal else [], mails=_mails(found), people=people, left=left, urgency=urgency,
@@ -369,6 +370,17 @@ def close(
         session, command, key=f"console:close:{number}:{me.now.isoformat()}", actor=me.person.email, now=me.now
     )
     return RedirectResponse(f"/cases/{number}", status_code=303)
+
+
+@router.post("/cases/{number}/dismiss")
+def dismiss(
+    number: int, session: Work, me: Me, token: Annotated[str, Form()], why: Annotated[str, Form()] = ""
+) -> Response:
+    """End a case that needs nobody; what is proposed for it is withdrawn."""
+    check_form(me, token)
+    if len(why.strip()) < 3:
+        return _case_page(session, me, number, wrong="Say why nobody is needed.")
+    return _acted(session, me, number, DismissCase(case=number, reason=why.strip()[:500]))
 
 
 @router.post("/cases/{number}/release")

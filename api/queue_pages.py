@@ -23,11 +23,14 @@ from api.console import PAGE, fragment, page, refused
 from erp_core import db
 from erp_core.actions import desk as decisions
 from erp_core.actions import digests as mailing
+from erp_core.actions import requests
 from erp_core.actions.desk import Said
+from erp_core.commands import DismissCase
 from erp_core.db import Session
 from erp_core.errors import CountersignError, Problem, RuleViolation
-from erp_core.queries import desk, digests, installation, kpis, notices, supply
+from erp_core.queries import desk, digests, installation, kpis, notices, policies, supply
 from erp_core.queries.desk import NOBODY, Filter
+from erp_core.rules.desk import may_work
 from erp_core.rules.digest import Sentence, sentences
 from erp_core.values import Priority, Queue, Verdict
 
@@ -108,6 +111,7 @@ def queue(session: Work, me: Me, wanted: Annotated[Wanted, Query()]) -> HTMLResp
         current=wanted.queue or heading(wanted), more=wanted.address(offset=wanted.offset + PAGE) if len(rows) > PAGE else "",
         people=desk.names(session), sums=desk.sums(session, asked, me.now), most=desk.MOST_COUNTED, here=wanted.address(),
         entities=supply.entities(session), kinds=[(k, words.title(k)) for k in kinds], fresh=not rows and installation.is_new(session),
+        works=may_work(policies.active(session), me.person, wanted.queue or ""),
     )  # fmt: skip
 
 
@@ -221,25 +225,32 @@ def many(
     session: Work,
     me: Me,
     token: Annotated[str, Form()],
-    verb: Annotated[Literal["take", "give", "snooze"], Form()],
+    verb: Annotated[Literal["take", "give", "snooze", "dismiss"], Form()],
     back: Annotated[str, Form(max_length=500)] = "/",
     pick: Annotated[list[int] | None, Form()] = None,
     to: Annotated[str, Form(max_length=200)] = "",
+    why: Annotated[str, Form(max_length=500)] = "",
 ) -> HTMLResponse:
-    """Take several cases, give them to a colleague, or let them sleep until tomorrow: each by itself, and each told."""
+    """Take several cases, give them to a colleague, let them sleep until tomorrow, or dismiss them: each by itself, and each told."""
     check_form(me, token)
     done = []
     for number in list(dict.fromkeys(pick or []))[:MOST_AT_ONCE]:
         try:
             with session.begin_nested():
-                done.append(Done(number, _one_of_many(session, me, number, verb, to), True))
+                done.append(Done(number, _one_of_many(session, me, number, verb, to, why.strip()), True))
         except CountersignError as error:
             done.append(Done(number, refused(session, me, f"{verb} case {number}", error), False))
     target = back if back.startswith("/") and not back.startswith("//") else "/"
     return page("many.html", me, session, done=done, verb=verb, back=target, current="")
 
 
-def _one_of_many(session: Session, me: Caller, number: int, verb: str, to: str) -> str:
+def _one_of_many(session: Session, me: Caller, number: int, verb: str, to: str, why: str) -> str:
+    if verb == "dismiss":
+        if len(why) < 3:
+            raise RuleViolation([Problem("reason_missing", "Say why nothing is to be done.")])
+        key = f"console:dismiss:{number}:{me.now.isoformat()}"
+        requests.act(session, DismissCase(case=number, reason=why), key=key, actor=me.person.email, now=me.now)
+        return "dismissed"
     if verb == "take":
         decisions.assign(session, number, actor=me.person.email, now=me.now, to=me.person.email)
         return "yours"

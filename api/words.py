@@ -32,6 +32,7 @@ TAGS = {
     "case:desk:assigned": "Assignment changed",
     "case:desk:routed": "Case routed",
     "case:desk:closed": "Case closed",
+    "case:desk:dismissed": "Case dismissed; nothing was done",
     "case:desk:opened": "Case opened",
     "order:sales:placed": "Order entered",
     "order:sales:amended": "Order amended",

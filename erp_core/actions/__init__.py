@@ -104,6 +104,7 @@ ACTS: dict[str, Act] = {
     "open_case": cases.open_case,
     "route_case": cases.route,
     "close_case": cases.close,
+    "dismiss_case": cases.dismiss,
     "pause_case": clocks.pause,
     "resume_case": clocks.resume,
     "check_step": clocks.check,

@@ -39,7 +39,8 @@ WITH n AS (SELECT unnest(cast(:numbers AS text[])) AS number),
  lifted AS (UPDATE hold h SET released_by = 'core', released_at = :now, release_note = 'the reason is gone' FROM n
    WHERE h.order_number = n.number AND h.released_at IS NULL),
  closed AS (UPDATE case_file c SET status = 'resolved', resolved_at = :now, root_cause = 'by_itself', leased_by = NULL, leased_until = NULL
-   FROM n WHERE c.kind = 'hold_stock' AND c.subject = n.number AND c.status IN ('new', 'investigating', 'awaiting_review')),
+   FROM n WHERE c.kind = 'hold_stock' AND c.subject = n.number AND c.status IN ('new', 'investigating', 'awaiting_review') RETURNING c.id),
+ withdrawn AS (UPDATE proposal p SET status = 'superseded' FROM closed WHERE p.case_id = closed.id AND p.status = 'pending'),
  lined AS (UPDATE order_line l SET quantity_released = l.quantity_allocated FROM n WHERE l.order_number = n.number),
  bound AS (UPDATE allocation a SET status = 'committed', expires_at = NULL FROM n
    WHERE a.order_number = n.number AND a.status IN ('reserved', 'committed'))

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
+from erp_core.actions import drills
 from erp_core.actions.context import Change, Context, write_journal
-from erp_core.commands import CloseCase, OpenCase, RouteCase
+from erp_core.commands import CloseCase, DismissCase, OpenCase, RouteCase
 from erp_core.errors import IllegalTransition, NotFound, Problem, RuleViolation
 from erp_core.queries import sales
 from erp_core.rules.sales import Violation
@@ -28,6 +30,7 @@ from erp_core.values import (
 )
 
 BY_ITSELF = "by_itself"  # the root cause of what ended because its reason was gone
+NOTHING_WRONG = "none"
 
 
 def open_case(command: OpenCase, context: Context) -> Change:
@@ -57,6 +60,7 @@ def route(command: RouteCase, context: Context) -> Change:
 def close(command: CloseCase, context: Context) -> Change:
     """End the case; what it was about is settled or needs nobody."""
     case = locked(command.case, context)
+    _hold_is_gone(case, context)
     before = snapshot(case)
     known = context.policy.root_causes
     if command.root_cause not in known:
@@ -66,17 +70,51 @@ def close(command: CloseCase, context: Context) -> Change:
     return Change("case:desk:closed", f"case:{case.id}", before, {**snapshot(case), "resolution": command.resolution})
 
 
+def dismiss(command: DismissCase, context: Context) -> Change:
+    """End a case that needs nobody. What an order is held for needs somebody as long as the hold stands."""
+    case = locked(command.case, context)
+    _hold_is_gone(case, context)
+    before = snapshot(case)
+    _end(case, CaseStatus.DISMISSED, context, NOTHING_WRONG, command.reason)
+    return Change("case:desk:dismissed", f"case:{case.id}", before, {**snapshot(case), "resolution": command.reason})
+
+
+def _hold_is_gone(case: Case, context: Context) -> None:
+    """Raise while the hold stands that a case is about: an order is never stopped out of everybody's sight."""
+    held = sales.active_holds(context.session, case.order_number) if case.order_number else []
+    for hold in held:
+        if case.kind == f"hold_{hold.reason}":
+            text = f"{case.order_number} is still held ({hold.reason}). Release the hold, correct what broke the rule, or cancel the order: the case ends with it."
+            raise RuleViolation([Problem("hold_stands", text, {"order": case.order_number, "reason": hold.reason})])
+
+
 def resolve(case: Case, context: Context, root_cause: str | None = None, how: str | None = None) -> None:
     """Set an open case to resolved: why it arose, and how it ended."""
-    case.status = transition(CASE_STEPS, CaseStatus(case.status), CaseStatus.RESOLVED)
-    case.resolved_at, case.root_cause = context.now, root_cause or case.root_cause or BY_ITSELF
+    _end(case, CaseStatus.RESOLVED, context, root_cause or case.root_cause or BY_ITSELF, how)
+
+
+def _end(case: Case, status: CaseStatus, context: Context, root_cause: str, how: str | None) -> None:
+    case.status = transition(CASE_STEPS, CaseStatus(case.status), status)
+    case.resolved_at, case.root_cause = context.now, root_cause
     case.leased_by = case.leased_until = None
     run_on(case, context)  # what is over waits for nobody
     if how is not None:
         case.details = {**case.details, "resolution": how}
     context.session.flush()
+    if case.id != context.case:  # on the case of a decision that runs, the decision itself ends the proposal
+        _withdraw(case, context)
     if case.disruption_id is not None:
         _end_disruption(case.disruption_id, context)
+
+
+def _withdraw(case: Case, context: Context) -> None:
+    """What is proposed for a case that is over is no longer to be signed."""
+    waiting = select(Proposal).where(Proposal.case_id == case.id, Proposal.status == ProposalStatus.PENDING)
+    for proposal in context.session.scalars(waiting):
+        if proposal.drill is not None:
+            drills.end(context.session, proposal.drill, drills.LEFT, context.actor, context.now)
+        own = replace(context, key=f"{context.key}:withdrawn:{proposal.id}")
+        give_back(proposal, case, ProposalStatus.SUPERSEDED, own)
 
 
 def give_back(proposal: Proposal, case: Case, status: ProposalStatus, context: Context) -> None:

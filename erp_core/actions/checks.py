@@ -9,7 +9,7 @@ from decimal import Decimal
 from sqlalchemy import or_, select
 
 from erp_core.actions import accounts, cases, stock
-from erp_core.actions.context import Change, Context
+from erp_core.actions.context import CORE, Change, Context
 from erp_core.errors import NotFound
 from erp_core.policy import Policy
 from erp_core.queries import intake, sales
@@ -20,7 +20,6 @@ from erp_core.rules.sales import Violation, fingerprint
 from erp_core.tables.sales import Hold, SalesOrder
 from erp_core.values import CHANGEABLE_ORDER_STATUSES, ORDER_STEPS, HoldReason, OrderStatus, transition
 
-CORE = "core"
 BATCH = 200
 
 

@@ -14,6 +14,7 @@ from erp_core.policy import Policy
 from erp_core.tables.desk import JournalEntry
 from erp_core.values import digest
 
+CORE = "core"  # who acts when nobody asked
 PREVIEW = "preview"  # who looks at what a command would do
 ENTRY = text("SELECT * FROM casework.entry(:key)")
 NEXT_NUMBER = text("SELECT nextval(cast(:name AS regclass))")

@@ -17,8 +17,7 @@ from pydantic import ValidationError
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from erp_core.actions.checks import CORE
-from erp_core.actions.context import Change, Context, write_journal
+from erp_core.actions.context import CORE, Change, Context, write_journal
 from erp_core.commands import COMMANDS
 from erp_core.errors import CountersignError
 from erp_core.queries import policies

@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 from erp_core.actions import billing, cases, checks, orders
-from erp_core.actions.context import Change, Context
+from erp_core.actions.context import CORE, Change, Context
 from erp_core.commands import PlaceHold, ReleaseHold
 from erp_core.errors import IllegalTransition, NotFound, Problem, RuleViolation
 from erp_core.queries import sales
@@ -31,7 +31,7 @@ def release(command: ReleaseHold, context: Context) -> Change:
     """A person lets an order or line go on. The waiver holds for the facts as they are now; other facts place the hold anew."""
     order = _held_order(command.order, context)
     before, hold = _stands(order, command, context)
-    if hold is not None and hold.placed_by == checks.CORE and order.status in CHANGEABLE_ORDER_STATUSES:
+    if hold is not None and hold.placed_by == CORE and order.status in CHANGEABLE_ORDER_STATUSES:
         checks.settle(order, context)  # what is waived is what is broken now, and the preview says so
         if hold.released_at is not None:
             return _settled("order:hold:released", order, before, context)

@@ -11,8 +11,7 @@ from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
 from erp_core.actions import cases, segregation
-from erp_core.actions.checks import CORE
-from erp_core.actions.context import Change, Context, write_journal
+from erp_core.actions.context import CORE, Change, Context, write_journal
 from erp_core.commands import (
     KeepSample,
     NominateModel,

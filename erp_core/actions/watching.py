@@ -14,8 +14,7 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from erp_core.actions import cases, models
-from erp_core.actions.checks import CORE
-from erp_core.actions.context import Change, Context, write_journal
+from erp_core.actions.context import CORE, Change, Context, write_journal
 from erp_core.commands import OpenCase
 from erp_core.queries import models as queries
 from erp_core.queries import policies, traffic

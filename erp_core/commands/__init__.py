@@ -10,6 +10,7 @@ from erp_core.commands.billing import IssueCreditMemo, PostPayment, RecordRemitt
 from erp_core.commands.desk import (
     CheckStep,
     CloseCase,
+    DismissCase,
     Matter,
     MatterKind,
     MatterLine,
@@ -132,6 +133,7 @@ __all__ = [
     "CreditReturn",
     "DeclineSubstitution",
     "DelegateAuthority",
+    "DismissCase",
     "DraftPurchase",
     "EndDelegation",
     "ExpediteOrder",
@@ -268,6 +270,7 @@ Command = Annotated[
     | OpenCase
     | RouteCase
     | CloseCase
+    | DismissCase
     | PauseCase
     | ResumeCase
     | CheckStep

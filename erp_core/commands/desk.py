@@ -81,6 +81,14 @@ class CloseCase(Strict):
     root_cause: str | None = Field(None, max_length=100)
 
 
+class DismissCase(Strict):
+    """End a case that needs nobody: nothing of what it asks for is done, and what is proposed for it is withdrawn."""
+
+    type: Literal["dismiss_case"] = "dismiss_case"
+    case: int
+    reason: Annotated[str, Field(min_length=3, max_length=500)]
+
+
 class PauseCase(Strict):
     """Let the due time stand still while the case waits for somebody outside."""
 

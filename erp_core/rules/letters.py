@@ -10,7 +10,12 @@ from datetime import date
 from erp_core.errors import Problem
 
 SLOT = re.compile(r"\{([a-z_]+):([\w-]+)(?::(en|es|fr|de))?\}")
-NAMES = ("promised_date", "requested_date", "status", "total")
+NAMES = {
+    "promised_date": "the day that {order} is promised for then",
+    "requested_date": "the day that {order} is wanted for then",
+    "status": "how {order} stands then",
+    "total": "what {order} comes to then",
+}
 NO_DAY = {
     "en": "a day that we will name",
     "es": "una fecha que le confirmaremos",
@@ -39,6 +44,15 @@ class OrderState:
 def orders_in(text: str) -> set[str]:
     """Orders that the slots of a letter ask about."""
     return {number for _, number, _ in SLOT.findall(text)}
+
+
+def slots_in(text: str) -> dict[str, str]:
+    """The slots of a letter, with what the core puts in their place."""
+    return {
+        hit.group(): NAMES[hit.group(1)].format(order=hit.group(2))
+        for hit in SLOT.finditer(text)
+        if hit.group(1) in NAMES
+    }
 
 
 def fill(text: str, orders: Mapping[str, OrderState], customer: str | None) -> tuple[str, list[Problem]]:

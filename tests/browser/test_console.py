@@ -188,10 +188,17 @@ def test_an_auditor_finds_who_did_what_and_can_sign_nothing(stage: Stage, worker
         page.keyboard.press("Enter")
         page.wait_for_url(f"**/orders/{line['order']}")
         page.get_by_role("link", name=f"#{line['case']}").first.click()
-        expect(page.locator("button[value=approve]")).to_be_disabled()
-        page.evaluate("document.querySelector('button[value=approve]').disabled = false")
-        page.click("button[value=approve]")
-        lee.ended("refused")
+        expect(page.get_by_text("You look on.")).to_be_visible()
+        assert page.locator("main form").count() == 0
+        forged = {
+            "token": page.locator("[name=token]").first.get_attribute("value") or "",
+            "proposal": str(line["proposal"]["id"]),
+            "verdict": "approve",
+        }
+        answer = page.request.post(f"{stage.site}/cases/{line['case']}/decide", form=dict(forged))
+        assert 'data-outcome="refused"' in answer.text()
+        lee.go("/")
+        assert page.locator("[name=pick], #bulk").count() == 0
         lee.go("/journal")
         expect(page.locator(".journal")).to_contain_text("Refused; nothing changed")
         assert lee.errors == []
@@ -230,6 +237,20 @@ def test_a_new_case_appears_by_itself_and_the_focus_stays(stage: Stage, worker: 
         assert page.locator(".case-row.focus").get_attribute("id") == focused
         assert page.locator("input[name=pick]:checked").count() == 1
         assert ava.errors == []
+
+
+def test_several_cases_that_need_nobody_are_dismissed_with_one_reason(stage: Stage, worker: Any, api: Session) -> None:
+    numbers = [triage(worker, sample(name))["case"] for name in ("0075.eml", "0052.eml")]
+    with stage.visit("ava.stone") as ava:
+        page = ava.go("/")
+        for number in numbers:
+            page.check(f"#case-{number} input[name=pick]")
+        page.fill("#why", "A rehearsal")
+        page.get_by_role("button", name="Dismiss").click()
+        expect(page.locator("h1")).to_contain_text("2 of 2 dismissed")
+        assert ava.errors == []
+    api.expire_all()
+    assert [api.get_one(Case, number).status for number in numbers] == ["dismissed", "dismissed"]
 
 
 def test_who_comes_second_sees_it_at_once_and_cannot_decide_again(stage: Stage, worker: Any, api: Session) -> None:

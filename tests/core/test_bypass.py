@@ -103,7 +103,7 @@ BESIDE = {
     "set_source", "set_tolerance", "ship_transfer", "receive_transfer", "cancel_transfer", "update_contact", "update_ship_to",
     "propose_policy", "backtest_policy", "activate_policy", "roll_back_policy", "withdraw_policy", "save_user", "delegate_authority", "end_delegation",
     "record_prompt", "nominate_model", "report_model", "promote_model", "roll_back_model", "keep_sample", "review_sample",
-    "pause_case", "resume_case", "check_step", "stop_agent", "resume_agent", "set_bank_account", "set_unit", "set_capacity", "open_case", "route_case", "close_case", "send_message",
+    "pause_case", "resume_case", "check_step", "stop_agent", "resume_agent", "set_bank_account", "set_unit", "set_capacity", "open_case", "route_case", "close_case", "dismiss_case", "send_message",
 }  # fmt: skip
 
 

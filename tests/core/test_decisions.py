@@ -18,6 +18,7 @@ from erp_core.commands import (
     AmendOrder,
     CancelOrder,
     CloseCase,
+    DismissCase,
     LineChange,
     NewLine,
     PlaceHold,
@@ -389,3 +390,40 @@ def test_nothing_of_a_closed_case_runs(api: Session) -> None:
     case = desk.proposal(api, number).case_id
     execute(api, CloseCase(case=case, resolution="done by phone", root_cause="none"), key="k:15", actor=AVA, now=TODAY)
     assert approve(api, number, digest=shown).outcome == Outcome.REFUSED
+
+
+def test_what_needs_nobody_is_dismissed_and_its_proposal_withdrawn(api: Session) -> None:
+    order = free_order(api)
+    number = file(order, [to_one(order)])
+    case = desk.proposal(api, number).case_id
+    ended = DismissCase(case=case, reason="an advertisement")
+    with pytest.raises(NotAuthorised):
+        requests.act(api, ended, key="d:0", actor=LEE, now=TODAY)
+    requests.act(api, ended, key="d:1", actor=AVA, now=TODAY)
+    found = api.get_one(Case, case)
+    assert (found.status, found.root_cause, found.details["resolution"]) == ("dismissed", "none", "an advertisement")
+    assert desk.proposal(api, number).status == "superseded"
+    tags = api.scalars(select(JournalEntry.tag).where(JournalEntry.case_id == case)).all()
+    assert {"case:desk:dismissed", "proposal:desk:superseded"} <= set(tags)
+    assert sales.order(api, order.number).version == order.version
+    assert approve(api, number).outcome == Outcome.REFUSED
+
+
+@pytest.mark.parametrize(
+    "ending",
+    [
+        lambda case: CloseCase(case=case, resolution="done", root_cause="none"),
+        lambda case: DismissCase(case=case, reason="seen"),
+    ],
+)
+def test_a_case_of_a_hold_ends_with_the_hold_and_not_before(api: Session, ending: Any) -> None:
+    """N09: every order that is stopped stands in somebody's queue."""
+    order = free_order(api)
+    execute(api, PlaceHold(order=order.number, reason=HoldReason.MANUAL, note="x"), key="h:1", actor=IDA, now=TODAY)
+    query = select(Case).where(Case.kind == "hold_manual", Case.subject == order.number)
+    case = api.scalars(query).one()
+    with pytest.raises(RuleViolation, match="still held"):
+        requests.act(api, ending(case.id), key="h:2", actor=IDA, now=TODAY)
+    assert api.scalars(query).one().status not in ("resolved", "dismissed")
+    execute(api, ReleaseHold(order=order.number, reason=HoldReason.MANUAL, note="ok"), key="h:3", actor=IDA, now=TODAY)
+    assert api.scalars(query).one().status == "resolved"
