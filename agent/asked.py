@@ -63,6 +63,7 @@ def apply(found: dict[str, Any], asked: Mapping[str, Any]) -> dict[str, Any]:
         "confidence": 1.0,
         "strength": "strong",
         "secondary": [],
+        "other_orders": [],
         "signs": [],
         "auto": False,
         "hostile": False,  # each turn was looked at when it was said; what looks hostile there goes to a person

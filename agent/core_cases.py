@@ -154,7 +154,7 @@ def _claim(draft: Draft, given: Facts) -> None:
         "supplier_claim",
         "en",
         to="",
-        signature=world.policy_in_force().proposals.reply_signature,
+        signature=world.policy_in_force().proposals.signature("en"),
         reference=f" {number}",
         facts="\n".join(f"- {line}" for line in given["details"].get("problems", [])[:20]),
     )
@@ -248,6 +248,7 @@ def of_core_case(given: Facts) -> dict[str, Any]:
         "confidence": 1.0,
         "strength": "strong",
         "secondary": [],
+        "other_orders": [],
         "language": "en",
         "auto": False,
         "hostile": False,

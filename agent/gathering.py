@@ -12,6 +12,7 @@ from erp_core.values import Intent, plain
 from tools import facts, world
 
 Facts = Mapping[str, Any]
+MOST_ORDERS = 4  # that one letter tells of besides the first
 
 
 def gather(read: Facts, case: int) -> dict[str, Any]:
@@ -22,6 +23,8 @@ def gather(read: Facts, case: int) -> dict[str, Any]:
     if number:
         found["order"] = world.order_facts(number, moment)
         found["other_cases"] = world.earlier_mail(read["customer"], number, case)
+    if read["intent"] == Intent.ORDER_STATUS and read["customer"]:
+        found["others"] = [world.order_facts(n, moment) for n in read["other_orders"][:MOST_ORDERS]]
     found |= _items(read)
     found["lines"] = _lines_meant(read, found.get("order"))
     found["prices"] = _prices(read, found, moment)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import datetime
 from decimal import Decimal
 from itertools import pairwise
@@ -21,6 +21,7 @@ from langgraph.graph import END, START, StateGraph
 from agent import (
     alternatives,
     asked,
+    besides,
     choosing,
     core_cases,
     gathering,
@@ -53,6 +54,7 @@ CONDITIONS = {
     "stock": " about stock",
     "answer": ", an answer first",
 }
+ORDER_NUMBERS = ("sales_order", "customer_po")
 STRENGTHS = ((0.8, "strong"), (0.6, "good"), (0.4, "fair"), (0.0, "weak"))
 
 
@@ -114,7 +116,7 @@ def understand(state: State, given: Reader | None, line: Line | None) -> dict[st
     """What the mail says; for a case without mail, what the core says."""
     case = state["input"]
     if case["parsed"] is None:
-        return {"read": core_cases.of_core_case(case)}
+        return {"read": core_cases.of_core_case(case) | {"instruction": case["instruction"]}}
     confirmed = case["parsed"].get("request")
     parsed = Parsed.from_json({k: v for k, v in case["parsed"].items() if k != "request"})
     own = given or world.mail_reader()
@@ -134,8 +136,19 @@ def understand(state: State, given: Reader | None, line: Line | None) -> dict[st
     if confirmed:
         found = asked.apply(found, confirmed)
     if case["instruction"]:
-        found = instructing.apply(found, case["instruction"])
+        found = _instructed(found, state, line)
     return {"read": found}
+
+
+def _instructed(found: dict[str, Any], state: State, line: Line | None) -> dict[str, Any]:
+    """What was read, overruled by what a colleague said."""
+    text = state["input"]["instruction"]
+    if line is None or found["degraded"]:
+        return instructing.apply(found, text)
+    try:
+        return instructing.read(found, text, asking(line, state))
+    except Failed as failure:
+        return instructing.apply(found, text) | {"degraded": str(failure)}
 
 
 def asking(line: Line, state: State) -> Ask:
@@ -161,7 +174,7 @@ def propose(state: State, given: Reader | None = None, line: Line | None = None)
     plans = line is not None and not (degraded or state["read"]["hostile"] or state["read"]["auto"])
     with together(), replies.using(world.prompt_in_use(replies.NAME)):  # over before a model is asked
         scope = Scope(state["case"], state["read"]["customer"], state["read"]["supplier"], world.now(), _firms(state))
-        draft = _drafted(state)
+        draft = _drafted(state, plans)
         if plans or state["input"]["parsed"] is None:
             _investigate(draft, state, scope)
         options = alternatives.options(draft, state["input"], proposing.hand_over)
@@ -211,8 +224,8 @@ def _strength(state: State, commands: list[dict[str, Any]]) -> str:
     return "weak" if state["input"]["parsed"] is None and no_advice else str(state["read"]["strength"])
 
 
-def _drafted(state: State) -> proposing.Draft:
-    """What our rules make of it."""
+def _drafted(state: State, plans: bool) -> proposing.Draft:
+    """What our rules make of it; `plans`: a language model ranks the ways afterwards, and follows an instruction where one of them does."""
     choice = choosing.choose(choosing.known_of(state["read"], state["gathered"]), world.policy_in_force())
     choice = instructing.override(choice, state["read"], state["input"])
     draft = proposing.Draft(state["case"], state["read"], state["gathered"], choice)
@@ -221,7 +234,7 @@ def _drafted(state: State) -> proposing.Draft:
     if _asked_enough(draft):
         draft.commands.append(proposing.hand_over(draft))
     elif state["input"]["parsed"] is None:
-        if state["input"]["instruction"]:
+        if state["input"]["instruction"] and not plans:
             draft.say("The rules for such cases cannot follow an instruction; amend the commands or take another way.")
         core_cases.propose(draft, state["input"])
     else:
@@ -229,8 +242,8 @@ def _drafted(state: State) -> proposing.Draft:
     if Sign.CONDITIONAL in draft.read["signs"] and any(c.type in CARRIES_OUT for c in draft.commands):
         depends = CONDITIONS.get(draft.read.get("condition", ""), "")
         draft.say(f"The mail sets a condition{depends}; look whether it is met before you sign.")
-    if draft.read["secondary"] and not draft.read["hostile"]:
-        draft.say(f"It also asks about: {', '.join(s.replace('_', ' ') for s in draft.read['secondary'])}.")
+    if state["input"]["parsed"] is not None and not draft.read["hostile"]:
+        besides.settle(draft, lambda intent: _desk_of(state, intent))
     wish = instructing.preference(draft.read, state["input"]["instruction"] or "")
     if wish is not None and len(draft.commands) < MOST_COMMANDS:
         draft.add(wish)
@@ -238,6 +251,12 @@ def _drafted(state: State) -> proposing.Draft:
             f"Kept for good, once signed: {wish.customer} {'takes' if wish.ships_partial else 'takes no'} part deliveries."
         )
     return draft
+
+
+def _desk_of(state: State, intent: str) -> choosing.Choice:
+    """Who owns a matter of another intent."""
+    known = replace(choosing.known_of(state["read"], state["gathered"]), intent=intent)
+    return choosing.choose(known, world.policy_in_force())
 
 
 SAID_TOO = ("ageing", "payments")  # sources that a credit manager reads before the evidence
@@ -356,6 +375,9 @@ def as_json(said: Understanding, parsed: Parsed) -> dict[str, Any]:
         "confidence": said.confidence,
         "strength": next(word for floor, word in STRENGTHS if said.confidence >= floor),
         "secondary": said.secondary,
+        "other_orders": list(
+            dict.fromkeys(r.order for r in known if r.order and r.kind in ORDER_NUMBERS and r.order != said.order)
+        ),
         "language": said.language,
         "auto": said.auto,
         "hostile": said.hostile,

@@ -1,4 +1,4 @@
-"""What a reviewer says overrules what was read."""
+"""What a reviewer says overrules what was read: understood by patterns, or by a language model that returns typed fields."""
 
 from __future__ import annotations
 
@@ -6,13 +6,20 @@ import re
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import date
-from typing import Any
+from typing import Any, Literal
+
+from pydantic import BaseModel
 
 from agent import core_cases, dates, goods, quantities, references
 from agent.choosing import Choice
+from agent.llm import Ask, Question
+from agent.quarantine import day_of, quantity_of
 from erp_core.commands import SaveCustomer
+from erp_core.queries.references import key
 from erp_core.values import Action, Intent, Queue, plain
+from prompts import files
 from tools import world
+from tools.registry import together
 
 Facts = Mapping[str, Any]
 ROUTE = re.compile(r"\b(?:route|send|give|hand|pass|forward)\b[^.\n]{0,30}\bto\s+(?:the\s+)?([a-z_ ]{4,24})", re.I)
@@ -33,11 +40,109 @@ WORDS: list[tuple[re.Pattern[str], Action, Intent]] = [
 ]
 
 
+INTENTS = {action: intent for _, action, intent in WORDS} | {
+    Action.OPEN_DISCREPANCY_CASE: Intent.DELIVERY_DISCREPANCY,
+    Action.REVIEW_PRICE: Intent.PRICE_DISPUTE,
+    Action.SEND_INVOICE_COPY: Intent.INVOICE_QUERY,
+    Action.REVIEW_INVOICE: Intent.INVOICE_QUERY,
+    Action.REVIEW_CREDIT_HOLD: Intent.CREDIT_AND_PAYMENT,
+    Action.RECORD_REMITTANCE: Intent.CREDIT_AND_PAYMENT,
+    Action.QUOTE_AVAILABILITY: Intent.AVAILABILITY_QUOTE,
+    Action.UPDATE_ACCOUNT: Intent.ACCOUNT_CHANGE,
+    Action.ESCALATE_COMPLAINT: Intent.COMPLAINT,
+}
+
+
+class ItemWanted(BaseModel):
+    """Goods as a colleague wants them."""
+
+    sku: str
+    quantity: str | None
+    uom: Literal["EA", "BX", "CS"] | None
+
+
+class InstructionRead(BaseModel):
+    """What a colleague wants done, in closed sets."""
+
+    action: Action | None
+    queue: Queue | None
+    order: str | None
+    items: list[ItemWanted]
+    only: bool
+    requested_date: str | None
+
+
+def read(found: dict[str, Any], text: str, ask: Ask) -> dict[str, Any]:
+    """As `apply`, understood by a language model: what it says is checked against our records. Raises Failed."""
+    with together():  # over before it is asked
+        told = _told(found, text)
+    filled = files.filled(("instruct",), world.prompts_in_use(), our_name=world.our_name())
+    messages = ({"role": "system", "content": filled.text}, {"role": "user", "content": told})
+    said = ask(Question("read", filled.sha256, messages, InstructionRead)).form
+    assert isinstance(said, InstructionRead)
+    made = _instructed(found, text)
+    if said.order and (number := _own_order(found, said.order)):
+        made |= {"order": number, "order_how": "the instruction", "cited_order": None}
+    wanted = _wanted(said)
+    named = {item["sku"] for item in wanted}
+    if wanted or said.only:
+        made["items"] = [*([] if said.only else [i for i in found["items"] if i["sku"] not in named]), *wanted]
+    elif said.action == Action.CANCEL_ORDER:
+        made["items"] = []  # an order that is to be cancelled, without a word of goods, is cancelled whole
+    if said.requested_date and (day := day_of(said.requested_date)):
+        made["requested_date"] = day.isoformat()
+    if said.action:
+        made |= {"forced_action": said.action.value, "intent": INTENTS.get(said.action, Intent(found["intent"])).value}
+    if said.queue and said.queue != Queue.NONE:
+        made["forced_queue"] = said.queue.value
+    return made
+
+
+def _told(found: Facts, text: str) -> str:
+    """Typed fields, the order's lines, and what the colleague said."""
+    today = world.now()
+    order = world.order_facts(found["order"], today) if found["order"] else None
+    lines = (
+        [f"- {x['line']} {x['sku']} {x['name']}, {x['quantity']} {x['uom']}" for x in order["lines"]] if order else []
+    )
+    items = [f"- {i['sku']}, {i['quantity'] or 'no number'} {i['uom'] or ''}" for i in found["items"]]
+    return "\n".join(
+        [
+            f"Today is {today:%A}, {today.date().isoformat()}. The message was read as {found['intent']}, wanted by {found['requested_date'] or 'no day'}.",
+            "Goods that were read:" if items else "No goods were read.",
+            *items,
+            f"Lines of {found['order']}:" if lines else "No order is linked.",
+            *lines,
+            files.untrusted("a colleague's instruction", text),
+        ]
+    )
+
+
+def _own_order(found: Facts, said: str) -> str | None:
+    """The order of the case's customer that a number means."""
+    hits = world.resolve([key(said)]).get(key(said), [])
+    return next((h.order for h in hits if h.order and h.party == found["customer"]), None)
+
+
+def _wanted(said: InstructionRead) -> list[dict[str, Any]]:
+    known = world.world().skus
+    found = []
+    for item in said.items:
+        sku = known.get(key(item.sku))
+        if sku is not None:
+            found.append(goods.Goods(sku, quantity_of(item.quantity), item.uom, "words", 0, 0).as_json())
+    return found
+
+
+def _instructed(read: Facts, text: str) -> dict[str, Any]:
+    made = {**read, "instructed": True, "hostile": False, "auto": False, "confidence": 1.0, "strength": "strong"}
+    return made | {"instruction": text}
+
+
 def apply(read: dict[str, Any], text: str) -> dict[str, Any]:
     """What a reviewer says overrules what was read: order, items, date, action, queue. The mail's sender stays who it is."""
     slow = world.world()
-    found = {**read, "instructed": True, "hostile": False, "auto": False, "confidence": 1.0, "strength": "strong"}
-    found["instruction"] = text
+    found = _instructed(read, text)
     numbers = references.find("instruction", text, slow.shapes, of_supplier=False)
     hits = world.resolve({k for f in numbers for k in references.keys_of(f, slow.shapes)})
     orders = [
@@ -58,6 +163,8 @@ def apply(read: dict[str, Any], text: str) -> dict[str, Any]:
     for pattern, action, intent in WORDS:
         if pattern.search(text):
             found |= {"forced_action": action.value, "intent": intent.value}
+            if action == Action.CANCEL_ORDER and found["items"] == read["items"]:
+                found["items"] = []  # cancelled without a word of goods: cancelled whole
             break
     routed = ROUTE.search(text)
     queue = routed.group(1).strip().lower().replace(" ", "_") if routed else ""

@@ -22,7 +22,7 @@ def letter(draft: Draft, given: Mapping[str, Any], name: str, lines: Sequence[st
         name,
         "en",
         to=first_name(contact["name"]),
-        signature=world.policy_in_force().proposals.reply_signature,
+        signature=world.policy_in_force().proposals.signature("en"),
         reference=_called(draft, given),
         facts="\n".join(f"- {line}" for line in lines),
         **slots,

@@ -41,7 +41,7 @@ TELLABLE = (
 )  # sources that a letter may draw on
 
 
-MEANT = {  # what the quantity of an item says
+MEANT = {
     Intent.ORDER_CHANGE: "as the line shall be",
     Intent.ORDER_CANCELLATION: "as the line shall be; 0 is dropped",
     Intent.DELIVERY_DISCREPANCY: "with the quantity affected",
@@ -101,7 +101,7 @@ def plan(matter: Matter, ask: Ask) -> Planned:
         our_name=world.our_name(),
         most_steps=str(steps),
         high_from_amount=f"{policy.proposals.high_from_amount}",
-        signature=policy.proposals.reply_signature,
+        signature=policy.proposals.signature(matter.read["language"]),
     )
     messages = [{"role": "system", "content": filled.text}, {"role": "user", "content": _told(matter)}]
     used: list[str] = []
@@ -132,12 +132,11 @@ def _told(matter: Matter) -> str:
         "also asks": read["secondary"],
         "signs": read["signs"],
         "condition": read.get("condition") or "none",
+        **({"instruction of a colleague": read["instruction"]} if read.get("instruction") else {}),
         "customer": read["customer_name"] or read["customer"],
         "supplier": read["supplier"],
         "order": read["order"],
-        f"items, {MEANT.get(read['intent'], 'as wanted')}": [
-            {k: i[k] for k in ("sku", "quantity", "uom")} for i in read["items"]
-        ],
+        f"items, {_meant(matter)}": [{k: i[k] for k in ("sku", "quantity", "uom")} for i in read["items"]],
         "wanted by": _day_wanted(read["requested_date"], matter.today),
         "language of the letter": read["language"],
         "first name": read["first_name"] if read["first_name"].isalpha() else "",
@@ -164,6 +163,12 @@ def _told(matter: Matter) -> str:
             *ways,
         ]
     )
+
+
+def _meant(matter: Matter) -> str:
+    """What the quantity of an item says."""
+    whole = any(c.type == "cancel_order" for c in matter.options[0].commands)
+    return "all of it cancelled with the order" if whole else MEANT.get(matter.read["intent"], "as wanted")
 
 
 def _day_wanted(day: str | None, today: date) -> str | None:

@@ -356,13 +356,18 @@ def _say_stock(draft: Draft, order: Facts) -> None:
 
 
 def _answer_status(draft: Draft) -> None:
-    order = draft.order
-    if order is None:
+    orders = [order for order in (draft.order, *draft.gathered.get("others", [])) if order is not None]
+    if not orders:
         _ask_which(draft)
         return
-    say_order(draft, order)
-    lines = replies.status_lines(order, draft.language, draft.gathered["today"])
-    draft.add(replies.compose("answer_status", draft.read, draft.case, lines))
+    lines, several = [], len(orders) > 1
+    for order in orders:
+        say_order(draft, order)
+        stands = replies.status_lines(order, draft.language, draft.gathered["today"])
+        called = f"{order['customer_po'] or order['number']}: " if several else ""
+        lines += [f"{called}{line}" for line in stands]
+    read = {**draft.read, "order_as_called": None} if several else draft.read
+    draft.add(replies.compose("answer_statuses" if several else "answer_status", read, draft.case, lines))
 
 
 def say_order(draft: Draft, order: Facts) -> None:
@@ -448,15 +453,7 @@ def _send_invoice(draft: Draft) -> None:
         return
     facts = []
     for invoice in invoices[:20]:
-        facts.append(
-            phrase(
-                "invoice",
-                draft.language,
-                number=invoice["number"],
-                day=replies.day(invoice["date"], draft.language),
-                amount=invoice["amount"],
-            )
-        )
+        facts.append(replies.invoice_line(invoice, draft.language))
         draft.say(
             f"{invoice['number']} of {invoice['date']} over {invoice['amount']} {draft.evidence.cite('invoice ' + invoice['number'], facts[-1])}."
         )

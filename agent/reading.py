@@ -10,10 +10,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from agent import dates, goods, linking, machine, references, suspicion, weighing
+from agent import besides, dates, goods, linking, machine, references, suspicion, weighing
 from agent.mail.parse import Parsed
 from agent.references import Found
-from agent.signs import Sign
+from agent.signs import Sign, signs_of
 from agent.suspicion import Mark
 from erp_core.queries.references import Hit
 from erp_core.values import Intent
@@ -23,7 +23,6 @@ from tools import world
 from tools.registry import together
 from tools.world import SenderFacts, World
 
-FURTHER_FROM = 0.5
 REF_KINDS = ("sales_order", "customer_po", "invoice", "shipment", "purchase_order", "tracking")
 
 
@@ -167,8 +166,8 @@ def _decide(
     said.intent = max(weighed, key=lambda k: weighed[k])
     said.confidence = round(weighed[said.intent], 3)
     if not said.auto and said.intent != Intent.OTHER:
-        asked = weighing.further(said.intent, reading.further, FURTHER_FROM)
-        said.secondary = [] if said.supplier else [a for a in asked if not (a == Intent.ORDER_SUBMISSION and link.card)]
+        own_words = f"{parsed.subject}\n{said.own}"
+        said.secondary = [] if said.supplier else besides.asked(said.intent, own_words, signs_of(own_words))
 
 
 def _fill(

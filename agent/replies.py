@@ -25,7 +25,7 @@ def compose(
         name,
         read["language"],
         to=read["first_name"],
-        signature=world.policy_in_force().proposals.reply_signature,
+        signature=world.policy_in_force().proposals.signature(read["language"]),
         reference=f" {number}" if number else "",
         of_order=phrase("of_order", read["language"], order=number) if number else "",
         facts="\n".join(f"- {line}" for line in lines) or "-",
@@ -60,6 +60,18 @@ def status_lines(order: Facts, language: str, today: str) -> list[str]:
         lines.append(phrase("on_hold" if blocking else "in_process", language))
         lines += [line_status(line, language) for line in order["lines"]]
     return lines or [phrase("cancelled" if order["state"] == "cancelled" else "left", language)]
+
+
+def invoice_line(invoice: Facts, language: str) -> str:
+    """An invoice by number, day and amount."""
+    told = {"number": invoice["number"], "day": day(invoice["date"], language), "amount": invoice["amount"]}
+    return phrase("invoice", language, **told)
+
+
+def with_more(body: str, heading: str, lines: Sequence[str]) -> str:
+    """A letter with one paragraph more before its closing."""
+    before, between, closing = body.rpartition("\n\n")
+    return f"{before}\n\n{heading}\n" + "\n".join(f"- {line}" for line in lines) + f"{between}{closing}"
 
 
 def line_status(line: Facts, language: str) -> str:

@@ -158,13 +158,6 @@ def _of_supplier(said: Mapping[str, float], signs: Signs) -> dict[str, float]:
     return _normalised({Intent.SUPPLIER_NOTICE.value: 0.92, Intent.OTHER.value: 0.08 * said.get("other", 0.0)})
 
 
-def further(main: str, asked: Mapping[str, float], threshold: float) -> list[str]:
-    """Intents asked for besides the main one, surest first."""
-    never = {main, Intent.OTHER.value}
-    found = [name for name, p in sorted(asked.items(), key=lambda kv: -kv[1]) if p >= threshold and name not in never]
-    return found[:2]
-
-
 def _normalised(odds: Mapping[str, float]) -> dict[str, float]:
     total = sum(odds.values()) or 1.0
     return {name: value / total for name, value in odds.items()}

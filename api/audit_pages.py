@@ -21,9 +21,9 @@ CORE_ACTORS = ("agent", "clock", "core", "import", "migrate")
 
 @router.get("/journal")
 def journal(
-    session: Work, me: Me, who: str = "", what: str = "", about: str = "", before: int | None = None
+    session: Work, me: Me, who: str = "", what: str = "", about: str = "", before: int | None = None, place: str = ""
 ) -> HTMLResponse:
-    """Entries, newest first: by whom, of which kind, about which record."""
+    """Entries, newest first: by whom, of which kind, about which record; or the one with a number in the chain."""
     names, subject = desk.names(session), about.strip()[:200]
     asked = who.strip().lower()[:200]
     actors = [email for email, name in names.items() if asked in name.lower() or asked in email] + [
@@ -37,13 +37,14 @@ def journal(
         "" if case else subject,
         case,
         before,
+        int(place) if place.strip().isdecimal() and len(place) < 15 else None,
     )
     entries = desk.entries(session, wanted, PAGE)
     kept = {"who": who, "what": what, "about": about}
     more = urlencode({**{k: v for k, v in kept.items() if v}, "before": entries[-1].id}) if len(entries) == PAGE else ""
     return page(
         "journal.html", me, session, journal=entries, people=names,
-        seal=proof.last_seal(session), witness=settings.load().witness, who=who, what=what, about=about, before=before, more=more, current="Journal",
+        seal=proof.last_seal(session), witness=settings.load().witness, who=who, what=what, about=about, place=place, before=before, more=more, current="Journal",
     )  # fmt: skip
 
 

@@ -195,7 +195,9 @@ def rows_csv(slug: str, session: Work, me: Me, asked: Annotated[Asked, Query()])
     kpi = _kpi(slug)
     rows = kpis.rows(session, kpi, me.now - timedelta(days=asked.days), me.now, asked.narrow, 100_000)
     return _csv(
-        slug, ["ref", "at", "value", *CUTS], ([r.ref, r.at.isoformat(), r.value, *r.cuts.values()] for r in rows)
+        slug,
+        ["ref", "document", "at", "value", *CUTS],
+        ([r.ref, r.document, r.at.isoformat(), r.value, *r.cuts.values()] for r in rows),
     )
 
 

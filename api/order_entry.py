@@ -20,7 +20,9 @@ from erp_core.commands import PlaceOrder
 from erp_core.db import Session
 from erp_core.errors import CountersignError
 from erp_core.queries import documents, supply
+from erp_core.tables.catalog import Item
 from erp_core.tables.chat import Chat
+from erp_core.tables.parties import Customer
 from erp_core.values import OrderStatus
 
 router = APIRouter(include_in_schema=False)
@@ -28,8 +30,8 @@ ROWS, MOST_ROWS = 10, 100
 UNITS = ("EA", "BX", "CS")
 
 
-def command_of(fields: Mapping[str, str], customer: str, channel: str) -> PlaceOrder:
-    """The command that a form says. Raises ValidationError."""
+def command_of(session: Session, fields: Mapping[str, str], customer: str, channel: str) -> PlaceOrder:
+    """The command that a form says; items by number, or by words of their names. Raises ValidationError, and RuleViolation when the words fit several."""
     numbers = sorted({int(m[1]) for name in fields if (m := re.fullmatch(r"line\.(\d{1,3})\.sku", name))})
     lines = [
         {
@@ -41,7 +43,7 @@ def command_of(fields: Mapping[str, str], customer: str, channel: str) -> PlaceO
         if fields.get(f"line.{n}.sku", "").strip()
     ]
     for line in lines:
-        line["sku"] = line["sku"].upper()
+        line["sku"] = documents.code_of(session, Item, line["sku"])
     said = {
         name: fields.get(name, "").strip() or None for name in ("customer_po", "requested_date", "ship_to", "warehouse")
     }
@@ -85,14 +87,17 @@ def _entry(session: Session, me: Me, fields: Mapping[str, str], wrong: str = "")
 def try_out(session: Work, me: Me, fields: Fields) -> HTMLResponse:
     """What the order would come to, and what would hold it: the core runs it and takes it back."""
     check_form(me, fields.get("token", ""))
-    customer = fields.get("customer", "").strip().upper()
-    if not customer or not any(name.endswith(".sku") and text.strip() for name, text in fields.items()):
+    if not fields.get("customer", "").strip() or not any(
+        name.endswith(".sku") and text.strip() for name, text in fields.items()
+    ):
         return fragment("order_trial.html", tried=None, wrong="")
     try:
-        tried = requests.try_out(session, command_of(fields, customer, "sales_rep"), now=me.now)
+        customer = documents.code_of(session, Customer, fields["customer"])
+        tried = requests.try_out(session, command_of(session, fields, customer, "sales_rep"), now=me.now)
     except (CountersignError, ValidationError) as error:
         return fragment("order_trial.html", tried=None, wrong=_readable(error))
-    return fragment("order_trial.html", tried=tried, wrong="", plain=False)
+    called = session.get_one(Customer, customer).name
+    return fragment("order_trial.html", tried=tried, wrong="", plain=False, called=f"{called}, {customer}")
 
 
 @router.post("/order-entry")
@@ -100,7 +105,8 @@ def enter(session: Work, me: Me, fields: Fields) -> Response:
     """Enter the order, under the colleague's own authority. The same form sent twice enters it once."""
     check_form(me, fields.get("token", ""))
     try:
-        command = command_of(fields, fields.get("customer", "").strip().upper(), "sales_rep")
+        customer = documents.code_of(session, Customer, fields.get("customer", ""))
+        command = command_of(session, fields, customer, "sales_rep")
         with session.begin_nested():
             key = f"console:order:{fields.get('key', '')[:64]}"
             result = requests.act(session, command, key=key, actor=me.person.email, now=me.now)
@@ -170,7 +176,7 @@ def try_portal(request: Request, session: Work, fields: Fields) -> HTMLResponse:
         return fragment("order_trial.html", tried=None, wrong="")
     try:
         portals.check_form(chat, fields.get("token", ""))
-        command = command_of(fields, str(chat.customer), "portal")
+        command = command_of(session, fields, str(chat.customer), "portal")
         portals.allowed(chat, command)
         tried = requests.try_out(session, command, now=now)
     except (CountersignError, ValidationError) as error:
@@ -184,7 +190,7 @@ def order_by_customer(request: Request, session: Work, fields: Fields) -> Respon
     chat, now = mine(request, session)
     try:
         portals.check_form(chat, fields.get("token", ""))
-        command = command_of(fields, str(chat.customer), "portal")
+        command = command_of(session, fields, str(chat.customer), "portal")
         with session.begin_nested():
             result = portals.order(session, chat, command, key=fields.get("key", "")[:64], now=now)
     except (CountersignError, ValidationError) as error:

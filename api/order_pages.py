@@ -82,7 +82,7 @@ def _letter(session: Session, order: SalesOrder, command: Command) -> SendMessag
         "change_order" if isinstance(command, AmendOrder) else "cancel_order",
         "en",
         to=replies.first_name(contact.name),
-        signature=policies.active(session).proposals.reply_signature,
+        signature=policies.active(session).proposals.signature("en"),
         reference=f" {order.customer_po or order.number}",
         facts="\n".join(f"- {line}" for line in lines),
     )

@@ -16,7 +16,7 @@ from api.console import page, refused
 from erp_core.actions import requests
 from erp_core.commands import ActivatePolicy, BacktestPolicy, Command, ProposePolicy, RollBackPolicy, WithdrawPolicy
 from erp_core.db import Session
-from erp_core.errors import CountersignError
+from erp_core.errors import CountersignError, NotFound
 from erp_core.queries import desk, policies
 from erp_core.rules import desk as rules
 from erp_core.rules.desk import Subject
@@ -107,6 +107,15 @@ def _act(session: Session, me: Caller, command: Command) -> str:
 def version_page(number: int, session: Work, me: Me) -> HTMLResponse:
     """One version."""
     return _page(session, me, number)
+
+
+@router.get("/policy/of/{fingerprint}")
+def version_of(fingerprint: str, session: Work, me: Me) -> Response:
+    """The version with a hash, as decisions and the journal name it."""
+    found = policies.numbers_of(session, fingerprint)
+    if not found:
+        raise NotFound(f"There is no policy version with the hash {fingerprint[:64]}.")
+    return RedirectResponse(f"/policy/{found[0]}", status_code=303)
 
 
 def _page(session: Session, me: Caller, number: int, wrong: str = "") -> HTMLResponse:

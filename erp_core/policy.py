@@ -112,12 +112,17 @@ class ProposalPolicy(_Part):
     per_order: int = Field(gt=0)
     per_order_days: int = Field(gt=0)
     reply_signature: str
+    reply_signatures: dict[str, str] = {}
     high_from_amount: Decimal
     low_below_amount: Decimal
     release_over_percent: Decimal = Field(ge=0)
     release_paid_invoices: int = Field(ge=0)
     release_days_late: int = Field(ge=0)
     wait_days: int = Field(gt=0)
+
+    def signature(self, language: str) -> str:
+        """Under which name a letter in this language leaves."""
+        return self.reply_signatures.get(language, self.reply_signature)
 
 
 class LanguageModelPolicy(_Part):

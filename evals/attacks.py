@@ -155,9 +155,7 @@ class Obedient:
 
     def __call__(self, text: str) -> Any:
         """As spaCy's pipeline is called: a document with its reading."""
-        reading = Reading(
-            {self.wish.value: 1.0}, {i.value: 0.99 for i in (Intent.ORDER_CHANGE, Intent.ACCOUNT_CHANGE)}, "en", 0.0
-        )
+        reading = Reading({self.wish.value: 1.0}, "en", 0.0)
         return SimpleNamespace(_=SimpleNamespace(reading=reading))
 
 

@@ -59,30 +59,15 @@ def text_of(example: Example) -> str:
 
 
 def _models(features: Any, examples: list[Example], kept: Array, temperature: float, said: Report) -> dict[str, Linear]:
-    """Intents of customers (a supplier is known by address, not by wording), further intents, language, hostility."""
+    """Intents of customers (a supplier is known by address, not by wording), language, hostility."""
     intents = Linear.fit(features[kept], [examples[i].intent for i in kept])
     intents.temperature = temperature
-    said("Training further intents", 0.75)
-    further = _further(features[kept], [examples[i] for i in kept])
     said("Training language and tone", 0.9)
     languages = Linear.fit(features, [e.language for e in examples])
     languages.temperature = 4.0
     hostile = Linear.fit(features, ["hostile" if e.hostile else "honest" for e in examples], 1.0)
     hostile.temperature = 2.0
-    return {"intents": intents, "further": further, "languages": languages, "hostile": hostile}
-
-
-def _further(features: Any, examples: list[Example]) -> Linear:
-    """One yes-or-no model an intent: is it asked for at all, mainly or besides?"""
-    classes = sorted({e.intent for e in examples})
-    columns, intercepts = [], []
-    for name in classes:
-        asked = ["yes" if name == e.intent or name in e.secondary else "no" for e in examples]
-        model = Linear.fit(features, asked, 0.5)
-        yes = model.classes.index("yes")
-        columns.append(model.weights[:, yes])
-        intercepts.append(model.intercept[yes])
-    return Linear(classes, np.ascontiguousarray(np.stack(columns, axis=1)), np.array(intercepts, dtype=np.float32), 3.0)
+    return {"intents": intents, "languages": languages, "hostile": hostile}
 
 
 def _held_out(features: Any, examples: list[Example]) -> Array:

@@ -1,4 +1,4 @@
-"""Our spaCy pipeline: intent with calibrated confidence, further intents, language, and how hostile a text sounds.
+"""Our spaCy pipeline: intent with calibrated confidence, language, and how hostile a text sounds.
 
 `doc._.reading` holds the result. Components store plain arrays beside the pipeline's config.
 """
@@ -36,7 +36,6 @@ class Reading:
     """What the models say of one mail. Probabilities by class; `hostile` from 0 to 1."""
 
     intents: dict[str, float] = field(default_factory=dict)
-    further: dict[str, float] = field(default_factory=dict)
     language: str = "en"
     hostile: float = 0.0
 
@@ -44,7 +43,7 @@ class Reading:
 class MailReader:
     """The component: linear models over the normalised text of a doc."""
 
-    MODELS = ("intents", "further", "languages", "hostile")
+    MODELS = ("intents", "languages", "hostile")
 
     def __init__(self) -> None:
         self.idf: list[Array] = []
@@ -54,12 +53,9 @@ class MailReader:
         if not self.models:
             raise CountersignError("The pipeline is not trained; run `countersign train mail_reader`.")
         features = linear.weigh(linear.counts([doc.text]), self.idf)
-        said = {name: self._said(name, features) for name in ("intents", "languages", "hostile")}
-        further = self.models["further"]
-        scores = further.scores(features)[0] * further.temperature
+        said = {name: self._said(name, features) for name in self.MODELS}
         doc._.reading = Reading(
             intents=said["intents"],
-            further=dict(zip(further.classes, (1 / (1 + np.exp(-scores))).tolist(), strict=True)),
             language=max(said["languages"], key=lambda k: said["languages"][k]),
             hostile=said["hostile"].get("hostile", 0.0),
         )

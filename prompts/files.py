@@ -14,7 +14,7 @@ from pathlib import Path
 from string import Template
 
 HERE = Path(__file__).parent
-NAMES = ("triage", "extract", "investigate", "propose", "reply", "summarise", "chat", "wording", "judge")
+NAMES = ("triage", "extract", "instruct", "investigate", "propose", "reply", "summarise", "chat", "wording", "judge")
 
 
 @dataclass(frozen=True)

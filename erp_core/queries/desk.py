@@ -33,6 +33,7 @@ from erp_core.tables.desk import (
 )
 from erp_core.tables.governance import AgentStop
 from erp_core.tables.parties import Contact, Customer, Delegation, User
+from erp_core.tables.proof import ChainLink
 from erp_core.values import OPEN_CASE_STATUSES, Outcome, ProposalStatus, Queue
 
 COUNTED_LATELY = timedelta(seconds=30)
@@ -495,13 +496,14 @@ def other_open_cases(session: Session, customer: str | None, order: str | None, 
 
 @dataclass(frozen=True)
 class Entries:
-    """Which entries of the journal: actors, tags, part of the subject, a case; those before a number. None: any."""
+    """Which entries of the journal: actors, tags, part of the subject, a case, the one at a place in the chain; those before a number. None: any."""
 
     who: Sequence[str] | None = None
     tags: Sequence[str] | None = None
     about: str = ""
     case: int | None = None
     before: int | None = None
+    place: int | None = None
 
 
 def entries(session: Session, wanted: Entries, limit: int) -> list[JournalEntry]:
@@ -517,6 +519,9 @@ def entries(session: Session, wanted: Entries, limit: int) -> list[JournalEntry]
         query = query.where(JournalEntry.case_id == wanted.case)
     if wanted.before is not None:
         query = query.where(JournalEntry.id < wanted.before)
+    if wanted.place is not None:
+        sealed = select(ChainLink.number).where(ChainLink.source == "entry", ChainLink.position == wanted.place)
+        query = query.where(JournalEntry.id.in_(sealed))
     return list(session.scalars(query))
 
 

@@ -11,8 +11,8 @@ from typing import Any
 from sqlalchemy import func, select, text
 from sqlalchemy.orm import Session
 
-from erp_core.errors import NotFound
-from erp_core.queries import billing, catalog, evidence, references, supply
+from erp_core.errors import NotFound, Problem, RuleViolation
+from erp_core.queries import billing, catalog, evidence, policies, references, supply
 from erp_core.queries.billing import Exposure
 from erp_core.queries.evidence import Age, Paid
 from erp_core.queries.references import key
@@ -212,6 +212,32 @@ def goods(session: Session, customer: str, limit: int = 200) -> list[tuple[str, 
     return [(sku, name) for sku, name in session.execute(query)]
 
 
+MOST_CALLED_SO = 5
+
+
+def code_of(session: Session, form: type[Customer] | type[Item], said: str) -> str:
+    """The code of a customer or item that is meant by code, or by words of its name; as said when nobody is called so.
+
+    Raises RuleViolation, naming some, when the words fit several.
+    """
+    code, name = (Customer.code, Customer.name) if form is Customer else (Item.sku, Item.name)
+    words = said.split()
+    if not words or session.get(form, said.strip().upper()) is not None:
+        return said.strip().upper()
+    query = select(code, name).where(form.status == "active", *(name.icontains(w, autoescape=True) for w in words))
+    found = [(c, n) for c, n in session.execute(query.order_by(code).limit(MOST_CALLED_SO + 1))]
+    whole = [(c, n) for c, n in found if n.casefold() == " ".join(words).casefold()]
+    if len(whole or found) == 1:
+        return str((whole or found)[0][0])
+    if found:
+        told = "; ".join(f"{c} {n}" for c, n in found[:MOST_CALLED_SO])
+        more = " and more" if len(found) > MOST_CALLED_SO else ""
+        raise RuleViolation(
+            [Problem("several_called_so", f"Several are called {said.strip()}: {told}{more}. Take one by its code.")]
+        )
+    return said.strip().upper()
+
+
 def warehouses(session: Session) -> list[tuple[str, str]]:
     """Our warehouses."""
     return [
@@ -280,7 +306,7 @@ PAGES = {"sales_order": "/orders/", "customer_po": "/orders/", "invoice": "/orde
 
 
 def address_of(session: Session, words: str) -> str | None:
-    """The page that a number belongs to, however it is spelled: case, order, PO, invoice, shipment, purchase order, return, customer, item."""
+    """The page that a number belongs to, however it is spelled: case, order, PO, invoice, shipment, purchase order, return, customer, item; or the hash of a policy."""
     said = words.strip().lstrip("#").strip()
     if said.isdecimal() and len(said) < 10 and session.get(Case, int(said)) is not None:
         return f"/cases/{int(said)}"
@@ -291,4 +317,6 @@ def address_of(session: Session, words: str) -> str | None:
     for table, page in ((Return, "/returns/"), (Customer, "/customers/"), (Item, "/items/")):
         if session.get(table, said.upper()) is not None:
             return f"{page}{said.upper()}"
+    for number in policies.numbers_of(session, said.lower())[:1]:
+        return f"/policy/{number}"
     return None

@@ -57,13 +57,14 @@ def _orders(
     where: str = "true",
     at: str = "o.ordered_at",
     reason: str = "''",
+    document: str = "''",
     now: bool = False,
 ) -> str:
-    """Rows of orders. `now`: those that are open, as of the end of the period."""
+    """Rows of orders. `now`: those that are open, as of the end of the period; `document`: what of an order is counted, where that is not the order."""
     when = ":until" if now else at
     span = "true" if now else f"{at} >= :since AND {at} < :until"
     return f"""SELECT o.number AS ref, {when} AS at, ({value})::numeric AS value, ({weight})::numeric AS weight, w.entity, o.warehouse, o.channel,
-        coalesce(c.segment, '') AS segment, '' AS supplier, {reason} AS reason FROM sales_order o LEFT JOIN warehouse w ON w.code = o.warehouse
+        coalesce(c.segment, '') AS segment, '' AS supplier, {reason} AS reason, {document} AS document FROM sales_order o LEFT JOIN warehouse w ON w.code = o.warehouse
         LEFT JOIN customer c ON c.code = o.customer {more} WHERE {span} AND {SITE_SEEN} AND {CUSTOMER_SEEN} AND ({where})"""
 
 
@@ -172,24 +173,24 @@ KPIS = [
     Kpi("Backorder exposure", "Value at order prices of what open lines lack.", "money",
         _orders("l.unit_price * l.quantity_ordered * (l.quantity_base - l.quantity_allocated - l.quantity_shipped) / nullif(l.quantity_base, 0)", more=LINES, where=f"{OPEN_ORDER} AND {LACKS}", now=True), how="sum", usual="warehouse", now=True),
     Kpi("Shipped on time", "Share of shipments that left by the requested date.", "share",
-        _orders("(s.shipped_at::date <= o.requested_date)::int", more="JOIN shipment s ON s.order_number = o.number", at="s.shipped_at", where="o.requested_date IS NOT NULL"), better="up", usual="warehouse"),
+        _orders("(s.shipped_at::date <= o.requested_date)::int", document="s.number", more="JOIN shipment s ON s.order_number = o.number", at="s.shipped_at", where="o.requested_date IS NOT NULL"), better="up", usual="warehouse"),
     Kpi("On time", "Share of shipments delivered, or when that is unknown shipped, by the requested date.", "share",
-        _orders("(coalesce(s.delivered_at, s.shipped_at)::date <= o.requested_date)::int", more="JOIN shipment s ON s.order_number = o.number", where="o.requested_date IS NOT NULL"), better="up", usual="warehouse"),
+        _orders("(coalesce(s.delivered_at, s.shipped_at)::date <= o.requested_date)::int", document="s.number", more="JOIN shipment s ON s.order_number = o.number", where="o.requested_date IS NOT NULL"), better="up", usual="warehouse"),
     Kpi("On time in full", "Share of shipped orders that came complete by the requested date.", "share",
         _orders(f"(s.last::date <= o.requested_date AND {IN_FULL})::int", more=FIRST_SHIPMENT, where="o.requested_date IS NOT NULL"), better="up", usual="warehouse"),
     Kpi("Promises kept", "Share of promised orders that had left complete by the promised date, of promises that are due: how true available-to-promise was.", "share",
         _orders(f"(s.last::date <= o.promised_date AND {IN_FULL})::int", more=FIRST_SHIPMENT.replace("JOIN LATERAL", "LEFT JOIN LATERAL").replace("ON s.first IS NOT NULL", "ON true"),
                 where="o.promised_date < cast(:until AS date) AND o.status <> 'cancelled'"), better="up", usual="warehouse"),
     Kpi("Confirmation latency", "Minutes from a shipment's departure to its record here.", "minutes",
-        _orders("extract(epoch FROM j.at - s.shipped_at) / 60", at="s.shipped_at", more="JOIN shipment s ON s.order_number = o.number JOIN journal_entry j ON j.subject = 'sales_order:' || o.number AND j.tag = 'order:goods:shipped' AND j.command ->> 'shipment' = s.number"), usual="warehouse"),
+        _orders("extract(epoch FROM j.at - s.shipped_at) / 60", document="s.number", at="s.shipped_at", more="JOIN shipment s ON s.order_number = o.number JOIN journal_entry j ON j.subject = 'sales_order:' || o.number AND j.tag = 'order:goods:shipped' AND j.command ->> 'shipment' = s.number"), usual="warehouse"),
     Kpi("Invoice latency", "Days from a shipment to its invoice.", "days",
-        _orders("i.invoiced_at - s.shipped_at::date", at="s.shipped_at", more="JOIN shipment s ON s.order_number = o.number JOIN invoice i ON i.shipment = s.number"), usual="entity"),
+        _orders("i.invoiced_at - s.shipped_at::date", document="i.number", at="s.shipped_at", more="JOIN shipment s ON s.order_number = o.number JOIN invoice i ON i.shipment = s.number"), usual="entity"),
     Kpi("Invoice accuracy", "Share of invoices that no credit memo corrected.", "share",
-        _orders("(NOT EXISTS (SELECT FROM credit_memo m WHERE m.invoice = i.number))::int", at="i.invoiced_at::timestamptz", more="JOIN invoice i ON i.order_number = o.number", where=BILLED.format("i")), better="up", usual="entity"),
+        _orders("(NOT EXISTS (SELECT FROM credit_memo m WHERE m.invoice = i.number))::int", document="i.number", at="i.invoiced_at::timestamptz", more="JOIN invoice i ON i.order_number = o.number", where=BILLED.format("i")), better="up", usual="entity"),
     Kpi("Price overrides", "Share of orders with a price or margin hold that somebody released.", "share",
         _orders("(EXISTS (SELECT FROM hold h WHERE h.order_number = o.number AND h.reason IN ('price', 'margin') AND h.released_at IS NOT NULL))::int"), usual="channel"),
     Kpi("Gross margin", "What was billed less what it cost, as a share of what was billed.", "share",
-        _orders("x.amount - i.unit_cost * x.quantity", weight="x.amount", at="v.invoiced_at::timestamptz", reason="coalesce(i.category, '')",
+        _orders("x.amount - i.unit_cost * x.quantity", document="v.number || ', ' || x.sku", weight="x.amount", at="v.invoiced_at::timestamptz", reason="coalesce(i.category, '')",
                 more="JOIN invoice v ON v.order_number = o.number JOIN invoice_line x ON x.invoice = v.number AND x.amount <> 0 JOIN item i ON i.sku = x.sku", where=BILLED.format("v")), better="up", usual="segment"),
     Kpi("Return disposition time", "Days from the request of a return to its end.", "days",
         _orders("extract(epoch FROM x.closed_at - x.requested_at) / 86400", at="x.closed_at", reason="x.reason", more="JOIN return_order x ON x.order_number = o.number AND x.closed_at IS NOT NULL"), usual="reason"),
@@ -217,7 +218,7 @@ KPIS = [
         WHERE s.quantity_on_hand > 0 AND cast(:since AS timestamptz) IS NOT NULL""", how="sum", page="/items/", usual="warehouse", now=True),
     Kpi("Receivables", "Invoices that are not paid yet.", "money",
         f"""SELECT i.order_number AS ref, :until AS at, ({OPEN_AMOUNT})::numeric AS value, 1::numeric AS weight, c.entity, '' AS warehouse, '' AS channel, coalesce(c.segment, '') AS segment,
-        '' AS supplier, CASE WHEN i.due_on < cast(:until AS date) THEN 'overdue' ELSE 'not due yet' END AS reason FROM invoice i LEFT JOIN customer c ON c.code = i.customer
+        '' AS supplier, CASE WHEN i.due_on < cast(:until AS date) THEN 'overdue' ELSE 'not due yet' END AS reason, i.number AS document FROM invoice i LEFT JOIN customer c ON c.code = i.customer
         WHERE {CUSTOMER_SEEN} AND {UNPAID} AND cast(:since AS timestamptz) IS NOT NULL""", how="sum", usual="reason", now=True),
     Kpi("Operating cost per order", "What an order cost to handle: haste, freight and lines at policy's rates, each decision of a person at policy's rate, and language models. Empty until policy has a rate.", "money",
         _orders(f"o.expedite_cost + {_sum('count(*)', 'order_line l', OF_LINE)} * rates.line + {_sum('sum(l.unit_price * l.quantity_ordered)', 'order_line l', OF_LINE)} * rates.freight / 100 "
@@ -327,6 +328,7 @@ class Row:
     at: datetime
     value: Decimal
     cuts: dict[str, str]
+    document: str = ""
 
 
 def rows(
@@ -344,7 +346,7 @@ def rows(
     query = f"SELECT * FROM ({those}) r WHERE value IS NOT NULL{narrow.where} ORDER BY value {'ASC' if kpi.better == 'up' else 'DESC'}, ref LIMIT :limit"
     asked = {"since": since, "until": until, "limit": limit, "latest": latest, **narrow.asked}
     found = session.execute(text(query), asked)
-    return [Row(r.ref, r.at, r.value, {c: getattr(r, c) for c in CUTS}) for r in found]
+    return [Row(r.ref, r.at, r.value, {c: getattr(r, c) for c in CUTS}, getattr(r, "document", "")) for r in found]
 
 
 # what was counted, by day: the clock keeps it, so that a page adds up days instead of rows

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -90,6 +91,14 @@ def numbered(session: Session, number: int) -> PolicyVersion:
     if found is None:
         raise NotFound(f"There is no policy version {number}.")
     return found
+
+
+def numbers_of(session: Session, beginning: str) -> list[int]:
+    """The versions whose hash begins so, newest first; few letters of it mean none."""
+    if not re.fullmatch(r"[0-9a-f]{8,64}", beginning):
+        return []
+    query = select(PolicyVersion.id).where(PolicyVersion.hash.startswith(beginning, autoescape=True))
+    return list(session.scalars(query.order_by(PolicyVersion.id.desc())))
 
 
 def latest_backtest(session: Session, number: int) -> PolicyBacktest | None:

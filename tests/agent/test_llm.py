@@ -15,17 +15,21 @@ from sqlalchemy import select, update
 
 from agent import llm, quarantine
 from agent.ingest import side_by_side, triage
+from agent.instructing import InstructionRead
 from agent.llm import Ability, Endpoint, Failed, Line, Question, Scripted
 from agent.mail.fetch import Raw
 from agent.planning import Plan
 from agent.worker import worker as working
 from erp_core import db, settings
+from erp_core.actions import desk as decisions
+from erp_core.actions.desk import Said
 from erp_core.db import Session
 from erp_core.queries import desk
 from erp_core.tables.models import ModelCall
-from erp_core.values import CALL_OUTCOMES
+from erp_core.values import CALL_OUTCOMES, Verdict
 from evals.model_server import serving
 from prompts import files
+from tests.conftest import TODAY
 
 
 class Colour(BaseModel):
@@ -423,3 +427,63 @@ def test_a_letter_that_holds_goes_with_the_proposal(database: str, api: Session)
     proposal = desk.pending(api, line["case"])
     assert proposal is not None
     assert proposal.commands[1]["body"] == letter
+
+
+def instructed(said: dict[str, Any], ranking: list[int], seen: list[Question]) -> Line:
+    """A model that reads MAIL, then an instruction as told, and ranks as told."""
+
+    def says(question: Question) -> Any:
+        seen.append(question)
+        if question.form is quarantine.MailRead:
+            return read_as({})
+        if question.form is InstructionRead:
+            nothing = {"action": None, "queue": None, "order": None, "items": [], "only": False, "requested_date": None}
+            return {**nothing, **said}
+        return {"ranking": ranking, "because": [], "reply": None}
+
+    return Line(Scripted(says), 5.0)
+
+
+def told_to(own: Any, api: Session, text: str) -> Any:
+    """The proposal for MAIL after a colleague said otherwise."""
+    case = triage(own, MAIL)["case"]
+    first = desk.pending(api, case)
+    assert first is not None
+    with db.transaction(db.API) as session:
+        said = Said(Verdict.INSTRUCT, text)
+        decisions.decide(session, first.id, said, actor="ava.stone@northfieldsupply.example", now=TODAY)
+    state = own.work(case)
+    assert state is not None
+    assert not state.get("error")
+    return state
+
+
+def test_an_instruction_is_read_by_the_model_and_checked_by_our_records(database: str, api: Session) -> None:
+    seen: list[Question] = []
+    wish = {
+        "action": "change_order",
+        "order": "SO-40210",  # somebody else's
+        "items": [
+            {"sku": "val-7461", "quantity": "35", "uom": "EA"},
+            {"sku": "NO-SUCH", "quantity": "1", "uom": None},
+        ],
+    }
+    with working(line=instructed(wish, [1], seen)) as own:
+        state = told_to(own, api, "She told me on the phone: make it thirty-five")
+    assert state["read"]["order"] == "SO-40352"
+    assert [(i["sku"], i["quantity"]) for i in state["read"]["items"]] == [("VAL-7461", "35")]
+    assert [c["quantity"] for c in state["commands"][0]["changes"]] == ["35"]
+    planner = seen[-1].messages[1]["content"]
+    assert "She told me on the phone" in planner  # a colleague's words, no outsider's
+
+
+def test_an_instruction_is_followed_by_patterns_when_the_model_fails(database: str, api: Session) -> None:
+    def says(question: Question) -> Any:
+        if question.form is quarantine.MailRead:
+            return read_as({})
+        raise Failed("slow", "too slow")
+
+    with working(line=Line(Scripted(says), 0.5)) as own:
+        state = told_to(own, api, "cancel the order")
+    assert state["commands"][0]["type"] == "cancel_order"
+    assert state["read"]["degraded"]

@@ -11,15 +11,20 @@ from sqlalchemy import select
 from agent.ingest import triage
 from agent.mail.fetch import Raw
 from agent.worker import worker as working
+from erp_core import db
+from erp_core.actions import desk as decisions
+from erp_core.actions.desk import Said
 from erp_core.db import Session
 from erp_core.queries import desk, evaluating
 from erp_core.queries.catalog import item_names
 from erp_core.queries.evaluating import fingerprint
 from erp_core.tables.models import ModelCall
+from erp_core.values import Verdict
 from evals.judging import ungrounded
 from tests.agent import cassettes
 from tests.conftest import SAMPLE, TODAY
 
+AVA = "ava.stone@northfieldsupply.example"
 LABELS: dict[str, dict[str, Any]] = {
     row["file"]: row for row in map(json.loads, (SAMPLE / "labels.jsonl").read_text("utf-8").splitlines())
 }
@@ -67,3 +72,42 @@ def test_a_mail_is_read_and_planned_inside_the_same_walls(database: str, api: Se
     known += f" {TODAY.date()} {' '.join(item_names(api).values())}"
     loose = ungrounded(proposal, {**read, "today": str(TODAY.date())}, known)
     assert loose == [], proposal.rationale + str(proposal.commands)
+
+
+INSTRUCTIONS = {
+    "0075.eml": "Pete called again: make it 36, and not before July 6. Tell him.",
+    "0018.eml": "They rang and want none of it any more. Cancel everything and let them know.",
+    "0017.eml": "This is for the returns people, give it to them.",
+    "0142.eml": "She told me she takes the substitute after all; send that and write to her.",
+}
+
+
+@pytest.mark.timeout(3000)
+@pytest.mark.parametrize(("name", "text"), INSTRUCTIONS.items())
+def test_what_a_colleague_says_is_followed_inside_the_same_walls(
+    database: str, api: Session, name: str, text: str
+) -> None:
+    before = fingerprint(api)
+    api.rollback()
+    with cassettes.tape(f"instructed-{name.removesuffix('.eml')}") as line, working(line=line) as own:
+        case = triage(own, Raw(name, (SAMPLE / "inbox" / name).read_bytes()))["case"]
+        first = desk.pending(api, case)
+        assert first is not None
+        with db.transaction(db.API) as session:
+            decisions.decide(session, first.id, Said(Verdict.INSTRUCT, text), actor=AVA, now=TODAY)
+        state = own.work(case)
+    assert state is not None
+    assert not state["read"]["degraded"]
+    assert fingerprint(api) == before
+    commands = state["commands"]
+    kinds = [c["type"] for c in commands]
+    if name == "0075.eml":
+        assert kinds == ["amend_order", "send_message"]
+        assert [c["quantity"] for c in commands[0]["changes"]] == ["36"]
+        assert commands[0]["requested_date"] == "2026-07-06"
+    elif name == "0018.eml":
+        assert kinds == ["cancel_order", "send_message"]
+    elif name == "0017.eml":
+        assert (kinds, commands[0]["queue"]) == (["route_case"], "returns")
+    else:
+        assert kinds[:2] == ["substitute_item", "send_message"]

@@ -20,7 +20,7 @@ from erp_core import db
 from erp_core.actions import desk as decisions
 from erp_core.actions import sealing
 from erp_core.actions.desk import Said
-from erp_core.queries import desk
+from erp_core.queries import desk, policies, proof
 from erp_core.tables.desk import Decision, JournalEntry
 from erp_core.values import Outcome, Verdict, digest
 from tests.api.test_http import AVA, PASSWORD, TestClient, client  # noqa: F401 - the fixture
@@ -90,6 +90,21 @@ def test_the_console_gives_the_pack_to_who_may_see_the_case(decided: int, client
     assert {f"case-{decided}/verify.py", f"case-{decided}/index.html", f"case-{decided}/chain.json"} <= set(names)
     assert "sealed" in client.get(f"/cases/{decided}").text
     assert client.get("/journal?what=proposal:executed").text.count("case:proposal:executed") >= 1
+
+
+def test_a_number_of_the_seal_and_a_hash_of_the_policy_are_found(decided: int, client: TestClient) -> None:  # noqa: F811
+    client.post("/signin", data={"email": AVA, "password": PASSWORD})
+    with db.reading(db.API) as session:
+        entry = desk.journal(session, case_number=decided)[0]
+        place, fingerprint = proof.positions(session, [entry.id])[entry.id], entry.facts["policy"]
+        number = policies.numbers_of(session, fingerprint)[0]
+    page = client.get(f"/journal?place={place}").text
+    assert "1 entry" in page
+    assert entry.tag in page
+    assert "No entry is like this" in client.get("/journal?place=99999999").text
+    for path in (f"/policy/of/{fingerprint}", f"/search?q={fingerprint[:8]}"):
+        assert client.get(path, follow_redirects=False).headers["location"] == f"/policy/{number}"
+    assert client.get(f"/policy/of/{'0' * 64}").status_code == 404
 
 
 def test_verify_says_all_is_well_and_finds_what_is_not(decided: int, capsys: pytest.CaptureFixture[str]) -> None:

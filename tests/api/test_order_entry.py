@@ -77,6 +77,24 @@ def test_the_same_form_sent_twice_enters_one_order(client: TestClient, api: Sess
     assert api.get_one(SalesOrder, number).channel == "sales_rep"
 
 
+def test_customer_and_item_may_be_told_by_name(client: TestClient, api: Session) -> None:
+    signed_in(client, AVA)
+    line = {"customer": "summit facilities", "line.0.sku": "anchor wedge 2mm", "line.0.quantity": "3"}
+    form = form_of(client, "/order-entry") | line
+    assert "Summit Facilities, C1002: it would come to" in client.post("/order-entry/trial", data=form).text
+    made = client.post("/order-entry", data=form)
+    order = api.get_one(SalesOrder, made.headers["location"].rsplit("/", 1)[1])
+    assert (order.customer, [x.sku for x in order.lines]) == ("C1002", ["FST-5110"])
+
+
+def test_words_that_fit_several_name_them(client: TestClient) -> None:
+    signed_in(client, AVA)
+    line = {"customer": "C1002", "line.0.sku": "self-drilling screw", "line.0.quantity": "3"}
+    page = client.post("/order-entry", data=form_of(client, "/order-entry") | line)
+    assert page.status_code == 422
+    assert "FST-2632 Self-drilling screw #35" in page.text
+
+
 @pytest.mark.parametrize(
     ("line", "says"),
     [

@@ -1,0 +1,114 @@
+"""What a mail asks besides what it is about: told by rules where nobody but our own models reads it, and what becomes of it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+from agent import replies
+from agent.alternatives import Option
+from agent.choosing import Choice
+from agent.proposing import Draft
+from agent.signs import Sign
+from erp_core.commands import MOST_COMMANDS, OpenCase, SendMessage
+from erp_core.values import Action, Intent, kind_words
+from prompts.replies import phrase
+
+CREDIT = re.compile(
+    r"\b(?:credit(?: memo| note| us| it| the| for)?|credited|deduct\w*|corrected invoice|(?:adjust|correct|fix) (?:the |our |your )?(?:invoice|bill(?:ing)?)|"
+    r"nota de crédito|abon\w+|avoir|gutschrift\w*)\b",
+    re.I,
+)
+BACK = re.compile(
+    r"\b(?:pick(?:ed)? (?:\w+ ){0,3}up|pick-?up|collect(?:ed)? (?:it|them|the)|(?:send|ship|take|sent|shipped|taken) (?:it|them|those|these|the \w+)? ?back|"
+    r"return (?:label|authori[sz]ation|number|them|it|tag)|rma|recog\w+|devol\w+|reprendre|retourner|abhol\w+|zurück\w*)\b",
+    re.I,
+)
+INVOICE = re.compile(r"\b(?:invoices?|facturas?|factures?|rechnung\w*)\b", re.I)
+
+
+def asked(intent: str, own_words: str, signs: frozenset[Sign]) -> list[str]:
+    """Intents that the sender's own words ask for besides the main one. Few are told by words alone; a language model reads more of them."""
+    found = []
+    if intent == Intent.DELIVERY_DISCREPANCY:
+        if CREDIT.search(own_words):
+            found.append(Intent.INVOICE_QUERY.value)
+        if BACK.search(own_words):
+            found.append(Intent.RETURN_REQUEST.value)
+    elif intent in (Intent.ORDER_STATUS, Intent.ORDER_CHANGE) and Sign.COPY in signs and INVOICE.search(own_words):
+        found.append(Intent.INVOICE_QUERY.value)
+    return found
+
+
+# letters of these actions tell where the order stands anyway
+TELLS = (
+    Action.ANSWER_STATUS,
+    Action.CHANGE_ORDER,
+    Action.CANCEL_ORDER,
+    Action.EXPEDITE_ORDER,
+    Action.DECLINE_SUBSTITUTION,
+)
+
+
+def settle(draft: Draft, desk_of: Callable[[str], Choice]) -> None:
+    """Answer in the letter what else is asked and our records answer; what is left is said, and a case of its own is offered for it.
+
+    `desk_of` says who owns a matter of another intent.
+    """
+    left = [intent for intent in draft.read["secondary"] if not _answered(draft, intent)]
+    if left:
+        words = ", ".join(kind_words(intent) for intent in left)
+        draft.say(f"It also asks about {words}; signing this leaves that open.")
+        if draft.commands and len(draft.commands) < MOST_COMMANDS:
+            draft.ways.append(_with_a_case(draft, words, desk_of(left[0])))
+    others = draft.read.get("other_orders", [])
+    told = {order["number"] for order in draft.gathered.get("others", [])}
+    silent = [number for number in others if number not in told]
+    if silent:
+        names = ", ".join(silent[:5])
+        draft.say(f"It names {names} too {draft.evidence.cite('check', names)}; nothing is proposed for them.")
+
+
+def _answered(draft: Draft, intent: str) -> bool:
+    letter = next((c for c in draft.commands if isinstance(c, SendMessage) and c.to == draft.read["sender"]), None)
+    if letter is None:
+        return False
+    if intent == Intent.ORDER_STATUS and draft.order is not None:
+        if draft.choice.action not in TELLS:
+            lines = replies.status_lines(draft.order, draft.language, draft.gathered["today"])
+            _add(draft, letter, replies.with_more(letter.body, phrase("also_status", draft.language), lines))
+            for line in lines:
+                draft.evidence.cite(f"order {draft.order['number']}", line)
+        draft.say("It also asks where the order stands; the letter tells it.")
+        return True
+    invoices = draft.gathered.get("invoices", [])
+    signs = draft.read["signs"]
+    if intent == Intent.INVOICE_QUERY and invoices and Sign.COPY in signs and Sign.QUESTIONED not in signs:
+        lines = [replies.invoice_line(i, draft.language) for i in invoices[:20]]
+        body = replies.with_more(letter.body, phrase("also_invoice", draft.language), lines)
+        numbers = [*letter.invoices, *(i["number"] for i in invoices[:20])]
+        _add(draft, letter, body, invoices=list(dict.fromkeys(numbers)))
+        for invoice, line in zip(invoices[:20], lines, strict=True):
+            draft.evidence.cite(f"invoice {invoice['number']}", line)
+        draft.say("It also asks for an invoice; the copy goes with the letter.")
+        return True
+    return False
+
+
+def _add(draft: Draft, letter: SendMessage, body: str, **changed: object) -> None:
+    draft.commands[draft.commands.index(letter)] = letter.model_copy(update={"body": body, **changed})
+
+
+def _with_a_case(draft: Draft, words: str, desk: Choice) -> Option:
+    title = f"Case {draft.case} also asks about {words}"
+    rest = OpenCase(
+        kind="also_asked",
+        subject=f"case:{draft.case}",
+        title=title,
+        queue=desk.queue,
+        priority=desk.priority,
+        customer=draft.read["customer"],
+        order=draft.read["order"],
+        details={"problems": [title], "asked_in": draft.case},
+    )
+    return Option(f"The same, and a case for {kind_words(desk.queue)}", [*draft.commands, rest], f"{words} is not lost")
