@@ -10,7 +10,7 @@ from agent.alternatives import Option
 from agent.choosing import Choice
 from agent.proposing import Draft
 from agent.signs import Sign
-from erp_core.commands import MOST_COMMANDS, OpenCase, SendMessage
+from erp_core.commands import MOST_COMMANDS, OpenCase, RouteCase, SendMessage
 from erp_core.values import Action, Intent, kind_words
 from prompts.replies import phrase
 
@@ -51,16 +51,13 @@ TELLS = (
 
 
 def settle(draft: Draft, desk_of: Callable[[str], Choice]) -> None:
-    """Answer in the letter what else is asked and our records answer; what is left is said, and a case of its own is offered for it.
+    """Answer in the letter what else is asked and our records answer; what is left is said, and gets a case of its own.
 
     `desk_of` says who owns a matter of another intent.
     """
     left = [intent for intent in draft.read["secondary"] if not _answered(draft, intent)]
     if left:
-        words = ", ".join(kind_words(intent) for intent in left)
-        draft.say(f"It also asks about {words}; signing this leaves that open.")
-        if draft.commands and len(draft.commands) < MOST_COMMANDS:
-            draft.ways.append(_with_a_case(draft, words, desk_of(left[0])))
+        _pass_on(draft, ", ".join(kind_words(intent) for intent in left), desk_of(left[0]))
     others = draft.read.get("other_orders", [])
     told = {order["number"] for order in draft.gathered.get("others", [])}
     silent = [number for number in others if number not in told]
@@ -70,7 +67,7 @@ def settle(draft: Draft, desk_of: Callable[[str], Choice]) -> None:
 
 
 def _answered(draft: Draft, intent: str) -> bool:
-    letter = next((c for c in draft.commands if isinstance(c, SendMessage) and c.to == draft.read["sender"]), None)
+    letter = _letter(draft)
     if letter is None:
         return False
     if intent == Intent.ORDER_STATUS and draft.order is not None:
@@ -99,9 +96,30 @@ def _add(draft: Draft, letter: SendMessage, body: str, **changed: object) -> Non
     draft.commands[draft.commands.index(letter)] = letter.model_copy(update={"body": body, **changed})
 
 
-def _with_a_case(draft: Draft, words: str, desk: Choice) -> Option:
+def _pass_on(draft: Draft, words: str, desk: Choice) -> None:
+    """A case for what no command settles; who is handed the mail itself, or owns the rest too, reads it there."""
+    handed = [c for c in draft.commands if isinstance(c, RouteCase)]
+    if any(c.matter.kind == "hand_over" or c.queue == desk.queue for c in handed):
+        draft.say(f"It also asks about {words}.")
+        return
+    if not draft.commands or len(draft.commands) == MOST_COMMANDS:
+        draft.say(f"It also asks about {words}; signing this leaves that open.")
+        return
+    draft.say(f"It also asks about {words}; signing opens a case for {kind_words(desk.queue)}.")
+    draft.ways.append(Option("Without a case for the rest", list(draft.commands), f"{words} stays open"))
+    letter = _letter(draft)
+    if letter is not None:
+        _add(draft, letter, replies.with_more(letter.body, phrase("also_passed", draft.language), []))
+    draft.add(_case_for(draft, words, desk))
+
+
+def _letter(draft: Draft) -> SendMessage | None:
+    return next((c for c in draft.commands if isinstance(c, SendMessage) and c.to == draft.read["sender"]), None)
+
+
+def _case_for(draft: Draft, words: str, desk: Choice) -> OpenCase:
     title = f"Case {draft.case} also asks about {words}"
-    rest = OpenCase(
+    return OpenCase(
         kind="also_asked",
         subject=f"case:{draft.case}",
         title=title,
@@ -111,4 +129,3 @@ def _with_a_case(draft: Draft, words: str, desk: Choice) -> Option:
         order=draft.read["order"],
         details={"problems": [title], "asked_in": draft.case},
     )
-    return Option(f"The same, and a case for {kind_words(desk.queue)}", [*draft.commands, rest], f"{words} is not lost")

@@ -92,7 +92,12 @@ def read(found: dict[str, Any], text: str, ask: Ask) -> dict[str, Any]:
     if said.requested_date and (day := day_of(said.requested_date)):
         made["requested_date"] = day.isoformat()
     if said.action:
-        made |= {"forced_action": said.action.value, "intent": INTENTS.get(said.action, Intent(found["intent"])).value}
+        # what the mail asks besides was on the colleague's screen
+        made |= {
+            "secondary": [],
+            "forced_action": said.action.value,
+            "intent": INTENTS.get(said.action, Intent(found["intent"])).value,
+        }
     if said.queue and said.queue != Queue.NONE:
         made["forced_queue"] = said.queue.value
     return made

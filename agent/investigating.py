@@ -51,6 +51,7 @@ def _hold(reason: HoldReason) -> Asks:
 
 
 Step = tuple[Callable[[Scope, Any], list[Fact]], Asks]
+ORDER: list[Step] = [(facts.order, _order)]
 CREDIT: list[Step] = [(facts.exposure, _nothing), (facts.predictions, _order), (facts.history, _nothing)]
 STOCK: list[Step] = [(facts.ways_to_supply, _order), (facts.substitutes, _short)]
 PRICE: list[Step] = [(facts.price, _goods)]
@@ -69,13 +70,14 @@ PLANS: dict[str, list[Step]] = {
     "payment_due": BILL,
     Intent.CREDIT_AND_PAYMENT: [*CREDIT, (facts.invoices, _nothing)],
     Intent.ORDER_SUBMISSION: [(facts.availability, _wanted), (facts.price, _wanted), (facts.exposure, _nothing)],
-    Intent.ORDER_CHANGE: STOCK,
-    Intent.SUBSTITUTION_RESPONSE: STOCK,
-    Intent.EXPEDITE_REQUEST: [(facts.shipments, _order), *STOCK],
-    Intent.ORDER_STATUS: [(facts.shipments, _order), (facts.predictions, _order)],
-    Intent.DELIVERY_DISCREPANCY: [(facts.shipments, _order), (facts.history, _nothing)],
-    Intent.RETURN_REQUEST: [(facts.shipments, _order), (facts.history, _nothing)],
-    Intent.PRICE_DISPUTE: PRICE,
+    Intent.ORDER_CHANGE: [*ORDER, (facts.availability, _wanted), *STOCK],
+    Intent.ORDER_CANCELLATION: ORDER,
+    Intent.SUBSTITUTION_RESPONSE: [*ORDER, *STOCK],
+    Intent.EXPEDITE_REQUEST: [*ORDER, (facts.shipments, _order), *STOCK],
+    Intent.ORDER_STATUS: [*ORDER, (facts.shipments, _order), (facts.predictions, _order)],
+    Intent.DELIVERY_DISCREPANCY: [*ORDER, (facts.shipments, _order), (facts.history, _nothing)],
+    Intent.RETURN_REQUEST: [*ORDER, (facts.shipments, _order), (facts.history, _nothing)],
+    Intent.PRICE_DISPUTE: [*ORDER, *PRICE],
     Intent.INVOICE_QUERY: [(facts.invoices, _nothing)],
     Intent.SUPPLIER_NOTICE: [(facts.purchase, _bought)],
     Intent.COMPLAINT: [(facts.history, _nothing)],

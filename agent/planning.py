@@ -46,6 +46,7 @@ MEANT = {
     Intent.ORDER_CANCELLATION: "as the line shall be; 0 is dropped",
     Intent.DELIVERY_DISCREPANCY: "with the quantity affected",
     Intent.RETURN_REQUEST: "with the quantity affected",
+    Intent.SUPPLIER_NOTICE: "that the notice names",
 }
 
 

@@ -386,7 +386,7 @@ def say_order(draft: Draft, order: Facts) -> None:
 def _say_holds(draft: Draft, order: Facts) -> None:
     if order["holds"]:
         fact = f"holds: {', '.join(order['holds'])}"
-        draft.say(f"H{fact[1:]} {draft.evidence.cite('order ' + order['number'], fact)}.")
+        draft.say(f"H{fact[1:]} {draft.evidence.cite('order ' + order['number'], fact, internal=True)}.")
 
 
 def _ask_which(draft: Draft) -> None:
@@ -638,7 +638,7 @@ def _inbound(draft: Draft) -> None:
 
 
 def _complaint(draft: Draft) -> None:
-    draft.add(_route(draft, "complaint"))
+    draft.add(_route(draft, "complaint"), replies.compose("escalate_complaint", draft.read, draft.case, []))
 
 
 def _security(draft: Draft) -> None:

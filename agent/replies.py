@@ -71,7 +71,8 @@ def invoice_line(invoice: Facts, language: str) -> str:
 def with_more(body: str, heading: str, lines: Sequence[str]) -> str:
     """A letter with one paragraph more before its closing."""
     before, between, closing = body.rpartition("\n\n")
-    return f"{before}\n\n{heading}\n" + "\n".join(f"- {line}" for line in lines) + f"{between}{closing}"
+    paragraph = "\n".join([heading, *(f"- {line}" for line in lines)])
+    return f"{before}\n\n{paragraph}{between}{closing}"
 
 
 def line_status(line: Facts, language: str) -> str:

@@ -102,7 +102,9 @@ def queue(session: Work, me: Me, wanted: Annotated[Wanted, Query()]) -> HTMLResp
     rows = desk.case_rows(session, asked, me.now, PAGE + 1, wanted.offset)
     bands: dict[str, list[Any]] = {}
     for row in rows[:PAGE]:
-        bands.setdefault(row.case.priority, []).append((row, *words.left(row.case.due_at, me.now)))
+        bands.setdefault("" if wanted.closed else row.case.priority, []).append(
+            (row, *words.left(row.case.due_at, me.now))
+        )
     kinds = sorted({*kpis.kinds_of_cases(session), *(row.case.kind for row in rows)})
     summed = wanted.queue if wanted.queue and wanted.queue != Queue.NONE and not wanted.offset else None
     return page(

@@ -5,16 +5,23 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from sqlalchemy import select
 
 from agent import besides
 from agent.ingest import triage
 from agent.mail.fetch import Raw
 from agent.signs import signs_of
 from agent.worker import worker as working
+from erp_core.actions import desk as decisions
+from erp_core.actions.desk import Said
 from erp_core.db import Session
 from erp_core.queries import desk
+from erp_core.tables.desk import Case
+from erp_core.values import Outcome, Verdict
 from tests.agent.test_llm import answering
+from tests.conftest import TODAY
 
+AVA = "ava.stone@northfieldsupply.example"
 TOM = "Tom Duarte <tom.duarte@mesafacilities.example>"
 
 
@@ -65,7 +72,7 @@ def test_what_our_records_answer_is_answered_in_the_same_letter(
     assert "leaves that open" not in proposal.rationale
 
 
-def test_what_needs_another_desk_is_said_and_offered_a_case(worker: Any, api: Session) -> None:
+def test_what_needs_another_desk_gets_a_case_there(worker: Any, api: Session) -> None:
     text = (
         "On PO11909 we received 20 of the 24 ELC-8109, 4 are missing. Please issue a credit memo for the missing ones."
     )
@@ -74,10 +81,19 @@ def test_what_needs_another_desk_is_said_and_offered_a_case(worker: Any, api: Se
     assert line["secondary"] == ["invoice_query"]
     proposal = desk.pending(api, line["case"])
     assert proposal is not None
-    assert "It also asks about invoice query; signing this leaves that open." in proposal.rationale
-    ways = [w for w in plan_of(api, line["case"])["alternatives"] if w["commands"][-1]["type"] == "open_case"]
-    assert [w["commands"][-1]["queue"] for w in ways] == ["billing"]
-    assert ways[0]["commands"][:-1] == line["proposal"]["commands"]
+    assert "It also asks about invoice query; signing opens a case for billing." in proposal.rationale
+    commands = line["proposal"]["commands"]
+    assert [c["type"] for c in commands] == ["route_case", "send_message", "open_case"]
+    assert (commands[2]["queue"], commands[2]["customer"], commands[2]["order"]) == ("billing", "C1038", "SO-40210")
+    assert "What else you ask is with our colleagues now" in letter(line)["body"]
+    without = plan_of(api, line["case"])["alternatives"][0]
+    assert [c["type"] for c in without["commands"]] == ["route_case", "send_message"]
+    assert "colleagues now" not in without["commands"][1]["body"]
+    seen = decisions.preview(api, proposal, TODAY)
+    said = Said(Verdict.APPROVE, "", seen.digest)
+    assert decisions.decide(api, proposal.id, said, actor=AVA, now=TODAY).outcome == Outcome.EXECUTED
+    rest = api.scalars(select(Case).where(Case.kind == "also_asked")).one()
+    assert (rest.queue, rest.order_number, rest.status) == ("billing", "SO-40210", "new")
 
 
 def test_orders_that_nothing_is_proposed_for_are_named(worker: Any, api: Session) -> None:
