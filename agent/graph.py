@@ -32,7 +32,7 @@ from agent import (
     quarantine,
     reading,
 )
-from agent.llm import Ask, Failed, Line
+from agent.llm import Ask, Asked, Failed
 from agent.mail.parse import Parsed
 from agent.planning import Matter, Planned
 from agent.reading import Understanding
@@ -86,7 +86,7 @@ class State(TypedDict, total=False):
     proposal: Annotated[int | None, UntrackedValue]
 
 
-def build(given: Reader | None, saver: BaseCheckpointSaver[Any] | None, line: Line | None = None) -> Any:
+def build(given: Reader | None, saver: BaseCheckpointSaver[Any] | None, line: Asked | None = None) -> Any:
     """The compiled graph. One thread a case: `case:<id>`. Mail is read by the reader in use, unless one is given; a language model, if
     there is a line to one, reads it again and plans."""
     graph: Any = StateGraph(State)
@@ -112,7 +112,7 @@ def read(state: State) -> dict[str, Any]:
     return {"input": world.case_input(state["case"])}
 
 
-def understand(state: State, given: Reader | None, line: Line | None) -> dict[str, Any]:
+def understand(state: State, given: Reader | None, line: Asked | None) -> dict[str, Any]:
     """What the mail says; for a case without mail, what the core says."""
     case = state["input"]
     if case["parsed"] is None:
@@ -140,7 +140,7 @@ def understand(state: State, given: Reader | None, line: Line | None) -> dict[st
     return {"read": found}
 
 
-def _instructed(found: dict[str, Any], state: State, line: Line | None) -> dict[str, Any]:
+def _instructed(found: dict[str, Any], state: State, line: Asked | None) -> dict[str, Any]:
     """What was read, overruled by what a colleague said."""
     text = state["input"]["instruction"]
     if line is None or found["degraded"]:
@@ -151,7 +151,7 @@ def _instructed(found: dict[str, Any], state: State, line: Line | None) -> dict[
         return instructing.apply(found, text) | {"degraded": str(failure)}
 
 
-def asking(line: Line, state: State) -> Ask:
+def asking(line: Asked, state: State) -> Ask:
     """Ask about this run's case, as long as the run may last."""
     return lambda question: line.ask(question, state["case"], state["run"], state.get("until"))
 
@@ -168,7 +168,7 @@ def _firms(state: State) -> tuple[str, ...]:
     return (world.firm_of(customer),) if customer else db.EVERY_FIRM
 
 
-def propose(state: State, given: Reader | None = None, line: Line | None = None) -> dict[str, Any]:
+def propose(state: State, given: Reader | None = None, line: Asked | None = None) -> dict[str, Any]:
     """One to three commands with their reasons, and what else could be done."""
     degraded = state["read"].get("degraded", "")
     plans = line is not None and not (degraded or state["read"]["hostile"] or state["read"]["auto"])

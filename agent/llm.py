@@ -83,6 +83,14 @@ class Answer:
 Ask = Callable[[Question], Answer]
 
 
+class Asked(Protocol):
+    """Whoever can be asked for a model's answer. Raises Failed."""
+
+    def ask(self, question: Question, case: int | None, run: str, until: float | None = None) -> Answer:
+        """Ask about a case in a run, until then at the latest."""
+        ...
+
+
 class Model(Protocol):
     """Whoever answers. Raises Failed."""
 
@@ -241,6 +249,22 @@ class Line:
         call = Call(case, run, question.purpose, model, question.prompt, *used, cost, took, outcome, detail)
         with db.transaction(db.AGENT) as session:
             casework.record_call(session, call)
+
+
+@dataclass(frozen=True)
+class LettingGo:
+    """A line for those who work one at a time: who waits for an answer lets another one work."""
+
+    line: Line
+    hands: threading.Lock
+
+    def ask(self, question: Question, case: int | None, run: str, until: float | None = None) -> Answer:
+        """Ask while another one has the hands."""
+        self.hands.release()
+        try:
+            return self.line.ask(question, case, run, until)
+        finally:
+            self.hands.acquire()
 
 
 def cost_of(model: str, used: tuple[int, int], policy: LanguageModelPolicy) -> Decimal:

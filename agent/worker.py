@@ -19,7 +19,7 @@ from langgraph.checkpoint.postgres import PostgresSaver
 
 from agent import chatting, checkpoints, graph, llm, scoring, summarising
 from agent.chatting import Assistant
-from agent.llm import Line
+from agent.llm import LettingGo, Line
 from agent.mail import fetch
 from agent.mail.fetch import Raw
 from agent.mail.parse import parse
@@ -42,15 +42,25 @@ class Worker:
     """One worker with its graph. `name` is what claims are held under; `reader` reads mails, the one in use unless another is given;
     `line` leads to a language model, if there is one."""
 
-    def __init__(self, saver: PostgresSaver, reader: Reader | None = None, line: Line | None = None) -> None:
+    def __init__(
+        self,
+        saver: PostgresSaver,
+        reader: Reader | None = None,
+        line: Line | None = None,
+        hands: threading.Lock | None = None,
+    ) -> None:
         self.line = line
         self.lease = LEASE_SECONDS if line is None else lease_for(line.seconds)
         self.name = f"{os.uname().nodename}:{os.getpid()}:{uuid.uuid4().hex[:6]}"
-        self.graph = graph.build(reader, saver, line)
-        self._like = (saver, reader, line)
+        self.hands = hands or threading.Lock()
+        self.graph = graph.build(reader, saver, LettingGo(line, self.hands) if line else None)
+        self._like = (saver, reader, line, self.hands)
 
     def crew(self) -> list[Worker]:
-        """This worker and those that may work beside it in one process: while one waits for a language model, others go on."""
+        """This worker and those that may work beside it in one process: one at a time, but for those who wait for a language model.
+
+        However many cases wait, and however badly a model fails, the machine works on one of them.
+        """
         return [self, *(Worker(*self._like) for _ in range(1, AT_ONCE if self.line else 1))]
 
     def take(self, raw: Raw) -> Recorded:
@@ -84,7 +94,7 @@ class Worker:
         # without a language model nothing is waited for, so all that is read is read in one transaction
         once = together() if self.line is None else nullcontext()
         try:
-            with once:
+            with self.hands, once:
                 state: dict[str, Any] = self.graph.invoke(
                     {"case": case, "worker": self.name, "run": run, "started": started, "until": until},
                     {"configurable": {"thread_id": f"case:{case}"}},

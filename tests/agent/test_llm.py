@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -13,7 +14,7 @@ import pytest
 from pydantic import BaseModel
 from sqlalchemy import select, update
 
-from agent import llm, quarantine
+from agent import gathering, llm, quarantine
 from agent.ingest import side_by_side, triage
 from agent.instructing import InstructionRead
 from agent.llm import Ability, Endpoint, Failed, Line, Question, Scripted
@@ -318,6 +319,32 @@ def test_while_one_case_waits_for_the_model_others_go_on(database: str, api: Ses
     assert all(line["degraded"] and line["proposal"] for line in lines[:4])
     assert lines[4]["intent"] == lines[0]["intent"]
     assert api.scalars(select(ModelCall.outcome)).all()[:4] == ["slow"] * 4
+
+
+def test_who_does_not_wait_for_the_model_works_alone(database: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """L4: however many cases wait, the machine works on one of them."""
+    at_work: list[int] = []
+    most, gather = 0, gathering.gather
+
+    def watched(read: Any, case: int) -> Any:
+        nonlocal most
+        at_work.append(case)
+        most = max(most, len(at_work))
+        time.sleep(0.02)
+        try:
+            return gather(read, case)
+        finally:
+            at_work.remove(case)
+
+    def says(question: Question) -> Any:
+        raise Failed("slow", "too slow")
+
+    monkeypatch.setattr(gathering, "gather", watched)
+    mails = [Raw(f"{n}.eml", MAIL.data.replace(b"<change@x>", f"<{n}@x>".encode())) for n in range(6)]
+    with working(line=Line(Scripted(says), 5.0)) as own:
+        lines = list(side_by_side(own, mails))
+    assert all(line["proposal"] for line in lines)
+    assert most == 1
 
 
 def test_who_failed_before_the_pause_does_not_lengthen_it(database: str) -> None:
