@@ -6,7 +6,7 @@ They are ranked: what the customer's preferences and the policy favour comes fir
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
@@ -17,13 +17,14 @@ from erp_core.commands import (
     Command,
     ExpediteOrder,
     LineChange,
+    OpenCase,
     PromiseDate,
     RouteCase,
     SendMessage,
     SubstituteItem,
     TransferStock,
 )
-from erp_core.values import Action, plain
+from erp_core.values import Action, kind_words, plain
 from prompts.replies import phrase
 from tools import world
 
@@ -73,7 +74,16 @@ def options(draft: Draft, given: Facts, hand_over: Callable[[Draft], RouteCase])
             found += _less(draft, order)
     if not any(isinstance(c, RouteCase) for one in found for c in one.commands):
         found.append(Option("Hand over", [hand_over(draft)], "a person looks at it; nothing changes until then"))
-    return _different(found)[:MOST]
+    return [_with_rest(one, draft.rest) for one in _different(found)[:MOST]]
+
+
+def _with_rest(option: Option, rest: str) -> Option:
+    """What becomes of the rest that the mail asks for, when it has a case in some ways and none in others."""
+    if not rest or any(isinstance(c, RouteCase) and c.matter.kind == "hand_over" for c in option.commands):
+        return option
+    opened = next((c for c in option.commands if isinstance(c, OpenCase)), None)
+    told = f"opens a case for {kind_words(opened.queue)} about {rest}" if opened else f"{rest} stays open"
+    return replace(option, consequence=f"{option.consequence}; {told}")
 
 
 def _consequence(commands: Sequence[Command], order: Facts | None) -> str:

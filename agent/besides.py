@@ -9,22 +9,24 @@ from agent import replies
 from agent.alternatives import Option
 from agent.choosing import Choice
 from agent.proposing import Draft
-from agent.signs import Sign
+from agent.signs import PATTERNS, Sign
 from erp_core.commands import MOST_COMMANDS, OpenCase, RouteCase, SendMessage
 from erp_core.values import Action, Intent, kind_words
 from prompts.replies import phrase
+from tools import world
 
 CREDIT = re.compile(
-    r"\b(?:credit(?: memo| note| us| it| the| for)?|credited|deduct\w*|corrected invoice|(?:adjust|correct|fix) (?:the |our |your )?(?:invoice|bill(?:ing)?)|"
-    r"nota de crédito|abon\w+|avoir|gutschrift\w*)\b",
+    r"\b(?:credit (?:memo|note|us|it|the (?:difference|amount|missing|rest|invoice|\d)|for)|credited|deduct(?:ed|ion)?|corrected invoice|(?:adjust|correct|fix) (?:the |our |your )?(?:invoice|bill(?:ing)?)|"
+    r"nota de crédito|abon(?:ar|en|e)\b|(?:un|l['’]|d['’]un) ?avoir\b(?! (?:reçu|été|\w+é))|note de crédit|gutschrift\w*)",
     re.I,
 )
 BACK = re.compile(
-    r"\b(?:pick(?:ed)? (?:\w+ ){0,3}up|pick-?up|collect(?:ed)? (?:it|them|the)|(?:send|ship|take|sent|shipped|taken) (?:it|them|those|these|the \w+)? ?back|"
-    r"return (?:label|authori[sz]ation|number|them|it|tag)|rma|recog\w+|devol\w+|reprendre|retourner|abhol\w+|zurück\w*)\b",
+    r"\b(?:pick(?:ed)? (?:it|them|those|these|the \w+) (?:\w+ )?up|pick up the|collect (?:it|them|the)|(?:send|ship|take|sent|shipped|taken) (?:it|them|those|these|the \w+)? ?back|"
+    r"return (?:label|authori[sz]ation|number|them|it|tag)|rma\b|recoger|recojan|recogida|devolver\w*|devolución|reprendre|retourner|abhol\w+|zurück(?:nehmen|schicken|senden|geben))",
     re.I,
 )
 INVOICE = re.compile(r"\b(?:invoices?|facturas?|factures?|rechnung\w*)\b", re.I)
+SENTENCE = re.compile(r"[^.!?\n]+")
 
 
 def asked(intent: str, own_words: str, signs: frozenset[Sign]) -> list[str]:
@@ -35,19 +37,15 @@ def asked(intent: str, own_words: str, signs: frozenset[Sign]) -> list[str]:
             found.append(Intent.INVOICE_QUERY.value)
         if BACK.search(own_words):
             found.append(Intent.RETURN_REQUEST.value)
-    elif intent in (Intent.ORDER_STATUS, Intent.ORDER_CHANGE) and Sign.COPY in signs and INVOICE.search(own_words):
-        found.append(Intent.INVOICE_QUERY.value)
+    elif intent in (Intent.ORDER_STATUS, Intent.ORDER_CHANGE) and Sign.COPY in signs:
+        told = SENTENCE.findall(own_words)
+        if any(INVOICE.search(one) and PATTERNS[Sign.COPY].search(one) for one in told):
+            found.append(Intent.INVOICE_QUERY.value)
     return found
 
 
-# letters of these actions tell where the order stands anyway
-TELLS = (
-    Action.ANSWER_STATUS,
-    Action.CHANGE_ORDER,
-    Action.CANCEL_ORDER,
-    Action.EXPEDITE_ORDER,
-    Action.DECLINE_SUBSTITUTION,
-)
+# letters of these commands tell how the order stands then, and of these actions how it stands now
+TELLS_THEN, TELLS = ("cancel_order", "amend_order"), (Action.ANSWER_STATUS, Action.EXPEDITE_ORDER)
 
 
 def settle(draft: Draft, desk_of: Callable[[str], Choice]) -> None:
@@ -63,7 +61,8 @@ def settle(draft: Draft, desk_of: Callable[[str], Choice]) -> None:
     silent = [number for number in others if number not in told]
     if silent:
         names = ", ".join(silent[:5])
-        draft.say(f"It names {names} too {draft.evidence.cite('check', names)}; nothing is proposed for them.")
+        them = "them" if len(silent) > 1 else "it"
+        draft.say(f"It names {names} too {draft.evidence.cite('check', names)}; nothing is proposed for {them}.")
 
 
 def _answered(draft: Draft, intent: str) -> bool:
@@ -71,7 +70,10 @@ def _answered(draft: Draft, intent: str) -> bool:
     if letter is None:
         return False
     if intent == Intent.ORDER_STATUS and draft.order is not None:
-        if draft.choice.action not in TELLS:
+        kinds = {c.type for c in draft.commands}
+        if "substitute_item" in kinds:
+            return False  # how it stands now is not how it stands then
+        if draft.choice.action not in TELLS and not kinds & {*TELLS_THEN}:
             lines = replies.status_lines(draft.order, draft.language, draft.gathered["today"])
             _add(draft, letter, replies.with_more(letter.body, phrase("also_status", draft.language), lines))
             for line in lines:
@@ -98,6 +100,12 @@ def _add(draft: Draft, letter: SendMessage, body: str, **changed: object) -> Non
 
 def _pass_on(draft: Draft, words: str, desk: Choice) -> None:
     """A case for what no command settles; who is handed the mail itself, or owns the rest too, reads it there."""
+    opened = world.case_of_rest(draft.case)
+    if opened is not None:
+        draft.say(
+            f"It also asks about {words}; case {opened} was opened for it {draft.evidence.cite('case', f'Case {opened}')}."
+        )
+        return
     handed = [c for c in draft.commands if isinstance(c, RouteCase)]
     if any(c.matter.kind == "hand_over" or c.queue == desk.queue for c in handed):
         draft.say(f"It also asks about {words}.")
@@ -105,8 +113,9 @@ def _pass_on(draft: Draft, words: str, desk: Choice) -> None:
     if not draft.commands or len(draft.commands) == MOST_COMMANDS:
         draft.say(f"It also asks about {words}; signing this leaves that open.")
         return
-    draft.say(f"It also asks about {words}; signing opens a case for {kind_words(desk.queue)}.")
-    draft.ways.append(Option("Without a case for the rest", list(draft.commands), f"{words} stays open"))
+    draft.say(f"It also asks about {words}.")
+    draft.rest = words
+    draft.ways.append(Option("Without a case for the rest", list(draft.commands), "runs as it stands"))
     letter = _letter(draft)
     if letter is not None:
         _add(draft, letter, replies.with_more(letter.body, phrase("also_passed", draft.language), []))

@@ -200,6 +200,9 @@ def propose(state: State, given: Reader | None = None, line: Asked | None = None
         if command["type"] == "send_message" and planned.letter:
             command["body"] = planned.letter
     said = [f"The language model could not be used: {degraded}"] if degraded else []
+    if draft.rest:
+        told = planned.options[0].consequence.rpartition("; ")[2]
+        said.append(f"Signing this {told}." if told.startswith("opens") else f"Signing this leaves open: {draft.rest}.")
     plan = {
         "by": "language model" if planned.prompt else "local models",
         "prompt": planned.prompt,
@@ -242,14 +245,18 @@ def _drafted(state: State, plans: bool) -> proposing.Draft:
     if Sign.CONDITIONAL in draft.read["signs"] and any(c.type in CARRIES_OUT for c in draft.commands):
         depends = CONDITIONS.get(draft.read.get("condition", ""), "")
         draft.say(f"The mail sets a condition{depends}; look whether it is met before you sign.")
-    if state["input"]["parsed"] is not None and not draft.read["hostile"]:
-        besides.settle(draft, lambda intent: _desk_of(state, intent))
     wish = instructing.preference(draft.read, state["input"]["instruction"] or "")
     if wish is not None and len(draft.commands) < MOST_COMMANDS:
         draft.add(wish)
         draft.say(
             f"Kept for good, once signed: {wish.customer} {'takes' if wish.ships_partial else 'takes no'} part deliveries."
         )
+    elif wish is not None:
+        draft.say(
+            "What the instruction says for good does not fit into this proposal; change it on the customer's page."
+        )
+    if state["input"]["parsed"] is not None and not draft.read["hostile"]:
+        besides.settle(draft, lambda intent: _desk_of(state, intent))
     return draft
 
 
@@ -287,6 +294,10 @@ def _asked_enough(draft: proposing.Draft) -> bool:
 
 def _handed_over(draft: proposing.Draft) -> proposing.Draft:
     """Below the policy's confidence a person reads the mail first; the guess is said, not acted upon."""
+    if unclear := draft.read.get("unclear"):
+        draft.say(unclear)
+        draft.commands.append(proposing.hand_over(draft))
+        return draft
     sure = Decimal(str(draft.read["confidence"])) >= world.policy_in_force().proposals.hand_over_below
     if not sure and not draft.read["hostile"] and not draft.read["instructed"]:
         draft.say("The local models are not sure what this mail wants; a person should read it first.")

@@ -82,22 +82,22 @@ def read(found: dict[str, Any], text: str, ask: Ask) -> dict[str, Any]:
     assert isinstance(said, InstructionRead)
     made = _instructed(found, text)
     if said.order and (number := _own_order(found, said.order)):
-        made |= {"order": number, "order_how": "the instruction", "cited_order": None}
+        made |= _meant(found, number)
     wanted = _wanted(said)
     named = {item["sku"] for item in wanted}
-    if wanted or said.only:
+    if len(wanted) < len(said.items):
+        # acting on the rest would be acting on something else than was said
+        made["unclear"] = "The instruction names goods that are not in the catalogue; say them by number."
+    elif wanted:
         made["items"] = [*([] if said.only else [i for i in found["items"] if i["sku"] not in named]), *wanted]
     elif said.action == Action.CANCEL_ORDER:
         made["items"] = []  # an order that is to be cancelled, without a word of goods, is cancelled whole
     if said.requested_date and (day := day_of(said.requested_date)):
         made["requested_date"] = day.isoformat()
     if said.action:
-        # what the mail asks besides was on the colleague's screen
-        made |= {
-            "secondary": [],
-            "forced_action": said.action.value,
-            "intent": INTENTS.get(said.action, Intent(found["intent"])).value,
-        }
+        intent = INTENTS.get(said.action, Intent(found["intent"])).value
+        made |= {"forced_action": said.action.value, "intent": intent}
+        made["secondary"] = [i for i in found["secondary"] if i != intent]
     if said.queue and said.queue != Queue.NONE:
         made["forced_queue"] = said.queue.value
     return made
@@ -139,6 +139,21 @@ def _wanted(said: InstructionRead) -> list[dict[str, Any]]:
     return found
 
 
+def _meant(read: Facts, number: str) -> dict[str, Any]:
+    """Another order than was read: all that follows from which one it is."""
+    called = number if number != read["order"] else read["order_as_called"]
+    return {
+        "order": number,
+        "order_how": "the instruction",
+        "order_as_called": called,
+        "cited_order": None,
+        "other_orders": [n for n in read["other_orders"] if n != number],
+    }
+
+
+PART = re.compile(r"\d|\b(?:lines?|items?|only|rest|part|some|first|second|third|last|except|but)\b", re.I)
+
+
 def _instructed(read: Facts, text: str) -> dict[str, Any]:
     made = {**read, "instructed": True, "hostile": False, "auto": False, "confidence": 1.0, "strength": "strong"}
     return made | {"instruction": text}
@@ -158,7 +173,7 @@ def apply(read: dict[str, Any], text: str) -> dict[str, Any]:
         if h.order and h.party == read["customer"]
     ]
     if orders:
-        found |= {"order": orders[0], "order_how": "the instruction", "cited_order": None}
+        found |= _meant(read, orders[0])
     found["items"] = _items(read, text, slow.skus, slow.shapes.get("sku", []), slow.names)
     day = dates.find(
         text, date.fromisoformat(read["sent_day"]) if read["sent_day"] else world.now().date(), day_first=False
@@ -168,7 +183,7 @@ def apply(read: dict[str, Any], text: str) -> dict[str, Any]:
     for pattern, action, intent in WORDS:
         if pattern.search(text):
             found |= {"forced_action": action.value, "intent": intent.value}
-            if action == Action.CANCEL_ORDER and found["items"] == read["items"]:
+            if action == Action.CANCEL_ORDER and found["items"] == read["items"] and not PART.search(text):
                 found["items"] = []  # cancelled without a word of goods: cancelled whole
             break
     routed = ROUTE.search(text)

@@ -1,4 +1,4 @@
-"""The language model that plans: it sees typed fields and facts of the core, never outside text, and ranks whole proposals of the closed set.
+"""The language model that plans: it sees typed fields, facts of the core and what a colleague said, never a mail, and ranks whole proposals of the closed set.
 
 It may look facts up with query tools that are bound to the case's party. What it says is checked sentence by sentence; what does not hold is dropped,
 and our own wording stands. What it chooses is one of the proposals that our rules built: there is nothing else it could return.
@@ -128,12 +128,11 @@ def _told(matter: Matter) -> str:
     """Fields, facts and ways as text. Nothing here was written outside but numbers and days that were checked."""
     read = matter.read
     fields = {
-        "case": matter.kind.replace("_", " "),
+        "case": "chat" if read.get("asked_in_chat") else matter.kind.replace("_", " "),
         "intent": read["intent"],
         "also asks": read["secondary"],
         "signs": read["signs"],
         "condition": read.get("condition") or "none",
-        **({"instruction of a colleague": read["instruction"]} if read.get("instruction") else {}),
         "customer": read["customer_name"] or read["customer"],
         "supplier": read["supplier"],
         "order": read["order"],
@@ -156,6 +155,7 @@ def _told(matter: Matter) -> str:
         [
             "What was read:",
             json.dumps(fields, ensure_ascii=False),
+            *([files.untrusted("a colleague's instruction", read["instruction"])] if read.get("instruction") else []),
             "",
             "Facts (tellable unless marked internal):",
             *known,

@@ -53,6 +53,7 @@ class Draft:
     commands: list[Command] = field(default_factory=list)
     title: str = "As proposed"
     ways: list[Option] = field(default_factory=list)  # what else our rules would do, best first
+    rest: str = ""  # what the mail asks besides, and a case of its own is proposed for
     told: dict[str, list[str]] = field(default_factory=dict)  # the facts that a letter rests on, by its text
 
     @property

@@ -57,7 +57,8 @@ def status_lines(order: Facts, language: str, today: str) -> list[str]:
             kept = "promised" if order["promised_date"] >= today else "missed"
             lines.append(phrase(kept, language, day=day(order["promised_date"], language)))
         blocking = [h for h in order["holds"] if not h.startswith("stock")]
-        lines.append(phrase("on_hold" if blocking else "in_process", language))
+        waits = any(line["backordered"] != "0" for line in order["lines"])
+        lines.append(phrase("on_hold" if blocking else "awaiting" if waits else "in_process", language))
         lines += [line_status(line, language) for line in order["lines"]]
     return lines or [phrase("cancelled" if order["state"] == "cancelled" else "left", language)]
 

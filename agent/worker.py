@@ -11,7 +11,7 @@ import threading
 import time
 import uuid
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager, nullcontext
 from typing import Any
 
@@ -167,7 +167,7 @@ def main(argv: list[str]) -> int:
         signal.signal(number, lambda *_: stop.set())
     with db.in_use(), worker(line=llm.configured()) as own:
         crew = own.crew()
-        settle()
+        keep_loaded()
         if arguments.once:
             with ThreadPoolExecutor(len(crew)) as pool:
                 list(pool.map(_all_that_waits, crew))
@@ -180,13 +180,16 @@ def main(argv: list[str]) -> int:
         if own.line is not None:
             threading.Thread(target=_summarise, args=(stop, own.line), name="summaries", daemon=True).start()
         with ThreadPoolExecutor(len(crew), "cases") as pool:
-            list(pool.map(lambda member: _until_stopped(stop, member), crew))
+            ended = [pool.submit(_until_stopped, stop, member) for member in crew]
+            for one in as_completed(ended):
+                stop.set()  # whoever cannot go on ends the process: it is started anew, whole
+                one.result()
         scorer.join()
         talker.join()
     return 0
 
 
-def settle() -> None:
+def keep_loaded() -> None:
     """What a process has loaded it keeps: the collector need not look through it again and again."""
     gc.collect()
     gc.freeze()

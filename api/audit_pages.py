@@ -37,7 +37,7 @@ def journal(
         "" if case else subject,
         case,
         before,
-        int(place) if place.strip().isdecimal() and len(place) < 15 else None,
+        _place(place),
     )
     entries = desk.entries(session, wanted, PAGE)
     kept = {"who": who, "what": what, "about": about}
@@ -46,6 +46,14 @@ def journal(
         "journal.html", me, session, journal=entries, people=names,
         seal=proof.last_seal(session), witness=settings.load().witness, who=who, what=what, about=about, place=place, before=before, more=more, current="Journal",
     )  # fmt: skip
+
+
+def _place(said: str) -> int | None:
+    """A number of the seal, as somebody types it; what is no number is no place that an entry has."""
+    number = said.strip().lstrip("#").replace(",", "")
+    if not number:
+        return None
+    return int(number) if number.isdecimal() and len(number) < 15 else -1
 
 
 @router.get("/cases/{number}/evidence.zip")

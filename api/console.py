@@ -19,12 +19,12 @@ from api.command_words import command_words
 from api.errors import status_of
 from api.risk import likely_cause, risks
 from erp_core import clock, db, settings
-from erp_core.actions import access, batches, requests
+from erp_core.actions import access, batches, cases, requests
 from erp_core.actions import desk as decisions
 from erp_core.actions.desk import Said
 from erp_core.commands import COMMANDS, CheckStep, CloseCase, Command, DismissCase, PauseCase, ResumeCase
 from erp_core.db import Session
-from erp_core.errors import CountersignError, LimitReached, NotFound, Problem, RuleViolation
+from erp_core.errors import CountersignError, LimitReached, NotFound, RuleViolation
 from erp_core.queries import chats, desk, fulfilment, models, notices, policies, proof, spending
 from erp_core.queries.desk import CaseFile
 from erp_core.rules import desk as rules
@@ -207,6 +207,7 @@ def _case_page(
         signers=signers,
         several=any(rules.needs_second(policies.active(session), s) for s in seen.subjects) if seen else False,
         may_sign=views.may_sign(session, seen.subjects, me.person, signers) if seen else False,
+        held=found.case.kind.startswith("hold_") and cases.standing_hold(found.case, session) is not None,
         works=rules.may_work(policies.active(session), me.person, found.case.queue, found.case.entity or ""),
         commands=_as_sent(proposal.shown, seen) if proposal else [],
         amend=amending.form_of(proposal.shown) if proposal and pending else [], stale="", others=desk.looking(session, number, me.person.email, me.now), number=number,
@@ -362,14 +363,11 @@ def close(
     """Close a case that a person has seen to the end."""
     check_form(me, token)
     if not resolution.strip():
-        raise RuleViolation([Problem("resolution_missing", "Say how the case was resolved.")])
+        return _case_page(session, me, number, wrong="Say how the case was resolved.")
     if desk.pending(session, number) is not None:
-        raise RuleViolation([Problem("proposal_pending", "Decide on the proposal first.")])
+        return _case_page(session, me, number, wrong="Decide on the proposal first.")
     command = CloseCase(case=number, resolution=resolution.strip()[:500], root_cause=root_cause or None)
-    requests.act(
-        session, command, key=f"console:close:{number}:{me.now.isoformat()}", actor=me.person.email, now=me.now
-    )
-    return RedirectResponse(f"/cases/{number}", status_code=303)
+    return _acted(session, me, number, command)
 
 
 @router.post("/cases/{number}/dismiss")

@@ -19,7 +19,7 @@ from erp_core.actions import requests
 from erp_core.commands import PlaceOrder
 from erp_core.db import Session
 from erp_core.errors import CountersignError
-from erp_core.queries import documents, supply
+from erp_core.queries import catalog, documents, supply
 from erp_core.tables.catalog import Item
 from erp_core.tables.chat import Chat
 from erp_core.tables.parties import Customer
@@ -97,7 +97,8 @@ def try_out(session: Work, me: Me, fields: Fields) -> HTMLResponse:
     except (CountersignError, ValidationError) as error:
         return fragment("order_trial.html", tried=None, wrong=_readable(error))
     called = session.get_one(Customer, customer).name
-    return fragment("order_trial.html", tried=tried, wrong="", plain=False, called=f"{called}, {customer}")
+    names = _names(session, tried)
+    return fragment("order_trial.html", tried=tried, wrong="", plain=False, called=f"{called}, {customer}", names=names)
 
 
 @router.post("/order-entry")
@@ -115,6 +116,12 @@ def enter(session: Work, me: Me, fields: Fields) -> Response:
     except CountersignError as error:
         return _entry(session, me, fields, refused(session, me, "enter an order", error))
     return RedirectResponse(f"/orders/{result.change.subject.split(':')[1]}", status_code=303)
+
+
+def _names(session: Session, tried: requests.Tried) -> dict[str, str]:
+    """What the items of a tried order are called."""
+    found = catalog.items(session, {line["sku"] for line in tried.after["lines"].values()})
+    return {sku: item.name for sku, item in found.items()}
 
 
 def _readable(error: Exception) -> str:
@@ -181,7 +188,8 @@ def try_portal(request: Request, session: Work, fields: Fields) -> HTMLResponse:
         tried = requests.try_out(session, command, now=now)
     except (CountersignError, ValidationError) as error:
         return fragment("order_trial.html", tried=None, wrong=_readable(error))
-    return fragment("order_trial.html", tried=tried, wrong="", plain=True)
+    names = _names(session, tried)
+    return fragment("order_trial.html", tried=tried, wrong="", plain=True, names=names)
 
 
 @router.post("/portal")

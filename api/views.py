@@ -163,9 +163,9 @@ def signers(
     for position, subject in enumerate(seen.subjects):
         able = [(user, rules.authority(active, person, subject)) for user, person in people]
         allowed = [(user, ruling) for user, ruling in able if ruling.allowed]
-        codes = sorted({r for _, ruling in allowed for r in ruling.rules})
         mine = rules.authority(active, me, subject)
-        own = [(r, rules.rule_text(active, r)) for r in (mine.rules if mine.allowed else codes)]
+        ground = mine if mine.allowed else next((ruling for _, ruling in allowed), None)  # of whoever is named first
+        own = [(r, rules.rule_text(active, r)) for r in (dict.fromkeys(ground.rules) if ground else ())]
         signed = next((s.email for s in given if position in s.covers), None)
         two = " · two people" if rules.needs_second(active, subject) else ""
         found.append(Signer(f"{position + 1}{two}", own, [u.name for u, _ in allowed], mine.allowed, signed))

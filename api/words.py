@@ -33,6 +33,7 @@ TAGS = {
     "case:desk:routed": "Case routed",
     "case:desk:closed": "Case closed",
     "case:desk:dismissed": "Case dismissed; nothing was done",
+    "case:desk:drilled": "Dismissed while a drill was shown: the drill is over, the case goes on",
     "case:desk:opened": "Case opened",
     "order:sales:placed": "Order entered",
     "order:sales:amended": "Order amended",

@@ -228,6 +228,7 @@ NEVER = (
     "set_bank_account",
     "save_user",
     "close_case",
+    "dismiss_case",
     "set_credit_limit",
     "issue_credit_memo",
     "release_payment",

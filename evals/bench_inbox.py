@@ -13,7 +13,7 @@ from typing import Any
 from agent.ingest import triage
 from agent.mail import fetch
 from agent.mail.fetch import Raw
-from agent.worker import settle, worker
+from agent.worker import keep_loaded, worker
 from erp_core import db, migrate
 from erp_core.cli import run
 
@@ -63,7 +63,7 @@ def _agent(rounds: int, ready: Any, results: Any) -> None:
     mails = list(fetch.from_path(SAMPLE / "inbox"))
     with worker() as own:
         triage(own, _fresh(mails[0]))  # what every process loads once
-        settle()
+        keep_loaded()
         ready.wait()
         started, times = time.time(), []
         for _ in range(rounds):

@@ -66,8 +66,9 @@ def first_name(name: str) -> str:
 def reply(name: str, language: str, *, to: str, signature: str, **values: str) -> str:
     """A complete reply. Raises KeyError when the text or one of its values is missing."""
     texts = _texts()
+    said = texts.get(name) or _parsed(None)[name]  # a text promoted before this reply came to be does without it
     greeting = texts["greeting"][language].format(name=f" {to}" if to else "")
-    body = texts[name][language].format(**values).strip()
+    body = said[language].format(**values).strip()
     closing = texts["closing"][language].format(signature=signature)
     return f"{greeting}\n\n{body[0].upper()}{body[1:]}\n\n{closing}"
 

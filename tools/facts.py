@@ -21,7 +21,7 @@ from erp_core.queries.memory import Near
 from erp_core.tables.billing import Invoice
 from erp_core.tables.parties import Customer
 from erp_core.tables.purchasing import PurchaseOrder
-from erp_core.values import HoldReason, plain
+from erp_core.values import HoldReason, OrderStatus, plain
 from ml import embeddings
 from tools.registry import query
 
@@ -107,8 +107,12 @@ def order(session: Session, scope: Scope, asked: OfOrder) -> list[Fact]:
     if shot["holds"]:
         facts.append(Fact(source, f"on hold: {', '.join(shot['holds'])}", internal=True))
     for line in found.lines[:MOST]:
-        short = sales.backordered(line)
-        missing = f", {plain(short)} not covered yet" if short > 0 else ""
+        short, gone = (
+            sales.backordered(line),
+            f", {plain(line.quantity_shipped)} shipped" if line.quantity_shipped else "",
+        )
+        left = found.status in (OrderStatus.SHIPPED, OrderStatus.INVOICED, OrderStatus.CLOSED, OrderStatus.CANCELLED)
+        missing = f"{gone}, {plain(short)} not covered yet" if short > 0 and not left else gone
         facts.append(
             Fact(
                 source,
@@ -152,7 +156,7 @@ def exposure(session: Session, scope: Scope, asked: Nothing) -> list[Fact]:
 
 @query
 def availability(session: Session, scope: Scope, asked: OfItem) -> list[Fact]:
-    """Free stock of an item by warehouse, what is on its way, this customer's price, and when a quantity could be promised."""
+    """Free stock of an item by warehouse, what is on its way, and when a quantity could be promised."""
     item = catalog.item_facts(session, asked.sku)
     if item is None:
         raise NotFound(f"There is no item {asked.sku}.")
@@ -192,7 +196,7 @@ def price(session: Session, scope: Scope, asked: OfItem) -> list[Fact]:
     return [
         Fact(
             source,
-            f"{found.unit_price.normalize():f} for {plain(quantity)} {item.sku}, by {found.source}; list price {item.list_price.normalize():f}",
+            f"{found.unit_price.normalize():f} each for {plain(quantity)} {item.sku}, by {found.source}; list price {item.list_price.normalize():f}",
         ),
         Fact(source, f"unit cost {item.unit_cost.normalize():f}, margin {margin:.1f} percent", internal=True),
     ]

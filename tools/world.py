@@ -592,3 +592,9 @@ def case_result(session: Session, number: int) -> dict[str, Any]:
         "priority": found.case.priority,
         "proposal": {"id": proposal.id, "commands": proposal.commands, "policy": proposal.policy} if proposal else None,
     }
+
+
+@query
+def case_of_rest(session: Session, case: int) -> int | None:
+    """The open case for what the mail of a case asks besides."""
+    return desk.open_case(session, "also_asked", f"case:{case}")

@@ -5,17 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import text
+from sqlalchemy import select, text
 
-from erp_core.actions import accounts, checks, orders, stock
+from erp_core.actions import accounts, cases, checks, orders, stock
 from erp_core.actions.context import Change, Context, facts_of
 from erp_core.commands import Reallocate, RunBackorders
 from erp_core.errors import Problem, RuleViolation
 from erp_core.queries import fulfilment, sales
 from erp_core.rules.allocation import Grant
 from erp_core.rules.allocation import grant as decide
+from erp_core.tables.desk import Case
 from erp_core.tables.sales import OrderLine, SalesOrder
-from erp_core.values import canonical, digest, plain
+from erp_core.values import OPEN_CASE_STATUSES, canonical, digest, plain
 
 GIVE = """
 WITH g AS (SELECT * FROM jsonb_to_recordset(cast(:grants AS jsonb)) AS x (order_number text, line int, warehouse text, sku text, quantity numeric)),
@@ -39,8 +40,7 @@ WITH n AS (SELECT unnest(cast(:numbers AS text[])) AS number),
  lifted AS (UPDATE hold h SET released_by = 'core', released_at = :now, release_note = 'the reason is gone' FROM n
    WHERE h.order_number = n.number AND h.released_at IS NULL),
  closed AS (UPDATE case_file c SET status = 'resolved', resolved_at = :now, root_cause = 'by_itself', leased_by = NULL, leased_until = NULL
-   FROM n WHERE c.kind = 'hold_stock' AND c.subject = n.number AND c.status IN ('new', 'investigating', 'awaiting_review') RETURNING c.id),
- withdrawn AS (UPDATE proposal p SET status = 'superseded' FROM closed WHERE p.case_id = closed.id AND p.status = 'pending'),
+   FROM n WHERE c.kind = 'hold_stock' AND c.subject = n.number AND c.status IN ('new', 'investigating', 'awaiting_review')),
  lined AS (UPDATE order_line l SET quantity_released = l.quantity_allocated FROM n WHERE l.order_number = n.number),
  bound AS (UPDATE allocation a SET status = 'committed', expires_at = NULL FROM n
    WHERE a.order_number = n.number AND a.status IN ('reserved', 'committed'))
@@ -96,9 +96,15 @@ def give(skus: Sequence[str], warehouse: str | None, context: Context) -> list[G
     session.expire_all()
     covered = list(session.scalars(text(READY), {"numbers": numbers}))
     ready = sorted(checks.sound(sales.orders(session, covered), context))
+    seen_to = select(Case).where(
+        Case.kind == "hold_stock", Case.subject.in_(ready), Case.status.in_(OPEN_CASE_STATUSES)
+    )
+    ending = session.scalars(seen_to).all()
     session.execute(text(GO_ON), {"numbers": ready, "now": context.now})
     _tell(granted, context)
     session.expire_all()
+    for case in ending:
+        cases.withdraw(case, context)
     checks.recheck(sorted(set(numbers) - set(ready)), context)
     return granted
 

@@ -13,7 +13,7 @@ from erp_core.actions import drills
 from erp_core.actions.context import Change, Context, write_journal
 from erp_core.commands import CloseCase, DismissCase, OpenCase, RouteCase
 from erp_core.errors import IllegalTransition, NotFound, Problem, RuleViolation
-from erp_core.queries import sales
+from erp_core.queries import chats, sales
 from erp_core.rules.sales import Violation
 from erp_core.tables.desk import Case, Proposal
 from erp_core.tables.purchasing import Disruption
@@ -22,6 +22,7 @@ from erp_core.values import (
     CASE_STEPS,
     OPEN_CASE_STATUSES,
     CaseStatus,
+    ChatState,
     HoldReason,
     Priority,
     ProposalStatus,
@@ -31,6 +32,7 @@ from erp_core.values import (
 
 BY_ITSELF = "by_itself"  # the root cause of what ended because its reason was gone
 NOTHING_WRONG = "none"
+ALSO_ASKED = "also_asked"  # what a mail asks besides what its own case is about
 
 
 def open_case(command: OpenCase, context: Context) -> Change:
@@ -39,6 +41,7 @@ def open_case(command: OpenCase, context: Context) -> Change:
         detail = f"There is an open case {command.kind} on {command.subject}."
         raise RuleViolation([Problem("case_exists", detail, {"subject": command.subject})])
     case = _add(command, context)
+    case.worked = command.kind == ALSO_ASKED  # the agent read it already, and found nothing to propose
     return Change("case:desk:opened", f"case:{case.kind}:{case.subject}", None, snapshot(case))
 
 
@@ -58,9 +61,9 @@ def route(command: RouteCase, context: Context) -> Change:
 
 
 def close(command: CloseCase, context: Context) -> Change:
-    """End the case; what it was about is settled or needs nobody."""
+    """End the case; what it was about is settled."""
     case = locked(command.case, context)
-    _hold_is_gone(case, context)
+    _may_end(case, context)
     before = snapshot(case)
     known = context.policy.root_causes
     if command.root_cause not in known:
@@ -71,21 +74,37 @@ def close(command: CloseCase, context: Context) -> Change:
 
 
 def dismiss(command: DismissCase, context: Context) -> Change:
-    """End a case that needs nobody. What an order is held for needs somebody as long as the hold stands."""
+    """End a case that needs nobody. What an order is held for needs somebody as long as the hold stands, and a drill is no word on the case."""
     case = locked(command.case, context)
-    _hold_is_gone(case, context)
+    _may_end(case, context)
     before = snapshot(case)
+    if drills.seen_by_dismissal(context.session, case.id, context.actor, context.now):
+        return Change("case:desk:drilled", f"case:{case.id}", before, snapshot(case))
     _end(case, CaseStatus.DISMISSED, context, NOTHING_WRONG, command.reason)
     return Change("case:desk:dismissed", f"case:{case.id}", before, {**snapshot(case), "resolution": command.reason})
 
 
-def _hold_is_gone(case: Case, context: Context) -> None:
-    """Raise while the hold stands that a case is about: an order is never stopped out of everybody's sight."""
-    held = sales.active_holds(context.session, case.order_number) if case.order_number else []
-    for hold in held:
-        if case.kind == f"hold_{hold.reason}":
-            text = f"{case.order_number} is still held ({hold.reason}). Release the hold, correct what broke the rule, or cancel the order: the case ends with it."
-            raise RuleViolation([Problem("hold_stands", text, {"order": case.order_number, "reason": hold.reason})])
+def _may_end(case: Case, context: Context) -> None:
+    """Raise while the hold stands that a case is about, or somebody waits in its chat: nothing goes on out of everybody's sight."""
+    hold = standing_hold(case, context.session)
+    if hold is not None:
+        text = f"{case.order_number} is still held ({hold.reason}). Release the hold, correct what broke the rule, or cancel the order: the case ends with it."
+        raise RuleViolation([Problem("hold_stands", text, {"order": case.order_number, "reason": hold.reason})])
+    chat = chats.of_case(context.session, case.id) if case.kind == "chat" else None
+    if chat is not None and chat.state != ChatState.CLOSED:
+        raise RuleViolation(
+            [
+                Problem(
+                    "chat_goes_on", "The customer is still in this chat. Take it over and end it, then close the case."
+                )
+            ]
+        )
+
+
+def standing_hold(case: Case, session: Session) -> Hold | None:
+    """The hold that a case is about, while it stops the order."""
+    held = sales.active_holds(session, case.order_number) if case.order_number else []
+    return next((hold for hold in held if case.kind == f"hold_{hold.reason}"), None)
 
 
 def resolve(case: Case, context: Context, root_cause: str | None = None, how: str | None = None) -> None:
@@ -101,16 +120,18 @@ def _end(case: Case, status: CaseStatus, context: Context, root_cause: str, how:
     if how is not None:
         case.details = {**case.details, "resolution": how}
     context.session.flush()
-    if case.id != context.case:  # on the case of a decision that runs, the decision itself ends the proposal
-        _withdraw(case, context)
+    withdraw(case, context)
     if case.disruption_id is not None:
         _end_disruption(case.disruption_id, context)
 
 
-def _withdraw(case: Case, context: Context) -> None:
-    """What is proposed for a case that is over is no longer to be signed."""
+def withdraw(case: Case, context: Context) -> None:
+    """What is proposed for a case that is over is no longer to be signed. On the case of a decision that runs, the decision ends it."""
+    if case.id == context.case:
+        return
     waiting = select(Proposal).where(Proposal.case_id == case.id, Proposal.status == ProposalStatus.PENDING)
-    for proposal in context.session.scalars(waiting):
+    # whoever looks at the case has it at this moment and takes the case after it; what is over cannot be signed anyway
+    for proposal in context.session.scalars(waiting.with_for_update(skip_locked=True)):
         if proposal.drill is not None:
             drills.end(context.session, proposal.drill, drills.LEFT, context.actor, context.now)
         own = replace(context, key=f"{context.key}:withdrawn:{proposal.id}")

@@ -31,7 +31,7 @@ from erp_core.errors import (
 )
 from erp_core.policy import Policy
 from erp_core.queries import desk as queries
-from erp_core.queries import policies, sales
+from erp_core.queries import policies
 from erp_core.queries.backtest import GROUND
 from erp_core.queries.subjects import subject_of, versions
 from erp_core.rules import desk as rules
@@ -42,6 +42,7 @@ from erp_core.values import (
     CASE_STEPS,
     OPEN_CASE_STATUSES,
     CaseStatus,
+    HoldReason,
     Outcome,
     Priority,
     ProposalStatus,
@@ -444,9 +445,13 @@ def _cause(desk: _Desk) -> str:
 
 
 def _finish_case(desk: _Desk, commands: list[Command]) -> None:
-    """A routed case goes on in its new queue, one that waits for somebody or whose hold still stands goes on with its team; any other is resolved."""
+    """A routed case goes on in its new queue, one that waits for somebody or whose hold still stands goes on with its team; any other is resolved.
+
+    Goods that were moved or dated lift a stock hold as they come: until then the list of backorders sees to it, and a failed promise opens a case.
+    """
     desk.session.refresh(desk.case)
-    if any(c.type == "pause_case" for c in commands) or (_only_wrote(commands) and _still_held(desk)):
+    waits_for_goods = desk.case.kind == f"hold_{HoldReason.STOCK}" and not _only_wrote(commands)
+    if any(c.type == "pause_case" for c in commands) or (_still_held(desk) and not waits_for_goods):
         _reopen(desk, worked=True)  # until the answer comes or the time is over
         return
     if desk.case.status == CaseStatus.RESOLVED:
@@ -475,8 +480,7 @@ def _only_wrote(commands: list[Command]) -> bool:
 
 def _still_held(desk: _Desk) -> bool:
     """Whether the hold that the case is about is still there."""
-    reason, order = desk.case.kind.removeprefix("hold_"), desk.case.order_number
-    return order is not None and any(h.reason == reason for h in sales.active_holds(desk.session, order))
+    return cases.standing_hold(desk.case, desk.session) is not None
 
 
 def _amend(desk: _Desk) -> DecisionResult:

@@ -124,6 +124,14 @@ def _other_order(session: Session, number: str) -> str | None:
     return session.scalars(query.order_by(SalesOrder.number).limit(1)).first()
 
 
+def seen_by_dismissal(session: Session, case: int, person: str, now: datetime) -> bool:
+    """Whether a case shows a drill: whoever dismisses it saw that it was wrong, and the case itself goes on."""
+    drill = session.scalars(select(Drill).where(Drill.case_id == case, Drill.outcome.is_(None))).first()
+    if drill is not None:
+        end(session, drill, CAUGHT, person, now)
+    return drill is not None
+
+
 def end(session: Session, drill: Drill, outcome: str, person: str, now: datetime) -> str:
     """Write down how it went; the proposal shows its own commands again. What to tell the person."""
     drill.outcome, drill.decided_by, drill.decided_at = outcome, person, now

@@ -73,7 +73,7 @@ class RouteCase(Strict):
 
 
 class CloseCase(Strict):
-    """End a case with a resolution."""
+    """End a case that was seen to, with a resolution."""
 
     type: Literal["close_case"] = "close_case"
     case: int

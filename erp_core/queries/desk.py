@@ -455,6 +455,11 @@ def case_file(session: Session, number: int, *, for_agent: bool = False) -> Case
     )
 
 
+def open_case(session: Session, kind: str, subject: str) -> int | None:
+    """The open case of a kind and subject."""
+    return session.scalar(select(Case.id).where(Case.kind == kind, Case.subject == subject, IS_OPEN))
+
+
 def first_contact(session: Session, customer: str) -> Contact | None:
     """The contact of a customer that was entered first."""
     return session.scalars(select(Contact).where(Contact.customer == customer).order_by(Contact.id).limit(1)).first()

@@ -215,17 +215,22 @@ def goods(session: Session, customer: str, limit: int = 200) -> list[tuple[str, 
 MOST_CALLED_SO = 5
 
 
-def code_of(session: Session, form: type[Customer] | type[Item], said: str) -> str:
+def code_of(session: Session, table: type[Customer] | type[Item], said: str) -> str:
     """The code of a customer or item that is meant by code, or by words of its name; as said when nobody is called so.
 
     Raises RuleViolation, naming some, when the words fit several.
     """
-    code, name = (Customer.code, Customer.name) if form is Customer else (Item.sku, Item.name)
+    code, name = (Customer.code, Customer.name) if table is Customer else (Item.sku, Item.name)
     words = said.split()
-    if not words or session.get(form, said.strip().upper()) is not None:
+    if not words or session.get(table, said.strip().upper()) is not None:
         return said.strip().upper()
-    query = select(code, name).where(form.status == "active", *(name.icontains(w, autoescape=True) for w in words))
-    found = [(c, n) for c, n in session.execute(query.order_by(code).limit(MOST_CALLED_SO + 1))]
+    query = select(code, name).where(table.status == "active", *(name.icontains(w, autoescape=True) for w in words))
+    found = [
+        (c, n)
+        for c, n in session.execute(
+            query.order_by(func.lower(name) != " ".join(words).lower(), code).limit(MOST_CALLED_SO + 1)
+        )
+    ]
     whole = [(c, n) for c, n in found if n.casefold() == " ".join(words).casefold()]
     if len(whole or found) == 1:
         return str((whole or found)[0][0])

@@ -35,18 +35,19 @@ def all_in_use(session: Session, now: datetime) -> dict[tuple[str, str], ModelVe
     return {key: session.get_one(ModelVersion, number) for key, number in _numbers(session, now).items()}
 
 
+NUMBERS_IN_USE = "numbers in use"  # what a picture knows of them: the moment, the numbers
 IN_USE = """SELECT DISTINCT ON (name, use) name, use, version FROM model_use WHERE since <= :now ORDER BY name, use, since DESC, id DESC"""
 
 
 def _numbers(session: Session, now: datetime) -> dict[tuple[str, str], int]:
     """Numbers of versions by (name, use); in a picture they are asked for once."""
-    known: tuple[datetime, dict[tuple[str, str], int]] | None = session.info.get(IN_USE)
+    known: tuple[datetime, dict[tuple[str, str], int]] | None = session.info.get(NUMBERS_IN_USE)
     if known is not None and known[0] == now:
         return known[1]
     rows = session.execute(text(IN_USE), {"now": now})
     found = {(r.name, r.use): r.version for r in rows if r.version is not None}
     if session.info.get(PICTURE):
-        session.info[IN_USE] = (now, found)
+        session.info[NUMBERS_IN_USE] = (now, found)
     return found
 
 

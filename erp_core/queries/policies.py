@@ -27,9 +27,10 @@ WHERE a.active_from <= coalesce(cast(:now AS timestamptz), casework.desk_now()) 
 
 def active(session: Session, now: datetime | None = None) -> Policy:
     """The policy in force at a moment, or by the installation's clock. Asked once a transaction."""
-    if now is None and session.info.get(clock.POLICY, (None,))[0] is not session.get_transaction():
-        clock.now(session)
     known = session.info.get(clock.POLICY)
+    if now is None and (known is None or known[0] is not session.get_transaction()):
+        clock.now(session)
+        known = session.info.get(clock.POLICY)
     if known is not None and known[0] is session.get_transaction() and now in (None, known[1]):
         return version(session, known[2])
     found = _in_force(session, now)[2]

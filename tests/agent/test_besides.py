@@ -52,7 +52,7 @@ def test_one_letter_tells_of_every_order_that_is_asked_about(worker: Any) -> Non
     ("intent", "secondary", "signs", "named", "told"),
     [
         ("return_request", ["order_status"], [], "PO11909", "You also asked where your order stands:\n- "),
-        ("order_status", ["invoice_query"], ["copy"], "PO11909", "The invoice that you asked for too is attached:"),
+        ("order_status", ["invoice_query"], ["copy"], "PO11909", "The invoice you asked for is attached too:"),
     ],
 )
 def test_what_our_records_answer_is_answered_in_the_same_letter(
@@ -81,19 +81,50 @@ def test_what_needs_another_desk_gets_a_case_there(worker: Any, api: Session) ->
     assert line["secondary"] == ["invoice_query"]
     proposal = desk.pending(api, line["case"])
     assert proposal is not None
-    assert "It also asks about invoice query; signing opens a case for billing." in proposal.rationale
+    assert (
+        "It also asks about invoice query. Signing this opens a case for billing about invoice query."
+        in proposal.rationale
+    )
     commands = line["proposal"]["commands"]
     assert [c["type"] for c in commands] == ["route_case", "send_message", "open_case"]
     assert (commands[2]["queue"], commands[2]["customer"], commands[2]["order"]) == ("billing", "C1038", "SO-40210")
-    assert "What else you ask is with our colleagues now" in letter(line)["body"]
+    assert "We have passed your other questions to our colleagues" in letter(line)["body"]
     without = plan_of(api, line["case"])["alternatives"][0]
     assert [c["type"] for c in without["commands"]] == ["route_case", "send_message"]
-    assert "colleagues now" not in without["commands"][1]["body"]
+    assert "passed your other questions" not in without["commands"][1]["body"]
     seen = decisions.preview(api, proposal, TODAY)
     said = Said(Verdict.APPROVE, "", seen.digest)
     assert decisions.decide(api, proposal.id, said, actor=AVA, now=TODAY).outcome == Outcome.EXECUTED
     rest = api.scalars(select(Case).where(Case.kind == "also_asked")).one()
-    assert (rest.queue, rest.order_number, rest.status) == ("billing", "SO-40210", "new")
+    assert (rest.queue, rest.order_number, rest.status, rest.worked) == ("billing", "SO-40210", "new", True)
+
+
+def test_a_second_run_opens_no_second_case_for_the_rest(worker: Any, api: Session) -> None:
+    text = (
+        "On PO11909 we received 20 of the 24 ELC-8109, 4 are missing. Please issue a credit memo for the missing ones."
+    )
+    line = triage(worker, mail("Short delivery", text))
+    proposal = desk.pending(api, line["case"])
+    assert proposal is not None
+    seen = decisions.preview(api, proposal, TODAY)
+    decisions.decide(api, proposal.id, Said(Verdict.APPROVE, "", seen.digest), actor=AVA, now=TODAY)
+    api.get_one(Case, line["case"]).worked = False
+    api.commit()
+    again = worker.work(line["case"])
+    assert "open_case" not in [c["type"] for c in again["commands"]]
+    assert "was opened for it" in again["rationale"]
+
+
+def test_the_signer_is_told_when_the_way_proposed_leaves_the_rest_open(database: str, api: Session) -> None:
+    read = {"intent": "delivery_discrepancy", "secondary": ["invoice_query"], "signs": [], "order": "SO-40210"}
+    number = {"kind": "customer_po", "written": "PO11909"}
+    fields = {**read, "items": [], "references": [number], "requested_date": None, "date_quote": None}
+    with working(line=answering(fields, {"ranking": [2], "because": [], "reply": None})) as own:
+        line = triage(own, mail("Short", "On PO11909 some are missing, and about the invoice."))
+    assert "open_case" not in [c["type"] for c in line["proposal"]["commands"]]
+    proposal = desk.pending(api, line["case"])
+    assert proposal is not None
+    assert "Signing this leaves open: invoice query." in proposal.rationale
 
 
 def test_orders_that_nothing_is_proposed_for_are_named(worker: Any, api: Session) -> None:
@@ -112,6 +143,11 @@ def test_orders_that_nothing_is_proposed_for_are_named(worker: Any, api: Session
         ("delivery_discrepancy", "Three are missing, please send them.", []),
         ("order_status", "Has it left? And please send me a copy of the invoice.", ["invoice_query"]),
         ("order_status", "Has it left?", []),
+        ("order_status", "I never received the tracking number. Our invoice says it left.", []),
+        ("delivery_discrepancy", "Nous pensons avoir reçu 20 pièces au lieu de 24.", []),
+        ("delivery_discrepancy", "Il en manque quatre, merci d'établir un avoir.", ["invoice_query"]),
+        ("delivery_discrepancy", "Our credit department asks where the four are.", []),
+        ("delivery_discrepancy", "The carrier pickup was late and I don't recognize this item. Bitte zurückrufen.", []),
     ],
 )
 def test_words_tell_what_is_asked_besides(intent: str, words: str, found: list[str]) -> None:

@@ -303,6 +303,12 @@ def test_without_a_usable_model_the_local_path_answers_and_the_case_says_so(
     assert {c.outcome for c in calls(api)} - {"answered"} <= set(CALL_OUTCOMES)
 
 
+def of_another(n: int) -> Raw:
+    """MAIL, from a colleague of its sender."""
+    data = MAIL.data.replace(b"<change@x>", f"<{n}@x>".encode())
+    return Raw(f"{n}.eml", data.replace(b"sofia.lindqvist@", f"sofia{n}@".encode()))
+
+
 def test_while_one_case_waits_for_the_model_others_go_on(database: str, api: Session) -> None:
     met = Barrier(4)  # nobody passes before four are asked at the same time
 
@@ -311,7 +317,7 @@ def test_while_one_case_waits_for_the_model_others_go_on(database: str, api: Ses
             met.wait(30)
         raise Failed("slow", "too slow")
 
-    mails = [Raw(f"{n}.eml", MAIL.data.replace(b"<change@x>", f"<{n}@x>".encode())) for n in range(4)]
+    mails = [of_another(n) for n in range(4)]
     with working(line=Line(Scripted(says), 60.0)) as own:
         lines = list(side_by_side(own, [*mails, mails[0]]))
     assert [line["file"] for line in lines] == [raw.name for raw in [*mails, mails[0]]]
@@ -340,7 +346,7 @@ def test_who_does_not_wait_for_the_model_works_alone(database: str, monkeypatch:
         raise Failed("slow", "too slow")
 
     monkeypatch.setattr(gathering, "gather", watched)
-    mails = [Raw(f"{n}.eml", MAIL.data.replace(b"<change@x>", f"<{n}@x>".encode())) for n in range(6)]
+    mails = [of_another(n) for n in range(6)]
     with working(line=Line(Scripted(says), 5.0)) as own:
         lines = list(side_by_side(own, mails))
     assert all(line["proposal"] for line in lines)
@@ -490,10 +496,7 @@ def test_an_instruction_is_read_by_the_model_and_checked_by_our_records(database
     wish = {
         "action": "change_order",
         "order": "SO-40210",  # somebody else's
-        "items": [
-            {"sku": "val-7461", "quantity": "35", "uom": "EA"},
-            {"sku": "NO-SUCH", "quantity": "1", "uom": None},
-        ],
+        "items": [{"sku": "val-7461", "quantity": "35", "uom": "EA"}],
     }
     with working(line=instructed(wish, [1], seen)) as own:
         state = told_to(own, api, "She told me on the phone: make it thirty-five")
@@ -502,6 +505,30 @@ def test_an_instruction_is_read_by_the_model_and_checked_by_our_records(database
     assert [c["quantity"] for c in state["commands"][0]["changes"]] == ["35"]
     planner = seen[-1].messages[1]["content"]
     assert "She told me on the phone" in planner  # a colleague's words, no outsider's
+
+
+@pytest.mark.parametrize("only", [True, False])
+def test_goods_of_an_instruction_that_nobody_knows_cancel_nothing_else(database: str, api: Session, only: bool) -> None:
+    wish = {"action": "cancel_order", "items": [{"sku": "the blue ones", "quantity": "0", "uom": None}], "only": only}
+    with working(line=instructed(wish, [1], [])) as own:
+        state = told_to(own, api, "cancel the blue ones")
+    assert [c["type"] for c in state["commands"]] == ["route_case"]
+    assert "not in the catalogue" in state["rationale"]
+
+
+@pytest.mark.parametrize("words", ["cancel the second line", "cancel 10 of them", "cancel only the screws"])
+def test_patterns_take_no_part_for_the_whole(worker: Any, api: Session, words: str) -> None:
+    state = told_to(worker, api, words)
+    assert "cancel_order" not in [c["type"] for c in state["commands"]]
+
+
+def test_a_letter_names_the_order_that_the_colleague_meant(database: str, api: Session) -> None:
+    wish = {"action": "answer_status", "order": "SO-40321"}
+    with working(line=instructed(wish, [1], [])) as own:
+        state = told_to(own, api, "she means the other one")
+    letter = next(c for c in state["commands"] if c["type"] == "send_message")
+    assert state["read"]["order"] == "SO-40321"
+    assert "your order SO-40321" in letter["body"]
 
 
 def test_an_instruction_is_followed_by_patterns_when_the_model_fails(database: str, api: Session) -> None:

@@ -188,7 +188,7 @@ def test_an_auditor_finds_who_did_what_and_can_sign_nothing(stage: Stage, worker
         page.keyboard.press("Enter")
         page.wait_for_url(f"**/orders/{line['order']}")
         page.get_by_role("link", name=f"#{line['case']}").first.click()
-        expect(page.get_by_text("You look on.")).to_be_visible()
+        expect(page.get_by_text("You can look, not sign.")).to_be_visible()
         assert page.locator("main form").count() == 0
         forged = {
             "token": page.locator("[name=token]").first.get_attribute("value") or "",

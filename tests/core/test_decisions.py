@@ -28,6 +28,7 @@ from erp_core.commands import (
 from erp_core.db import Session
 from erp_core.errors import KeyReused, NotAuthorised, RuleViolation
 from erp_core.queries import desk, sales
+from erp_core.queries.subjects import versions
 from erp_core.tables.desk import Case, Decision, JournalEntry, OutboxMail, Proposal
 from erp_core.tables.sales import SalesOrder
 from erp_core.tables.stock import Allocation, StockLevel
@@ -427,3 +428,20 @@ def test_a_case_of_a_hold_ends_with_the_hold_and_not_before(api: Session, ending
     assert api.scalars(query).one().status not in ("resolved", "dismissed")
     execute(api, ReleaseHold(order=order.number, reason=HoldReason.MANUAL, note="ok"), key="h:3", actor=IDA, now=TODAY)
     assert api.scalars(query).one().status == "resolved"
+
+
+def test_a_hold_that_still_stands_keeps_its_case_whatever_was_signed(api: Session) -> None:
+    order = free_order(api)
+    execute(api, PlaceHold(order=order.number, reason=HoldReason.MANUAL, note="x"), key="h:4", actor=IDA, now=TODAY)
+    case = api.scalars(select(Case).where(Case.kind == "hold_manual", Case.subject == order.number)).one()
+    changed = AmendOrder.model_validate(to_one(order))
+    made = Proposal(
+        case_id=case.id, action="change_order", commands=[changed.model_dump(mode="json")], rationale="r", evidence=[], versions=versions(api, [changed]),
+        policy={}, confidence="strong", digest="d", status="pending", filed_by="agent", filed_at=TODAY, expires_at=TODAY + timedelta(days=1),
+    )  # fmt: skip
+    api.add(made)
+    api.flush()
+    assert approve(api, made.id).outcome == Outcome.EXECUTED
+    api.refresh(case)
+    assert case.status not in ("resolved", "dismissed")
+    assert [h.reason for h in sales.active_holds(api, order.number)] == ["manual"]

@@ -12,7 +12,7 @@ from erp_core import db
 from erp_core.actions import desk as decisions
 from erp_core.actions import drills, execute
 from erp_core.actions.desk import Said
-from erp_core.commands import CloseCase
+from erp_core.commands import CloseCase, DismissCase
 from erp_core.db import Session
 from erp_core.policy import DrillPolicy
 from erp_core.queries import desk, models, policies, sales
@@ -109,6 +109,16 @@ def test_a_drill_whose_proposal_has_expired_is_over_for_nobody(proposal: int, ap
         session.execute(update(Proposal).values(expires_at=TODAY))
     assert "expired" in decide(proposal, Verdict.APPROVE).text
     assert api.scalars(select(Drill)).one().outcome == "left"
+
+
+def test_who_dismisses_a_drill_has_seen_it_and_the_case_goes_on(proposal: int, api: Session) -> None:
+    make()
+    case = look(proposal).case_id
+    with db.transaction(db.API) as session:
+        execute(session, DismissCase(case=case, reason="nonsense"), key="t:d", actor="test", now=TODAY)
+    assert api.scalars(select(Drill)).one().outcome == "caught"
+    assert api.get_one(Case, case).status not in ("resolved", "dismissed")
+    assert (look(proposal).status, look(proposal).shown) == ("pending", look(proposal).commands)
 
 
 def test_a_closed_case_stays_closed(proposal: int, api: Session) -> None:
