@@ -45,7 +45,7 @@ def asked(intent: str, own_words: str, signs: frozenset[Sign]) -> list[str]:
 
 
 # letters of these commands tell how the order stands then, and of these actions how it stands now
-TELLS_THEN, TELLS = ("cancel_order", "amend_order"), (Action.ANSWER_STATUS, Action.EXPEDITE_ORDER)
+TELLS_THEN, TELLS = ("amend_order",), (Action.ANSWER_STATUS, Action.EXPEDITE_ORDER)
 
 
 def settle(draft: Draft, desk_of: Callable[[str], Choice]) -> None:
@@ -53,7 +53,8 @@ def settle(draft: Draft, desk_of: Callable[[str], Choice]) -> None:
 
     `desk_of` says who owns a matter of another intent.
     """
-    left = [intent for intent in draft.read["secondary"] if not _answered(draft, intent)]
+    asked_too = [intent for intent in draft.read["secondary"] if not _moot(draft, intent)]
+    left = [intent for intent in asked_too if not _answered(draft, intent)]
     if left:
         _pass_on(draft, ", ".join(kind_words(intent) for intent in left), desk_of(left[0]))
     others = draft.read.get("other_orders", [])
@@ -63,6 +64,14 @@ def settle(draft: Draft, desk_of: Callable[[str], Choice]) -> None:
         names = ", ".join(silent[:5])
         them = "them" if len(silent) > 1 else "it"
         draft.say(f"It names {names} too {draft.evidence.cite('check', names)}; nothing is proposed for {them}.")
+
+
+OF_THE_ORDER = (Intent.ORDER_CHANGE, Intent.ORDER_STATUS, Intent.EXPEDITE_REQUEST, Intent.SUBSTITUTION_RESPONSE)
+
+
+def _moot(draft: Draft, intent: str) -> bool:
+    """Of an order that is cancelled whole nothing else is wanted."""
+    return intent in OF_THE_ORDER and any(c.type == "cancel_order" for c in draft.commands)
 
 
 def _answered(draft: Draft, intent: str) -> bool:

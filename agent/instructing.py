@@ -118,7 +118,7 @@ def _told(found: Facts, text: str) -> str:
             *items,
             f"Lines of {found['order']}:" if lines else "No order is linked.",
             *lines,
-            files.untrusted("a colleague's instruction", text),
+            files.of_colleague(text),
         ]
     )
 

@@ -155,7 +155,7 @@ def _told(matter: Matter) -> str:
         [
             "What was read:",
             json.dumps(fields, ensure_ascii=False),
-            *([files.untrusted("a colleague's instruction", read["instruction"])] if read.get("instruction") else []),
+            *([files.of_colleague(read["instruction"])] if read.get("instruction") else []),
             "",
             "Facts (tellable unless marked internal):",
             *known,

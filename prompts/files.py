@@ -67,6 +67,11 @@ def untrusted(label: str, text: str) -> str:
     return f'<untrusted source="{html.escape(label)}">\n{inside}\n</untrusted>'
 
 
+def of_colleague(text: str) -> str:
+    """What one of our own people said, as a block that it cannot end: theirs to say, and no instruction about anything else."""
+    return f"<colleague>\n{html.escape(text, quote=False)}\n</colleague>"
+
+
 def as_written(quoted: str) -> str:
     """What a model quotes from a block, as it stood before it was put there."""
     return html.unescape(quoted)

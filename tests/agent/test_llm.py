@@ -504,7 +504,7 @@ def test_an_instruction_is_read_by_the_model_and_checked_by_our_records(database
     assert [(i["sku"], i["quantity"]) for i in state["read"]["items"]] == [("VAL-7461", "35")]
     assert [c["quantity"] for c in state["commands"][0]["changes"]] == ["35"]
     planner = seen[-1].messages[1]["content"]
-    assert "She told me on the phone" in planner  # a colleague's words, no outsider's
+    assert "<colleague>\nShe told me on the phone" in planner  # a colleague's words, no outsider's
 
 
 @pytest.mark.parametrize("only", [True, False])
