@@ -29,7 +29,7 @@ from prompts.replies import phrase
 from tools import world
 
 if TYPE_CHECKING:
-    from agent.proposing import Draft
+    from agent.draft import Draft
 
 Facts = Mapping[str, Any]
 MOST = 6

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from agent import replies
 from agent.alternatives import Option
 from agent.choosing import Choice
-from agent.proposing import Draft
+from agent.draft import Draft
 from agent.signs import PATTERNS, Sign
 from erp_core.commands import MOST_COMMANDS, OpenCase, RouteCase, SendMessage
 from erp_core.values import Action, Intent, kind_words

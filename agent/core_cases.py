@@ -9,8 +9,8 @@ from typing import Any
 
 from agent import held
 from agent.choosing import Choice
+from agent.draft import Draft
 from agent.letters import expected, letter, say_to_whom
-from agent.proposing import Draft
 from agent.ways import bring, to_desk
 from erp_core.commands import (
     MOST_COMMANDS,

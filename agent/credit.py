@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 from agent.alternatives import Option
-from agent.proposing import Draft
+from agent.draft import Draft
 from agent.replies import day
 from agent.ways import ask, leave_to_desk, limits, release, wait
 from erp_core.values import HoldReason, plain

@@ -32,6 +32,7 @@ from agent import (
     quarantine,
     reading,
 )
+from agent.draft import Draft, hand_over
 from agent.llm import Ask, Asked, Failed
 from agent.mail.parse import Parsed
 from agent.planning import Matter, Planned
@@ -177,7 +178,7 @@ def propose(state: State, given: Reader | None = None, line: Asked | None = None
         draft = _drafted(state, plans)
         if plans or state["input"]["parsed"] is None:
             _investigate(draft, state, scope)
-        options = alternatives.options(draft, state["input"], proposing.hand_over)
+        options = alternatives.options(draft, state["input"], hand_over)
         prompt = replies.digest()
     planned = Planned(options)
     if line is not None and plans:
@@ -227,15 +228,15 @@ def _strength(state: State, commands: list[dict[str, Any]]) -> str:
     return "weak" if state["input"]["parsed"] is None and no_advice else str(state["read"]["strength"])
 
 
-def _drafted(state: State, plans: bool) -> proposing.Draft:
+def _drafted(state: State, plans: bool) -> Draft:
     """What our rules make of it; `plans`: a language model ranks the ways afterwards, and follows an instruction where one of them does."""
     choice = choosing.choose(choosing.known_of(state["read"], state["gathered"]), world.policy_in_force())
     choice = instructing.override(choice, state["read"], state["input"])
-    draft = proposing.Draft(state["case"], state["read"], state["gathered"], choice)
+    draft = Draft(state["case"], state["read"], state["gathered"], choice)
     for other in state["read"]["disagrees"]:
         draft.say(f"Read otherwise: {other} {draft.evidence.cite('check', other)}.")
     if _asked_enough(draft):
-        draft.commands.append(proposing.hand_over(draft))
+        draft.commands.append(hand_over(draft))
     elif state["input"]["parsed"] is None:
         if state["input"]["instruction"] and not plans:
             draft.say("The rules for such cases cannot follow an instruction; amend the commands or take another way.")
@@ -269,7 +270,7 @@ def _desk_of(state: State, intent: str) -> choosing.Choice:
 SAID_TOO = ("ageing", "payments")  # sources that a credit manager reads before the evidence
 
 
-def _investigate(draft: proposing.Draft, state: State, scope: Scope) -> None:
+def _investigate(draft: Draft, state: State, scope: Scope) -> None:
     """What people look at in a case of this kind, as evidence; some of it in the rationale."""
     case = state["input"]
     kind = case["kind"] if case["parsed"] is None else draft.read["intent"]
@@ -281,7 +282,7 @@ def _investigate(draft: proposing.Draft, state: State, scope: Scope) -> None:
             draft.say(f"{fact.text[:1].upper()}{fact.text[1:]} {mark}.")
 
 
-def _asked_enough(draft: proposing.Draft) -> bool:
+def _asked_enough(draft: Draft) -> bool:
     """People are not asked to death: after so many proposals for one order somebody looks at it as a whole."""
     limits, order = world.policy_in_force().proposals, draft.read["order"]
     if not order or world.asked_lately(order) < limits.per_order:
@@ -292,16 +293,16 @@ def _asked_enough(draft: proposing.Draft) -> bool:
     return True
 
 
-def _handed_over(draft: proposing.Draft) -> proposing.Draft:
+def _handed_over(draft: Draft) -> Draft:
     """Below the policy's confidence a person reads the mail first; the guess is said, not acted upon."""
     if unclear := draft.read.get("unclear"):
         draft.say(unclear)
-        draft.commands.append(proposing.hand_over(draft))
+        draft.commands.append(hand_over(draft))
         return draft
     sure = Decimal(str(draft.read["confidence"])) >= world.policy_in_force().proposals.hand_over_below
     if not sure and not draft.read["hostile"] and not draft.read["instructed"]:
         draft.say("The local models are not sure what this mail wants; a person should read it first.")
-        draft.commands.append(proposing.hand_over(draft))
+        draft.commands.append(hand_over(draft))
     return draft
 
 

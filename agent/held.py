@@ -12,8 +12,8 @@ from typing import Any
 
 from agent import credit, pricing, shortage
 from agent.alternatives import Option
+from agent.draft import Draft
 from agent.letters import say_to_whom
-from agent.proposing import Draft
 from agent.ways import ask, leave_to_desk, release
 from erp_core.commands import (
     AmendOrder,

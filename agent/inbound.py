@@ -15,7 +15,7 @@ from erp_core.values import INBOUND_PURCHASE_STATUSES
 from tools import world
 
 if TYPE_CHECKING:
-    from agent.proposing import Draft
+    from agent.draft import Draft
 
 Facts = Mapping[str, Any]
 ENDED = re.compile(r"\b(?:discontinu\w+|no longer (?:made|produced|available|manufactured)|end[- ]of[- ]life|descontinuad\w+|ne (?:sera|est) plus (?:fabriqu|disponible)\w*|eingestellt|abgekündigt)\b", re.I)  # fmt: skip

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from agent import replies
-from agent.proposing import Draft
+from agent.draft import Draft
 from erp_core.commands import SendMessage
 from prompts.replies import first_name, reply
 from tools import world

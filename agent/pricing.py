@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Any
 
 from agent.alternatives import Option
-from agent.proposing import Draft
+from agent.draft import Draft
 from agent.ways import ask, leave_to_desk, limits, release
 from erp_core.commands import (
     MOST_COMMANDS,

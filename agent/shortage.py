@@ -8,8 +8,8 @@ from decimal import Decimal
 from typing import Any
 
 from agent.alternatives import Option
+from agent.draft import Draft
 from agent.letters import expected, letter
-from agent.proposing import Draft
 from agent.ways import ASK, ask, bring
 from erp_core.commands import (
     MOST_COMMANDS,

@@ -8,8 +8,8 @@ from decimal import Decimal
 from typing import Any
 
 from agent.alternatives import Option
+from agent.draft import Draft
 from agent.letters import letter
-from agent.proposing import Draft
 from erp_core.commands import (
     Command,
     Matter,

@@ -20,6 +20,7 @@ from erp_core.commands import PlaceOrder
 from erp_core.db import Session
 from erp_core.errors import CountersignError
 from erp_core.queries import catalog, documents, supply
+from erp_core.queries import entry as choices
 from erp_core.tables.catalog import Item
 from erp_core.tables.chat import Chat
 from erp_core.tables.parties import Customer
@@ -43,7 +44,7 @@ def command_of(session: Session, fields: Mapping[str, str], customer: str, chann
         if fields.get(f"line.{n}.sku", "").strip()
     ]
     for line in lines:
-        line["sku"] = documents.code_of(session, Item, line["sku"])
+        line["sku"] = choices.code_of(session, Item, line["sku"])
     said = {
         name: fields.get(name, "").strip() or None for name in ("customer_po", "requested_date", "ship_to", "warehouse")
     }
@@ -78,8 +79,8 @@ def _entry(session: Session, me: Me, fields: Mapping[str, str], wrong: str = "")
     code = fields.get("customer", "").strip().upper()
     return page(
         "order_entry.html", me, session, status=422 if wrong else 200, fields=fields, rows=_rows(fields), units=UNITS, wrong=wrong,
-        customers=documents.customers(session), goods=documents.goods(session, code), key=fields.get("key") or uuid.uuid4().hex,
-        prices=True, current="Order entry", warehouses=documents.warehouses(session),
+        customers=choices.customers(session), goods=choices.goods(session, code), key=fields.get("key") or uuid.uuid4().hex,
+        prices=True, current="Order entry", warehouses=choices.warehouses(session),
     )  # fmt: skip
 
 
@@ -92,7 +93,7 @@ def try_out(session: Work, me: Me, fields: Fields) -> HTMLResponse:
     ):
         return fragment("order_trial.html", tried=None, wrong="")
     try:
-        customer = documents.code_of(session, Customer, fields["customer"])
+        customer = choices.code_of(session, Customer, fields["customer"])
         tried = requests.try_out(session, command_of(session, fields, customer, "sales_rep"), now=me.now)
     except (CountersignError, ValidationError) as error:
         return fragment("order_trial.html", tried=None, wrong=_readable(error))
@@ -106,7 +107,7 @@ def enter(session: Work, me: Me, fields: Fields) -> Response:
     """Enter the order, under the colleague's own authority. The same form sent twice enters it once."""
     check_form(me, fields.get("token", ""))
     try:
-        customer = documents.code_of(session, Customer, fields.get("customer", ""))
+        customer = choices.code_of(session, Customer, fields.get("customer", ""))
         command = command_of(session, fields, customer, "sales_rep")
         with session.begin_nested():
             key = f"console:order:{fields.get('key', '')[:64]}"
@@ -149,7 +150,7 @@ def _portal(session: Session, chat: Chat, fields: Mapping[str, str], wrong: str 
     names = supply.entities(session)
     shown = TEMPLATES.get_template("portal.html").render(
         chat=chat, fields=fields, rows=_rows(fields), units=UNITS, wrong=wrong, done=done, prices=False, customers=[], warehouses=[],
-        goods=documents.goods(session, code), firm=" and ".join(names.values()), key=fields.get("key") or uuid.uuid4().hex,
+        goods=choices.goods(session, code), firm=" and ".join(names.values()), key=fields.get("key") or uuid.uuid4().hex,
         orders=documents.order_rows(session, code), invoices=documents.invoices(session, code), returns=documents.returns(session, code),
         stage=_stage, token=portals.form_token(chat),
     )  # fmt: skip

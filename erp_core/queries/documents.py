@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import func, select, text
 from sqlalchemy.orm import Session
 
-from erp_core.errors import NotFound, Problem, RuleViolation
+from erp_core.errors import NotFound
 from erp_core.queries import billing, catalog, evidence, policies, references, supply
 from erp_core.queries.billing import Exposure
 from erp_core.queries.evidence import Age, Paid
@@ -24,7 +24,7 @@ from erp_core.tables.fulfilment import Shipment, ShipmentLine
 from erp_core.tables.parties import Contact, Customer, ShipTo
 from erp_core.tables.returns import Return
 from erp_core.tables.sales import Hold, OrderLine, SalesOrder
-from erp_core.tables.stock import StockLevel, Warehouse
+from erp_core.tables.stock import StockLevel
 
 WEEKS, AHEAD_DAYS = 26, 60
 MOST = 50
@@ -184,70 +184,6 @@ def _place(level: StockLevel, inbound: list[Inbound], waiting: Decimal, today: d
         free += sum((i.quantity for i in inbound if i.expected == day), Decimal(0))
         curve.append((day, free))
     return Place(level, inbound, waiting, curve)
-
-
-def customers(session: Session, limit: int = 500) -> list[tuple[str, str]]:
-    """Customers to choose from, those that ordered lately first."""
-    last = (
-        select(SalesOrder.customer, func.max(SalesOrder.ordered_at).label("at"))
-        .group_by(SalesOrder.customer)
-        .subquery()
-    )
-    query = select(Customer.code, Customer.name).outerjoin(last, last.c.customer == Customer.code)
-    query = query.where(Customer.status == "active").order_by(last.c.at.desc().nulls_last(), Customer.code).limit(limit)
-    return [(code, name) for code, name in session.execute(query)]
-
-
-def goods(session: Session, customer: str, limit: int = 200) -> list[tuple[str, str]]:
-    """Items to choose from: those that a customer bought, most often first; of nobody, those of the catalogue."""
-    query = select(Item.sku, Item.name).where(Item.status == "active").limit(limit)
-    if customer:
-        bought = select(OrderLine.sku, func.count().label("times")).join(
-            SalesOrder, SalesOrder.number == OrderLine.order_number
-        )
-        times = bought.where(SalesOrder.customer == customer).group_by(OrderLine.sku).subquery()
-        query = query.outerjoin(times, times.c.sku == Item.sku).order_by(times.c.times.desc().nulls_last(), Item.sku)
-    else:
-        query = query.order_by(Item.sku)
-    return [(sku, name) for sku, name in session.execute(query)]
-
-
-MOST_CALLED_SO = 5
-
-
-def code_of(session: Session, table: type[Customer] | type[Item], said: str) -> str:
-    """The code of a customer or item that is meant by code, or by words of its name; as said when nobody is called so.
-
-    Raises RuleViolation, naming some, when the words fit several.
-    """
-    code, name = (Customer.code, Customer.name) if table is Customer else (Item.sku, Item.name)
-    words = said.split()
-    if not words or session.get(table, said.strip().upper()) is not None:
-        return said.strip().upper()
-    query = select(code, name).where(table.status == "active", *(name.icontains(w, autoescape=True) for w in words))
-    found = [
-        (c, n)
-        for c, n in session.execute(
-            query.order_by(func.lower(name) != " ".join(words).lower(), code).limit(MOST_CALLED_SO + 1)
-        )
-    ]
-    whole = [(c, n) for c, n in found if n.casefold() == " ".join(words).casefold()]
-    if len(whole or found) == 1:
-        return str((whole or found)[0][0])
-    if found:
-        told = "; ".join(f"{c} {n}" for c, n in found[:MOST_CALLED_SO])
-        more = " and more" if len(found) > MOST_CALLED_SO else ""
-        raise RuleViolation(
-            [Problem("several_called_so", f"Several are called {said.strip()}: {told}{more}. Take one by its code.")]
-        )
-    return said.strip().upper()
-
-
-def warehouses(session: Session) -> list[tuple[str, str]]:
-    """Our warehouses."""
-    return [
-        (code, name) for code, name in session.execute(select(Warehouse.code, Warehouse.name).order_by(Warehouse.code))
-    ]
 
 
 def invoices(session: Session, customer: str, limit: int = MOST) -> Sequence[Invoice]:

@@ -12,7 +12,7 @@ from sqlalchemy import select
 
 from agent import credit
 from agent.choosing import Choice
-from agent.proposing import Draft
+from agent.draft import Draft
 from erp_core import policy
 from erp_core.actions import clocks
 from erp_core.actions import desk as decisions
