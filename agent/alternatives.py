@@ -77,11 +77,21 @@ def options(draft: Draft, given: Facts, hand_over: Callable[[Draft], RouteCase])
     return [_with_rest(one, draft.rest) for one in _different(found)[:MOST]]
 
 
+def opened_by(option: Option) -> OpenCase | None:
+    """The case that a way opens for what the mail asks besides."""
+    return next((c for c in option.commands if isinstance(c, OpenCase)), None)
+
+
+def handed_over(option: Option) -> bool:
+    """Whether a person is given the mail itself to read."""
+    return any(isinstance(c, RouteCase) and c.matter.kind == "hand_over" for c in option.commands)
+
+
 def _with_rest(option: Option, rest: str) -> Option:
     """What becomes of the rest that the mail asks for, when it has a case in some ways and none in others."""
-    if not rest or any(isinstance(c, RouteCase) and c.matter.kind == "hand_over" for c in option.commands):
+    if not rest or handed_over(option):
         return option
-    opened = next((c for c in option.commands if isinstance(c, OpenCase)), None)
+    opened = opened_by(option)
     told = f"opens a case for {kind_words(opened.queue)} about {rest}" if opened else f"{rest} stays open"
     return replace(option, consequence=f"{option.consequence}; {told}")
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable
 
 from agent import replies
-from agent.alternatives import Option
+from agent.alternatives import Option, handed_over, opened_by
 from agent.choosing import Choice
 from agent.draft import Draft
 from agent.signs import PATTERNS, Sign
@@ -16,17 +16,18 @@ from prompts.replies import phrase
 from tools import world
 
 CREDIT = re.compile(
-    r"\b(?:credit (?:memo|note|us|it|the (?:difference|amount|missing|rest|invoice|\d)|for)|credited|deduct(?:ed|ion)?|corrected invoice|(?:adjust|correct|fix) (?:the |our |your )?(?:invoice|bill(?:ing)?)|"
-    r"nota de crédito|abon(?:ar|en|e)\b|(?:un|l['’]|d['’]un) ?avoir\b(?! (?:reçu|été|\w+é))|note de crédit|gutschrift\w*)",
+    r"\b(?:credit (?:memo|note|us|our|it|these|those|back|the (?:difference|amount|missing|rest|invoice|\d+))|(?:issue|need|expect|request|want) (?:an? |full |partial )*credit|credited|deduct(?:ed|ion)?|"
+    r"corrected invoice|(?:adjust|correct|fix) (?:the |our |your )?(?:invoice|bill|billing)|nota de crédito|abonos?|abonar\w*|un avoir|note d['’]avoir|note de crédit|gutschrift\w*)\b(?! items?)",
     re.I,
 )
 BACK = re.compile(
-    r"\b(?:pick(?:ed)? (?:it|them|those|these|the \w+) (?:\w+ )?up|pick up the|collect (?:it|them|the)|(?:send|ship|take|sent|shipped|taken) (?:it|them|those|these|the \w+)? ?back|"
-    r"return (?:label|authori[sz]ation|number|them|it|tag)|rma\b|recoger|recojan|recogida|devolver\w*|devolución|reprendre|retourner|abhol\w+|zurück(?:nehmen|schicken|senden|geben))",
+    r"\b(?:pick(?:ed)? (?:it|them|those|these|the \w+) (?:\w+ )?up|picked up|(?:arrange|schedule|need) (?:an? |the )?pick-?up|pick up the|collect (?:it|them|the)|"
+    r"(?:send|ship|take|sent|shipped|taken) (?:(?:it|them|those|these|the \w+) )back|return (?:label|authori[sz]ation|number|them|it|tag)|rma|"
+    r"recoger|recojan|recogida|devolver\w*|devolución|reprendre|retourner|abhol\w+|zurück(?:nehmen|schicken|senden|geben))\b",
     re.I,
 )
 INVOICE = re.compile(r"\b(?:invoices?|facturas?|factures?|rechnung\w*)\b", re.I)
-SENTENCE = re.compile(r"[^.!?\n]+")
+SENTENCES = re.compile(r"[.!?]+\s|\n\s*\n")
 
 
 def asked(intent: str, own_words: str, signs: frozenset[Sign]) -> list[str]:
@@ -38,7 +39,7 @@ def asked(intent: str, own_words: str, signs: frozenset[Sign]) -> list[str]:
         if BACK.search(own_words):
             found.append(Intent.RETURN_REQUEST.value)
     elif intent in (Intent.ORDER_STATUS, Intent.ORDER_CHANGE) and Sign.COPY in signs:
-        told = SENTENCE.findall(own_words)
+        told = SENTENCES.split(own_words)
         if any(INVOICE.search(one) and PATTERNS[Sign.COPY].search(one) for one in told):
             found.append(Intent.INVOICE_QUERY.value)
     return found
@@ -66,12 +67,23 @@ def settle(draft: Draft, desk_of: Callable[[str], Choice]) -> None:
         draft.say(f"It names {names} too {draft.evidence.cite('check', names)}; nothing is proposed for {them}.")
 
 
+def left_by(chosen: Option, rest: str) -> list[str]:
+    """What signing the way that is proposed does with the rest, in words."""
+    if not rest or handed_over(chosen):
+        return []
+    opened = opened_by(chosen)
+    return [
+        f"Signing this opens a case for {kind_words(opened.queue)}." if opened else f"Signing this leaves open: {rest}."
+    ]
+
+
 OF_THE_ORDER = (Intent.ORDER_CHANGE, Intent.ORDER_STATUS, Intent.EXPEDITE_REQUEST, Intent.SUBSTITUTION_RESPONSE)
 
 
 def _moot(draft: Draft, intent: str) -> bool:
-    """Of an order that is cancelled whole nothing else is wanted."""
-    return intent in OF_THE_ORDER and any(c.type == "cancel_order" for c in draft.commands)
+    """Of an order that is cancelled whole nothing else is wanted; of another one it may be."""
+    cancelled = any(c.type == "cancel_order" for c in draft.commands)
+    return cancelled and intent in OF_THE_ORDER and not draft.read.get("other_orders")
 
 
 def _answered(draft: Draft, intent: str) -> bool:

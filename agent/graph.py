@@ -201,9 +201,7 @@ def propose(state: State, given: Reader | None = None, line: Asked | None = None
         if command["type"] == "send_message" and planned.letter:
             command["body"] = planned.letter
     said = [f"The language model could not be used: {degraded}"] if degraded else []
-    if draft.rest:
-        told = planned.options[0].consequence.rpartition("; ")[2]
-        said.append(f"Signing this {told}." if told.startswith("opens") else f"Signing this leaves open: {draft.rest}.")
+    said += besides.left_by(planned.options[0], draft.rest)
     plan = {
         "by": "language model" if planned.prompt else "local models",
         "prompt": planned.prompt,
@@ -256,7 +254,7 @@ def _drafted(state: State, plans: bool) -> Draft:
         draft.say(
             "What the instruction says for good does not fit into this proposal; change it on the customer's page."
         )
-    if state["input"]["parsed"] is not None and not draft.read["hostile"]:
+    if state["input"]["parsed"] is not None and not (draft.read["hostile"] or draft.read["auto"]):
         besides.settle(draft, lambda intent: _desk_of(state, intent))
     return draft
 

@@ -84,13 +84,14 @@ def side_by_side(own: Worker, mails: Iterable[Raw]) -> Iterator[dict[str, Any]]:
         begun: deque[Future[dict[str, Any]]] = deque()
         of_sender: dict[str, Future[dict[str, Any]]] = {}
         for raw in mails:
+            sender = _sender(raw)
+            if sender in of_sender:
+                wait([of_sender[sender]])  # a second mail of somebody is to know what the first one was about
+            of_sender = {who: work for who, work in of_sender.items() if not work.done()}
             member, started = free.get(), time.perf_counter()
             recorded, claimed = member.take_and_claim(raw)
-            sender = _sender(raw)
             if not recorded.created:
                 wait(begun)  # one of them may be the same message
-            elif sender in of_sender:
-                wait([of_sender[sender]])  # a second mail of somebody is to know what the first one was about
             of_sender[sender] = pool.submit(work, member, raw, recorded, claimed, started)
             begun.append(of_sender[sender])
             while begun and begun[0].done():
@@ -99,7 +100,7 @@ def side_by_side(own: Worker, mails: Iterable[Raw]) -> Iterator[dict[str, Any]]:
             yield begun.popleft().result()
 
 
-SENDER = re.compile(rb"^from:.*?([\w.+-]+@[\w.-]+)", re.I | re.M)
+SENDER = re.compile(rb"^from:[^\n]{0,300}?([\w.+-]{1,64}@[\w.-]{1,255})", re.I | re.M)
 
 
 def _sender(raw: Raw) -> str:

@@ -11,6 +11,7 @@ from typing import Any, Literal
 from pydantic import BaseModel
 
 from agent import core_cases, dates, goods, quantities, references
+from agent.cancelling import WHOLE_ORDER
 from agent.choosing import Choice
 from agent.llm import Ask, Question
 from agent.quarantine import day_of, quantity_of
@@ -97,7 +98,8 @@ def read(found: dict[str, Any], text: str, ask: Ask) -> dict[str, Any]:
     if said.action:
         intent = INTENTS.get(said.action, Intent(found["intent"])).value
         made |= {"forced_action": said.action.value, "intent": intent}
-        made["secondary"] = [i for i in found["secondary"] if i != intent]
+        kept = [] if said.action == Action.NO_ACTION and not said.queue else found["secondary"]
+        made["secondary"] = [i for i in kept if i != intent]
     if said.queue and said.queue != Queue.NONE:
         made["forced_queue"] = said.queue.value
     return made
@@ -151,6 +153,12 @@ def _meant(read: Facts, number: str) -> dict[str, Any]:
     }
 
 
+def _speaks_of_a_part(text: str, numbers: list[str]) -> bool:
+    for number in numbers:
+        text = text.replace(number, "")
+    return bool(PART.search(text)) and not WHOLE_ORDER.search(text)
+
+
 PART = re.compile(r"\d|\b(?:lines?|items?|only|rest|part|some|first|second|third|last|except|but)\b", re.I)
 
 
@@ -183,8 +191,12 @@ def apply(read: dict[str, Any], text: str) -> dict[str, Any]:
     for pattern, action, intent in WORDS:
         if pattern.search(text):
             found |= {"forced_action": action.value, "intent": intent.value}
-            if action == Action.CANCEL_ORDER and found["items"] == read["items"] and not PART.search(text):
+            if action == Action.CANCEL_ORDER and found["items"] == read["items"]:
+                if _speaks_of_a_part(text, [f.written for f in numbers]):
+                    found["unclear"] = "Which goods the instruction means does not show; say them by number."
                 found["items"] = []  # cancelled without a word of goods: cancelled whole
+            if action == Action.NO_ACTION:
+                found["secondary"] = []
             break
     routed = ROUTE.search(text)
     queue = routed.group(1).strip().lower().replace(" ", "_") if routed else ""

@@ -58,7 +58,9 @@ def propose(draft: Draft) -> Draft:
 
 
 def _guessed(draft: Draft) -> list[Option]:
-    """What would be proposed if the guess were right."""
+    """What would be proposed if the guess were right; of what is unclear nothing is guessed."""
+    if draft.read.get("unclear"):
+        return []
     title = f"Take it as {kind_words(draft.read['intent'])}"
     guess = way(draft, title, "what it would be if the guess is right", _BUILDERS[draft.choice.action])
     return [guess] if guess.commands and not isinstance(guess.commands[0], RouteCase) else []

@@ -166,7 +166,7 @@ def _decide(
     said.intent = max(weighed, key=lambda k: weighed[k])
     said.confidence = round(weighed[said.intent], 3)
     if not said.auto and said.intent != Intent.OTHER:
-        own_words = f"{parsed.subject}\n{said.own}"
+        own_words = f"{parsed.subject}\n\n{said.own}"
         said.secondary = [] if said.supplier else besides.asked(said.intent, own_words, signs_of(own_words))
 
 

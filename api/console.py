@@ -28,7 +28,7 @@ from erp_core.errors import CountersignError, LimitReached, NotFound, RuleViolat
 from erp_core.queries import chats, desk, fulfilment, models, notices, policies, proof, spending
 from erp_core.queries.desk import CaseFile
 from erp_core.rules import desk as rules
-from erp_core.values import OPEN_CASE_STATUSES, Intent, ProposalStatus, Queue, Verdict, plain
+from erp_core.values import OPEN_CASE_STATUSES, Intent, Outcome, ProposalStatus, Queue, Verdict, plain
 
 router = APIRouter(include_in_schema=False)
 PAGE = 100
@@ -207,7 +207,7 @@ def _case_page(
         signers=signers,
         several=any(rules.needs_second(policies.active(session), s) for s in seen.subjects) if seen else False,
         may_sign=views.may_sign(session, seen.subjects, me.person, signers) if seen else False,
-        held=found.case.kind.startswith("hold_") and cases.standing_hold(found.case, session) is not None,
+        held=bool(cases.standing_holds(found.case, session)),
         works=rules.may_work(policies.active(session), me.person, found.case.queue, found.case.entity or ""),
         commands=_as_sent(proposal.shown, seen) if proposal else [],
         amend=amending.form_of(proposal.shown) if proposal and pending else [], stale="", others=desk.looking(session, number, me.person.email, me.now), number=number,
@@ -440,9 +440,11 @@ def _acted(session: Session, me: Caller, number: int, command: Command) -> Respo
     try:
         with session.begin_nested():
             key = f"console:{command.type}:{uuid.uuid4().hex}"
-            requests.act(session, command, key=key, actor=me.person.email, now=me.now)
+            done = requests.act(session, command, key=key, actor=me.person.email, now=me.now)
     except CountersignError as error:
         return _case_page(session, me, number, wrong=refused(session, me, command.type, error))
+    if text := (done.change.after or {}).get("text"):
+        return _case_page(session, me, number, said=decisions.DecisionResult(Outcome.RETURNED, text))
     return RedirectResponse(f"/cases/{number}", status_code=303)
 
 

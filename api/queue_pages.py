@@ -251,8 +251,8 @@ def _one_of_many(session: Session, me: Caller, number: int, verb: str, to: str, 
         if len(why) < 3:
             raise RuleViolation([Problem("reason_missing", "Say why nothing is to be done.")])
         key = f"console:dismiss:{number}:{me.now.isoformat()}"
-        requests.act(session, DismissCase(case=number, reason=why), key=key, actor=me.person.email, now=me.now)
-        return "dismissed"
+        done = requests.act(session, DismissCase(case=number, reason=why), key=key, actor=me.person.email, now=me.now)
+        return str((done.change.after or {}).get("text") or "dismissed")
     if verb == "take":
         decisions.assign(session, number, actor=me.person.email, now=me.now, to=me.person.email)
         return "yours"

@@ -21,6 +21,7 @@ from erp_core.errors import CountersignError
 from ml import corpus
 
 DIMENSIONS = 256
+PATIENCE = 10.0  # seconds: a case waits for its likes no longer
 LONGEST = 4000  # letters
 
 
@@ -94,7 +95,7 @@ def current() -> Embedder:
     config = settings.load()
     if config.embeddings:
         client = openai.OpenAI(
-            api_key=config.model_key or "none", base_url=config.model_url, max_retries=1, timeout=config.model_seconds
+            api_key=config.model_key or "none", base_url=config.model_url, max_retries=0, timeout=PATIENCE
         )
         return Remote(f"{config.embeddings}-{DIMENSIONS}", config.embeddings, client)
     return local()

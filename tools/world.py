@@ -596,5 +596,5 @@ def case_result(session: Session, number: int) -> dict[str, Any]:
 
 @query
 def case_of_rest(session: Session, case: int) -> int | None:
-    """The open case for what the mail of a case asks besides."""
-    return desk.open_case(session, "also_asked", f"case:{case}")
+    """The case that was opened for what the mail of a case asks besides."""
+    return desk.case_about(session, "also_asked", f"case:{case}")

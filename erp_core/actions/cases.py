@@ -78,16 +78,16 @@ def dismiss(command: DismissCase, context: Context) -> Change:
     case = locked(command.case, context)
     _may_end(case, context)
     before = snapshot(case)
-    if drills.seen_by_dismissal(context.session, case.id, context.actor, context.now):
-        return Change("case:desk:drilled", f"case:{case.id}", before, snapshot(case))
+    drilled = drills.dismissed(context.session, case.id, context.actor, context.now)
+    if drilled is not None:
+        return Change("case:desk:drilled", f"case:{case.id}", before, {**snapshot(case), "text": drilled})
     _end(case, CaseStatus.DISMISSED, context, NOTHING_WRONG, command.reason)
     return Change("case:desk:dismissed", f"case:{case.id}", before, {**snapshot(case), "resolution": command.reason})
 
 
 def _may_end(case: Case, context: Context) -> None:
     """Raise while the hold stands that a case is about, or somebody waits in its chat: nothing goes on out of everybody's sight."""
-    hold = standing_hold(case, context.session)
-    if hold is not None:
+    for hold in standing_holds(case, context.session):
         text = f"{case.order_number} is still held ({hold.reason}). Release the hold, correct what broke the rule, or cancel the order: the case ends with it."
         raise RuleViolation([Problem("hold_stands", text, {"order": case.order_number, "reason": hold.reason})])
     chat = chats.of_case(context.session, case.id) if case.kind == "chat" else None
@@ -101,10 +101,11 @@ def _may_end(case: Case, context: Context) -> None:
         )
 
 
-def standing_hold(case: Case, session: Session) -> Hold | None:
-    """The hold that a case is about, while it stops the order."""
-    held = sales.active_holds(session, case.order_number) if case.order_number else []
-    return next((hold for hold in held if case.kind == f"hold_{hold.reason}"), None)
+def standing_holds(case: Case, session: Session) -> list[Hold]:
+    """The holds that a case is about and that stop the order."""
+    if not case.order_number or not case.kind.startswith("hold_"):
+        return []
+    return [h for h in sales.active_holds(session, case.order_number) if case.kind == f"hold_{h.reason}"]
 
 
 def resolve(case: Case, context: Context, root_cause: str | None = None, how: str | None = None) -> None:

@@ -18,7 +18,7 @@ from sqlalchemy.orm import Session
 
 from erp_core import actions
 from erp_core.actions import cases, drills, segregation
-from erp_core.actions.context import PREVIEW, Change, Context, earlier, write_journal
+from erp_core.actions.context import CORE, PREVIEW, Change, Context, earlier, write_journal
 from erp_core.commands import COMMANDS, Command, TransferStock
 from erp_core.errors import (
     Conflict,
@@ -289,6 +289,9 @@ def decide(
         raise RuleViolation([Problem("reason_missing", f"To {said.verdict} a proposal, say why or what to do.")])
     if proposal.status != ProposalStatus.PENDING:
         return _record(desk, DecisionResult(Outcome.REFUSED, f"Proposal {proposal.id} is already {proposal.status}."))
+    if case.status not in OPEN_CASE_STATUSES:
+        over = f"Case {case.id} is {case.status}; nothing of it runs any more."
+        return _record(desk, _refused(over, ["case_closed"]))
     if proposal.drill is not None and said.verdict in SEEN:
         return _record(desk, _caught(desk, proposal.drill))
     if proposal.drill is not None and said.verdict == Verdict.ESCALATE and _may_work(desk):
@@ -444,18 +447,25 @@ def _cause(desk: _Desk) -> str:
     return usual.get(desk.case.kind) or usual.get(desk.proposal.action) or cases.BY_ITSELF
 
 
+BRINGS_GOODS = ("transfer_stock", "reallocate", "promise_date", "substitute_item", "amend_order")
+
+
 def _finish_case(desk: _Desk, commands: list[Command]) -> None:
     """A routed case goes on in its new queue, one that waits for somebody or whose hold still stands goes on with its team; any other is resolved.
 
     Goods that were moved or dated lift a stock hold as they come: until then the list of backorders sees to it, and a failed promise opens a case.
     """
     desk.session.refresh(desk.case)
-    waits_for_goods = desk.case.kind == f"hold_{HoldReason.STOCK}" and not _only_wrote(commands)
-    if any(c.type == "pause_case" for c in commands) or (_still_held(desk) and not waits_for_goods):
-        _reopen(desk, worked=True)  # until the answer comes or the time is over
-        return
     if desk.case.status == CaseStatus.RESOLVED:
         desk.case.root_cause = _cause(desk)  # a command ended it; a person stands behind that
+        return
+    held = cases.standing_holds(desk.case, desk.session)
+    come = any(c.type in BRINGS_GOODS for c in commands) and all(
+        hold.reason == HoldReason.STOCK and hold.placed_by == CORE for hold in held
+    )
+    if any(c.type == "pause_case" for c in commands) or (held and not come):
+        _reopen(desk, worked=True)  # until the answer comes or the time is over
+        return
     if desk.case.status in OPEN_CASE_STATUSES and not any(c.type == "route_case" for c in commands):
         cases.resolve(desk.case, _context(desk), _cause(desk))
 
@@ -465,22 +475,14 @@ def _overtake(desk: _Desk, commands: list[Command]) -> None:
     for move in (c for c in commands if isinstance(c, TransferStock)):
         same = [{"type": move.type, "sku": move.sku, "target": move.target}]
         shown = func.coalesce(Proposal.amended, Proposal.commands)
-        query = select(Proposal).where(Proposal.status == ProposalStatus.PENDING, shown.contains(same))
-        for other in desk.session.scalars(query.with_for_update(skip_locked=True)).all():
+        query = select(Proposal).join(Case, Case.id == Proposal.case_id).where(Case.status.in_(OPEN_CASE_STATUSES))
+        query = query.where(Proposal.status == ProposalStatus.PENDING, shown.contains(same))
+        for other in desk.session.scalars(query.with_for_update(of=Proposal, skip_locked=True)).all():
             key = f"overtaken:{other.id}"
             context = Context(desk.session, key, desk.person.email, desk.now, desk.policy, other.case_id)
             if other.drill is not None:
                 drills.end(desk.session, other.drill, drills.LEFT, desk.person.email, desk.now)
             cases.give_back(other, cases.locked(other.case_id, context), ProposalStatus.SUPERSEDED, context)
-
-
-def _only_wrote(commands: list[Command]) -> bool:
-    return all(c.type == "send_message" for c in commands)
-
-
-def _still_held(desk: _Desk) -> bool:
-    """Whether the hold that the case is about is still there."""
-    return cases.standing_hold(desk.case, desk.session) is not None
 
 
 def _amend(desk: _Desk) -> DecisionResult:

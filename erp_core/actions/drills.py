@@ -124,12 +124,17 @@ def _other_order(session: Session, number: str) -> str | None:
     return session.scalars(query.order_by(SalesOrder.number).limit(1)).first()
 
 
-def seen_by_dismissal(session: Session, case: int, person: str, now: datetime) -> bool:
-    """Whether a case shows a drill: whoever dismisses it saw that it was wrong, and the case itself goes on."""
-    drill = session.scalars(select(Drill).where(Drill.case_id == case, Drill.outcome.is_(None))).first()
-    if drill is not None:
-        end(session, drill, CAUGHT, person, now)
-    return drill is not None
+def dismissed(session: Session, case: int, person: str, now: datetime) -> str | None:
+    """What to tell whoever dismisses a case that shows a drill; None when it shows none. Who had it on the screen saw that it was wrong."""
+    shown = select(Drill).join(Proposal, Proposal.id == Drill.proposal_id)
+    shown = shown.where(Drill.case_id == case, Drill.outcome.is_(None), Proposal.status == ProposalStatus.PENDING)
+    drill = session.scalars(shown).first()
+    if drill is None:
+        return None
+    looked = select(CaseView.id).where(
+        CaseView.case_id == case, CaseView.person == person, CaseView.seen_at >= drill.made_at
+    )
+    return end(session, drill, CAUGHT if session.scalars(looked).first() is not None else LEFT, person, now)
 
 
 def end(session: Session, drill: Drill, outcome: str, person: str, now: datetime) -> str:

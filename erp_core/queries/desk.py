@@ -455,9 +455,10 @@ def case_file(session: Session, number: int, *, for_agent: bool = False) -> Case
     )
 
 
-def open_case(session: Session, kind: str, subject: str) -> int | None:
-    """The open case of a kind and subject."""
-    return session.scalar(select(Case.id).where(Case.kind == kind, Case.subject == subject, IS_OPEN))
+def case_about(session: Session, kind: str, subject: str) -> int | None:
+    """The newest case of a kind and subject, open or over."""
+    query = select(Case.id).where(Case.kind == kind, Case.subject == subject)
+    return session.scalar(query.order_by(Case.id.desc()).limit(1))
 
 
 def first_contact(session: Session, customer: str) -> Contact | None:

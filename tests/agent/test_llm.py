@@ -522,6 +522,12 @@ def test_patterns_take_no_part_for_the_whole(worker: Any, api: Session, words: s
     assert "cancel_order" not in [c["type"] for c in state["commands"]]
 
 
+@pytest.mark.parametrize("words", ["cancel SO-40352", "cancel the whole order, all 50 pieces"])
+def test_patterns_take_a_whole_order_as_whole(worker: Any, api: Session, words: str) -> None:
+    state = told_to(worker, api, words)
+    assert state["commands"][0] == {"type": "cancel_order", "order": "SO-40352", "reason": "asked by the customer"}
+
+
 def test_a_letter_names_the_order_that_the_colleague_meant(database: str, api: Session) -> None:
     wish = {"action": "answer_status", "order": "SO-40321"}
     with working(line=instructed(wish, [1], [])) as own:

@@ -393,6 +393,17 @@ def test_nothing_of_a_closed_case_runs(api: Session) -> None:
     assert approve(api, number, digest=shown).outcome == Outcome.REFUSED
 
 
+@pytest.mark.parametrize("verdict", [Verdict.INSTRUCT, Verdict.ESCALATE, Verdict.SNOOZE, Verdict.REJECT])
+def test_a_proposal_left_on_a_closed_case_decides_nothing(api: Session, verdict: Verdict) -> None:
+    order = free_order(api)
+    number = file(order, [to_one(order)])
+    case = api.get_one(Case, desk.proposal(api, number).case_id)
+    case.status = "resolved"
+    api.flush()
+    assert decisions.decide(api, number, Said(verdict, "x"), actor=AVA, now=TODAY).outcome == Outcome.REFUSED
+    assert api.get_one(Case, case.id).status == "resolved"
+
+
 def test_what_needs_nobody_is_dismissed_and_its_proposal_withdrawn(api: Session) -> None:
     order = free_order(api)
     number = file(order, [to_one(order)])

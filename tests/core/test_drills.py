@@ -111,12 +111,19 @@ def test_a_drill_whose_proposal_has_expired_is_over_for_nobody(proposal: int, ap
     assert api.scalars(select(Drill)).one().outcome == "left"
 
 
-def test_who_dismisses_a_drill_has_seen_it_and_the_case_goes_on(proposal: int, api: Session) -> None:
+@pytest.mark.parametrize(("looked", "outcome"), [(True, "caught"), (False, "left")])
+def test_who_dismisses_a_drill_is_told_and_the_case_goes_on(
+    proposal: int, api: Session, looked: bool, outcome: str
+) -> None:
     make()
     case = look(proposal).case_id
     with db.transaction(db.API) as session:
-        execute(session, DismissCase(case=case, reason="nonsense"), key="t:d", actor="test", now=TODAY)
-    assert api.scalars(select(Drill)).one().outcome == "caught"
+        if looked:
+            decisions.saw(session, case, AVA, None, TODAY)
+        done = execute(session, DismissCase(case=case, reason="nonsense"), key="t:d", actor=AVA, now=TODAY)
+    assert done.change.after is not None
+    assert "This was a drill" in done.change.after["text"]
+    assert api.scalars(select(Drill)).one().outcome == outcome
     assert api.get_one(Case, case).status not in ("resolved", "dismissed")
     assert (look(proposal).status, look(proposal).shown) == ("pending", look(proposal).commands)
 
