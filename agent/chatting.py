@@ -296,12 +296,11 @@ def _status(turn: Turn) -> Reply:
 
 def _held(order: Mapping[str, Any], language: str) -> list[str]:
     """Why it does not leave, in words that a customer may read."""
-    waits = any(line["backordered"] != "0" for line in order["lines"])  # then the lines say what it waits for
-    reasons = dict.fromkeys(h.split(" ")[0] for h in order["holds"] if not (waits and h.startswith("stock")))
+    reasons = dict.fromkeys(h.split(" ")[0] for h in order["holds"])
     known = {"credit": "hold_credit", "price": "hold_price", "margin": "hold_price", "stock": "hold_stock"}
-    return list(dict.fromkeys(texts.words(known.get(r, "hold_other"), language) for r in reasons)) or (
-        [] if waits else [texts.words("no_hold", language)]
-    )
+    return list(dict.fromkeys(texts.words(known.get(r, "hold_other"), language) for r in reasons)) or [
+        texts.words("no_hold", language)
+    ]
 
 
 def _invoices(turn: Turn) -> Reply:
