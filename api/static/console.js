@@ -28,7 +28,8 @@
   document.addEventListener('change', (event) => {
     if (event.target.name === 'pick') count();
     if (event.target.closest('[data-filters]')) event.target.form.requestSubmit();
-    event.target.closest('[data-live]')?.dispatchEvent(new Event('edited'));
+    // a reason changes nothing of what is tried, and the page must not move under the click that follows it
+    if (event.target.name !== 'reason') event.target.closest('[data-live]')?.dispatchEvent(new Event('edited'));
   });
   const act = (verb) => {
     const box = focused()?.querySelector('input[name=pick]');
